@@ -1,0 +1,80 @@
+# xdpstack's everyday tasks. `make` alone lists them.
+
+GO       ?= go
+BIN      := bin/xdpstack
+FUZZTIME ?= 1m
+# What `make demo` and `make serve-…` style calls pass on: make demo ARGS="--bulk 4GiB --driver asavie"
+ARGS     ?=
+# Packages to test: make test PKGS=./tcp/...  (the bench module is tested only with the default)
+PKGS     ?= ./...
+
+GOTESTSUM := $(GO) tool -modfile=internal/tools/gotestsum.mod gotestsum
+LINT      := $(GO) tool -modfile=internal/tools/lint.mod golangci-lint
+
+# Programs and files that some tests use, each with the Debian package that has it and the tests that are skipped without it.
+# A word that starts with / is a file, any other is a command; ~ stands for a blank.
+NEEDS := \
+	ip:iproute2:nothing,~but~the~state~of~a~failed~test~is~harder~to~inspect \
+	ethtool:ethtool:nothing,~but~offloads~are~harder~to~inspect \
+	ping:iputils-ping:tests~that~compare~with~ping \
+	curl:curl:tests~of~serve~with~curl \
+	iperf3:iperf3:tests~and~benchmarks~with~iperf3 \
+	nginx:nginx-light:benchmarks~beside~nginx \
+	clang:clang:the~regeneration~of~the~BPF~object \
+	llvm-strip:llvm:the~regeneration~of~the~BPF~object \
+	/usr/include/bpf/bpf_helpers.h:libbpf-dev:the~regeneration~of~the~BPF~object
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test setup race fuzz lint bench generate clean
+
+help: ## list these tasks
+	@awk -F ":( setup)?.*## " '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/xdpstack
+	$(GO) build -o $(BIN) ./cmd/xdpstack
+
+demo: build ## run the main job, end to end (as root over AF_XDP, else in memory); ARGS="--bulk 4GiB" for flags
+	@$(BIN) demo $(ARGS)
+
+test: setup ## run every test, those that need root included when root
+	@$(GOTESTSUM) --format pkgname --hide-summary output --raw-command -- .ci/gotest '$(PKGS)'
+
+setup: # install, or name, what the tests need and this machine lacks
+	@missing=; skipped=; \
+	for n in $(NEEDS); do \
+		what=$${n%%:*}; rest=$${n#*:}; package=$${rest%%:*}; tests=$$(printf %s "$${rest#*:}" | tr '~' ' '); \
+		case $$what in /*) [ -e "$$what" ] && continue ;; *) PATH=$$PATH:/usr/sbin:/sbin command -v "$$what" >/dev/null && continue ;; esac; \
+		missing="$$missing $$package"; skipped="$$skipped  $$what (package $$package); skipped without it: $$tests\n"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	if [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then \
+		echo "installing$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+		{ ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || apt-get -qq update; } && \
+		{ apt-get -qq install -y --no-install-recommends $$missing >/dev/null || \
+			{ apt-get -qq update && apt-get -qq install -y --no-install-recommends $$missing >/dev/null; }; } && exit 0; \
+		echo "the installation failed; going on without"; \
+	fi; \
+	printf "missing on this machine:\n$$skipped"
+
+race: setup ## run every test under the race detector
+	$(GO) test -race -timeout 20m $(PKGS)
+
+fuzz: ## run every fuzz target for FUZZTIME each (1m unless told)
+	@set -e; for p in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
+		done; \
+	done
+
+lint: ## run go vet and golangci-lint (pinned in internal/tools)
+	$(GO) vet ./...
+	$(LINT) run
+
+bench: build ## run the benchmarks beside their peers (root), print the table, write bench/results
+	@cd bench && $(GO) run . $(ARGS)
+
+generate: setup ## compile the XDP program again (needs clang, llvm, libbpf-dev)
+	$(GO) generate ./bpf/...
+
+clean: ## remove what was built
+	rm -rf bin bench/results
