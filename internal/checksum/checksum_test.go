@@ -1,0 +1,169 @@
+package checksum
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// reference is RFC 1071 section 4.1 word for word.
+func reference(b []byte, initial uint32) uint16 {
+	s := uint64(initial)
+	for ; len(b) >= 2; b = b[2:] {
+		s += uint64(binary.BigEndian.Uint16(b))
+	}
+	if len(b) == 1 {
+		s += uint64(b[0]) << 8
+	}
+	for s>>16 != 0 {
+		s = s>>16 + s&0xffff
+	}
+	return uint16(s)
+}
+
+func TestSumOfTheRFC(t *testing.T) {
+	// The example of RFC 1071 section 3.
+	b := []byte{0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7}
+	if got := Sum(b, 0); got != 0xddf2 {
+		t.Errorf("Sum = %#x, want 0xddf2", got)
+	}
+	if got := Finish(Sum(b, 0)); got != 0x220d {
+		t.Errorf("Finish = %#x, want 0x220d", got)
+	}
+}
+
+func TestSumEveryLengthAndOffset(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	buf := make([]byte, 700)
+	fills := map[string]func(int) byte{
+		"random": func(int) byte { return byte(r.Uint32()) },
+		"ones":   func(int) byte { return 0xff },
+		"zeros":  func(int) byte { return 0 },
+		"sparse": func(i int) byte { return byte(i % 97 / 96) },
+	}
+	for name, fill := range fills {
+		for i := range buf {
+			buf[i] = fill(i)
+		}
+		for off := range 9 {
+			for n := 0; off+n <= 600; n++ {
+				b := buf[off : off+n]
+				for _, initial := range []uint32{0, 1, 0xffff, 0x12345678, 0xffffffff} {
+					if got, want := Sum(b, initial), reference(b, initial); got != uint32(want) {
+						t.Fatalf("%s: Sum(%d bytes at %d, %#x) = %#x, want %#x", name, n, off, initial, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestPartsCombine(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	b := make([]byte, 1501)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	want := Sum(b, 0)
+	for cut := 0; cut < len(b); cut += 2 {
+		if got := Sum(b[cut:], Sum(b[:cut], 0)); got != want {
+			t.Fatalf("chained at %d: %#x, want %#x", cut, got, want)
+		}
+		if got := Combine(Sum(b[:cut], 0), Sum(b[cut:], 0)); got != want {
+			t.Fatalf("combined at %d: %#x, want %#x", cut, got, want)
+		}
+	}
+	if got := Combine(0xffffffff, 0xffffffff); got != 0xffff {
+		t.Errorf("Combine of the greatest sums = %#x", got)
+	}
+}
+
+func TestValid(t *testing.T) {
+	b := []byte{0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0, 0, 0xc0, 0xa8, 0, 1, 0xc0, 0xa8, 0, 0xc7}
+	c := Finish(Sum(b, 0))
+	if c != 0xb861 {
+		t.Fatalf("checksum %#x, want 0xb861", c)
+	}
+	binary.BigEndian.PutUint16(b[10:], c)
+	if !Valid(Sum(b, 0)) {
+		t.Error("intact data is not valid")
+	}
+	for i := range b {
+		for bit := range 8 {
+			b[i] ^= 1 << bit
+			if Valid(Sum(b, 0)) {
+				t.Errorf("flipped bit %d of byte %d: valid", bit, i)
+			}
+			b[i] ^= 1 << bit
+		}
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	// The example of RFC 1624 section 4: the sum must become 0x0000, where RFC 1141's equation gave 0xffff.
+	if got := Update16(0xdd2f, 0x5555, 0x3285); got != 0 {
+		t.Errorf("Update16 = %#x, want 0", got)
+	}
+	r := rand.New(rand.NewPCG(5, 6))
+	b := make([]byte, 40)
+	for range 20000 {
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		b[0] |= 1 // an all-zero packet is the one case in which the two zeros differ, and it does not occur
+		check := Finish(Sum(b, 0))
+		at := 2 + 2*r.IntN(17)
+		if r.IntN(2) == 0 {
+			before := binary.BigEndian.Uint16(b[at:])
+			after := uint16(r.Uint32())
+			binary.BigEndian.PutUint16(b[at:], after)
+			check = Update16(check, before, after)
+		} else {
+			before := binary.BigEndian.Uint32(b[at:])
+			after := r.Uint32()
+			binary.BigEndian.PutUint32(b[at:], after)
+			check = Update32(check, before, after)
+		}
+		if want := Finish(Sum(b, 0)); check != want {
+			t.Fatalf("updated checksum %#x, recomputed %#x", check, want)
+		}
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	b := make([]byte, 1500)
+	if n := testing.AllocsPerRun(100, func() { sink = Sum(b, sink) }); n != 0 {
+		t.Errorf("Sum allocates %v times", n)
+	}
+}
+
+func FuzzSum(f *testing.F) {
+	f.Add([]byte{}, uint32(0))
+	f.Add([]byte{0xff}, uint32(0xffffffff))
+	f.Add(make([]byte, 65), uint32(1))
+	f.Fuzz(func(t *testing.T, b []byte, initial uint32) {
+		if got, want := Sum(b, initial), reference(b, initial); got != uint32(want) {
+			t.Fatalf("Sum = %#x, want %#x", got, want)
+		}
+	})
+}
+
+var sink uint32
+
+func BenchmarkSum(b *testing.B) {
+	for _, n := range []int{20, 64, 256, 1460, 9000, 65535} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			buf := make([]byte, n)
+			for i := range buf {
+				buf[i] = byte(i)
+			}
+			b.SetBytes(int64(n))
+			b.ReportAllocs()
+			for b.Loop() {
+				sink = Sum(buf, sink)
+			}
+			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
+		})
+	}
+}
