@@ -1,0 +1,153 @@
+package tcp
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
+
+// CongestionAlgorithm names a way to choose the congestion window.
+type CongestionAlgorithm uint8
+
+// The algorithms.
+const (
+	NewReno CongestionAlgorithm = iota
+)
+
+// ParseCongestion returns the algorithm of that name; the empty name is the default's.
+func ParseCongestion(name string) (CongestionAlgorithm, error) {
+	switch name {
+	case "", "newreno", "reno":
+		return NewReno, nil
+	}
+	return 0, fmt.Errorf("tcp: no congestion control %q: there is newreno", name)
+}
+
+// String returns the algorithm's name.
+func (a CongestionAlgorithm) String() string {
+	if a == NewReno {
+		return "newreno"
+	}
+	return fmt.Sprintf("CongestionAlgorithm(%d)", uint8(a))
+}
+
+// Ack is what a connection tells its congestion control when new data was acknowledged. An algorithm uses what it needs of it.
+type Ack struct {
+	Now        clock.Time
+	RTT        time.Duration // measured with this ACK; 0 if it gave no measurement
+	Acked      uint32        // bytes that it newly acknowledged, those that SACK had reported already included
+	InFlight   uint32        // bytes in the network after it: see Congestion
+	Una, Nxt   Seq           // SND.UNA, after it, and SND.NXT
+	InRecovery bool          // a loss is being repaired: the window does not grow
+}
+
+// Loss is what a connection tells when it takes a segment as lost.
+type Loss struct {
+	Now      clock.Time
+	InFlight uint32 // bytes in the network when the loss was found, the lost ones included (RFC 5681's FlightSize)
+	Una, Nxt Seq
+}
+
+// Congestion is the congestion control of a connection: a value without pointers that lives in the connection and is told values
+// only, never the connection.
+//
+// It says how much may be in the network: the connection sends while what is in flight is below Window. In flight is what was sent
+// and has, as far as is known, neither arrived nor been lost: RFC 6675's pipe. Without SACK each duplicate ACK counts as one
+// segment that arrived, so that the same rule serves both, and the window need not be inflated during recovery as RFC 6582 does.
+//
+//	OnSent   after each burst that was sent
+//	OnAck    new data was acknowledged
+//	OnLoss   fast recovery begins: once for each recovery, not for each segment
+//	OnRTO    the retransmission timer expired
+//	OnIdle   before sending again after nothing was sent for longer than the retransmission timeout
+type Congestion struct {
+	algorithm CongestionAlgorithm
+	mss       uint32 // SMSS: payload bytes of a full segment
+	cwnd      uint32 // bytes
+	ssthresh  uint32 // bytes
+	initial   uint32 // the initial window, bytes
+	peak      uint32 // the most bytes in flight in the present round trip
+	peakEnd   Seq    // when this is acknowledged, that round trip is over
+	reno      newReno
+}
+
+const (
+	maxCwnd     = 1 << 30 // bytes: the largest window that a header can express (RFC 7323 section 2.3)
+	infSsthresh = maxCwnd // slow start has no end in sight (RFC 5681 section 3.1: arbitrarily high)
+)
+
+// Init begins with an initial window of so many segments of mss bytes: 10 (RFC 6928), or 1 if the SYN or its answer was lost (RFC
+// 5681 section 3.1). Segments larger than Ethernet's make it fewer, as RFC 6928 section 2 says.
+func (c *Congestion) Init(a CongestionAlgorithm, mss, segments uint32) {
+	mss = max(mss, MinMSS)
+	*c = Congestion{algorithm: a, mss: mss, ssthresh: infSsthresh}
+	c.initial = min(segments*mss, max(2*mss, segments*1460))
+	if segments <= 1 {
+		c.initial = mss
+	}
+	c.cwnd = c.initial
+}
+
+// SetMSS changes the segment size: the path turned out to be narrower, or wider again. The windows keep their bytes.
+func (c *Congestion) SetMSS(mss uint32) {
+	c.mss = max(mss, MinMSS)
+	c.cwnd = max(c.cwnd, c.mss)
+}
+
+// Window returns how many bytes may be in flight.
+func (c *Congestion) Window() uint32 { return c.cwnd }
+
+// Ssthresh returns the slow start threshold in bytes, 1<<30 if there was no loss yet.
+func (c *Congestion) Ssthresh() uint32 { return c.ssthresh }
+
+// Algorithm returns the algorithm that is in use.
+func (c *Congestion) Algorithm() CongestionAlgorithm { return c.algorithm }
+
+// PacingRate returns how fast to send, in bytes per second; 0 is as fast as the window allows.
+func (c *Congestion) PacingRate() uint64 { return 0 }
+
+// OnSent notes how much is in flight after sending.
+func (c *Congestion) OnSent(inFlight uint32, una, nxt Seq) {
+	if inFlight > c.peak || una.GreaterEq(c.peakEnd) {
+		c.peak, c.peakEnd = inFlight, nxt
+	}
+}
+
+// OnAck takes the news of an ACK that acknowledged new data.
+func (c *Congestion) OnAck(a *Ack) {
+	switch c.algorithm {
+	case NewReno:
+		c.renoAck(a)
+	}
+}
+
+// OnLoss begins a fast recovery.
+func (c *Congestion) OnLoss(l *Loss) {
+	switch c.algorithm {
+	case NewReno:
+		c.renoLoss(l)
+	}
+}
+
+// OnRTO takes the expiry of the retransmission timer. again says that what is sent again now was already sent again because of
+// this timer, which is then no new news about the path.
+func (c *Congestion) OnRTO(l *Loss, again bool) {
+	switch c.algorithm {
+	case NewReno:
+		c.renoRTO(l, again)
+	}
+}
+
+// OnIdle forgets a window that says nothing about the path any more (RFC 5681 section 4.1).
+func (c *Congestion) OnIdle() { c.cwnd = min(c.cwnd, c.initial) }
+
+// windowUsed reports whether the window, rather than the application or the peer, kept the connection from sending more in the
+// present round trip. A window that was not used was not tested either and must not grow. In slow start it may be twice
+// what was used, or the application would have to be ahead of its doubling.
+func (c *Congestion) windowUsed() bool {
+	if c.cwnd < c.ssthresh {
+		return c.cwnd < 2*c.peak
+	}
+	return c.peak+c.mss > c.cwnd
+}
