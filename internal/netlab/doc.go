@@ -1,0 +1,16 @@
+// Package netlab makes laboratories for tests and demonstrations: two network namespaces joined by a veth pair.
+//
+//	namespace xs-NAME-PID-RANDOM-stack            namespace xs-NAME-PID-RANDOM-kernel
+//	┌────────────────────────────────┐            ┌────────────────────────────────┐
+//	│ xs-stack                       │    veth    │ xs-kernel                      │
+//	│ up, no address in the kernel:  ├────────────┤ up, 10.77.0.1/24               │
+//	│ 10.77.0.2/24 is for the stack  │            │ ordinary sockets, the peer     │
+//	└────────────────────────────────┘            └────────────────────────────────┘
+//
+// The wire is quiet: IPv6 is disabled in both namespaces, so only what a test sends is on it. TX checksum offload and all that
+// builds on it is off at both ends unless [Config.Offloads] asks for it: veth hands XDP the frames as the sender left them, and
+// a sender that believes in its offload leaves the TCP checksum unfinished.
+//
+// The namespaces are named, so that "ip netns exec" can look inside while a test runs. [Lab.Close] removes everything; what a
+// killed process left behind is found by the process id in the name and removed by [Sweep].
+package netlab

@@ -1,0 +1,89 @@
+package netlab
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/safchain/ethtool"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// The features that let a sender leave work on a frame to the device, and those that let a receiver merge frames.
+var (
+	sendOffloads = []string{
+		"tx-checksum-ip-generic", "tx-checksum-sctp", "tx-generic-segmentation", "tx-tcp-segmentation", "tx-tcp-ecn-segmentation",
+		"tx-tcp-mangleid-segmentation", "tx-tcp6-segmentation", "tx-udp-segmentation", "tx-gso-list",
+	}
+	receiveOffloads = []string{"rx-gro", "rx-gro-list"}
+)
+
+// setFeatures turns those of the named features on or off that the interface has.
+func (s *Side) setFeatures(names []string, on bool) error {
+	return s.Do(func() error {
+		tool, err := ethtool.NewEthtool()
+		if err != nil {
+			return fmt.Errorf("netlab: ethtool: %w", err)
+		}
+		defer tool.Close()
+		known, err := tool.FeatureNames(s.Interface)
+		if err != nil {
+			return fmt.Errorf("netlab: features of %s: %w", s.Interface, err)
+		}
+		change := make(map[string]bool)
+		for _, name := range names {
+			if _, ok := known[name]; ok {
+				change[name] = on
+			}
+		}
+		if err := tool.Change(s.Interface, change); err != nil {
+			return fmt.Errorf("netlab: change the features of %s: %w", s.Interface, err)
+		}
+		return nil
+	})
+}
+
+// configureReceive sets the receive side's features. The interface must be up: only then has it the NAPI that can be threaded.
+func (s *Side) configureReceive(cfg *Config) error {
+	if cfg.Threaded {
+		if err := s.setFeatures([]string{"rx-gro"}, true); err != nil {
+			return err
+		}
+		// The interface remembers the setting when its NAPI goes, and applies it when NAPI comes back.
+		if err := s.setSysfs("threaded", "1"); err != nil {
+			return err
+		}
+	}
+	switch {
+	case cfg.GRO:
+		return s.setFeatures([]string{"rx-gro"}, true)
+	case !cfg.Offloads:
+		return s.setFeatures(receiveOffloads, false)
+	}
+	return nil
+}
+
+// setSysfs writes an attribute of the side's interface. /sys shows the interfaces of the namespace it was mounted from, so it
+// is mounted once more, where only this thread sees it.
+func (s *Side) setSysfs(attribute, value string) error {
+	err := onSpareThread(func() error {
+		if err := netns.Set(s.ns); err != nil {
+			return err
+		}
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return err
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return err
+		}
+		if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join("/sys/class/net", s.Interface, attribute), []byte(value), 0)
+	})
+	if err != nil {
+		return fmt.Errorf("netlab: set %s of %s to %s: %w", attribute, s.Interface, value, err)
+	}
+	return nil
+}

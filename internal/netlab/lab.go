@@ -1,0 +1,154 @@
+package netlab
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// Names of the two interfaces, the same in every lab: each is alone in its namespace.
+const (
+	stackInterface  = "xs-stack"
+	kernelInterface = "xs-kernel"
+)
+
+// Config says what a lab looks like. The zero Config is a lab with one queue, MTU 1500 and no offloads.
+type Config struct {
+	Name   string // part of the namespaces' names, at most 32 bytes; default "lab"
+	Queues int    // receive and transmit queues of both ends; default 1
+	MTU    int    // bytes; default 1500
+
+	KernelAddress netip.Prefix // default 10.77.0.1/24
+	StackAddress  netip.Prefix // default 10.77.0.2/24
+
+	// BothKernel gives StackAddress to the kernel on the stack's side too: a wire between two kernels, as a baseline.
+	BothKernel bool
+	// Offloads leaves checksum and segmentation offloads as the driver has them: on.
+	Offloads bool
+	// GRO leaves receive merging on, whatever Offloads says.
+	GRO bool
+	// Threaded moves receive processing from the sender's softirq to kernel threads of the receiver's own, one per queue. A veth
+	// end has NAPI, which this is about, only while an XDP program is attached to it or GRO is on: a kernel side that should have its
+	// own threads needs GRO.
+	Threaded bool
+	// Qdisc is the root queueing discipline of both ends, "pfifo" for example. The default, none, drops what does not fit into
+	// veth's ring of 256 frames; with a discipline the sender is pushed back instead.
+	Qdisc string
+}
+
+// Lab is a pair of namespaces joined by a veth pair.
+type Lab struct {
+	Stack  *Side
+	Kernel *Side
+
+	once sync.Once
+	err  error
+}
+
+func (c *Config) setDefaults() error {
+	if c.Name == "" {
+		c.Name = "lab"
+	}
+	if len(c.Name) > 32 || !plainName(c.Name) {
+		return fmt.Errorf("netlab: name %q: use at most 32 letters, digits and dashes", c.Name)
+	}
+	if c.Queues == 0 {
+		c.Queues = 1
+	}
+	if c.MTU == 0 {
+		c.MTU = 1500
+	}
+	if !c.KernelAddress.IsValid() {
+		c.KernelAddress = netip.MustParsePrefix("10.77.0.1/24")
+	}
+	if !c.StackAddress.IsValid() {
+		c.StackAddress = netip.MustParsePrefix("10.77.0.2/24")
+	}
+	return nil
+}
+
+func plainName(s string) bool {
+	for _, r := range s {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// Available says why this process cannot make a lab; nil if it can. It tries on a thread of its own and leaves nothing behind.
+func Available() error {
+	return onSpareThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("netlab: make a network namespace: %w: run as root (CAP_SYS_ADMIN and CAP_NET_ADMIN)", err)
+		}
+		if err := netlink.LinkAdd(vethPair(&Config{Queues: 1, MTU: 1500}, nil)); err != nil {
+			return fmt.Errorf("netlab: make a veth pair: %w: the kernel needs CONFIG_VETH, the process CAP_NET_ADMIN", err)
+		}
+		return nil
+	})
+}
+
+// New makes a lab. Close removes it.
+func New(cfg Config) (*Lab, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	var random [4]byte
+	rand.Read(random[:])
+	base := fmt.Sprintf("%s%s-%d-%s", namePrefix, cfg.Name, os.Getpid(), hex.EncodeToString(random[:]))
+	l := &Lab{
+		Stack:  &Side{Namespace: base + "-stack", Interface: stackInterface, Address: cfg.StackAddress, ns: netns.None()},
+		Kernel: &Side{Namespace: base + "-kernel", Interface: kernelInterface, Address: cfg.KernelAddress, ns: netns.None()},
+	}
+	if err := l.build(&cfg); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func (l *Lab) build(cfg *Config) error {
+	for _, s := range []*Side{l.Stack, l.Kernel} {
+		if err := s.makeNamespace(); err != nil {
+			return err
+		}
+	}
+	err := l.Stack.Do(func() error { return netlink.LinkAdd(vethPair(cfg, l.Kernel)) })
+	if err != nil {
+		return fmt.Errorf("netlab: make a veth pair with %d queues, MTU %d: %w", cfg.Queues, cfg.MTU, err)
+	}
+	if err := l.Kernel.configure(cfg, true); err != nil {
+		return err
+	}
+	return l.Stack.configure(cfg, cfg.BothKernel)
+}
+
+func vethPair(cfg *Config, peer *Side) *netlink.Veth {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = stackInterface
+	attrs.MTU = cfg.MTU
+	attrs.NumTxQueues, attrs.NumRxQueues = cfg.Queues, cfg.Queues
+	veth := netlink.NewVeth(attrs)
+	veth.PeerName = kernelInterface
+	veth.PeerMTU = uint32(cfg.MTU)
+	veth.PeerNumTxQueues, veth.PeerNumRxQueues = uint32(cfg.Queues), uint32(cfg.Queues)
+	if peer != nil {
+		veth.PeerNamespace = netlink.NsFd(peer.ns)
+	}
+	return veth
+}
+
+// Close removes the interfaces and the namespaces, and returns when they are gone. Sockets that are still open inside stay
+// usable but unconnected. Closing again does nothing and returns the same error.
+func (l *Lab) Close() error {
+	l.once.Do(func() { l.err = errors.Join(l.Stack.remove(), l.Kernel.remove()) })
+	return l.err
+}
