@@ -15,7 +15,6 @@ const (
 	purposeISN = iota + 1
 	purposeTimestamp
 	purposeCookie
-	purposeCookieMask
 )
 
 // NewKeys makes keys of 16 random bytes.
@@ -23,10 +22,10 @@ func NewKeys(secret [16]byte) Keys {
 	return Keys{binary.LittleEndian.Uint64(secret[:8]), binary.LittleEndian.Uint64(secret[8:])}
 }
 
-// derive returns 64 bits that depend on the flow, the purpose, and 24 bits of extra.
-func (k *Keys) derive(f Flow, purpose uint8, extra uint32) uint64 {
+// derive returns 32 bits that depend on the flow, the purpose and extra: SipHash-2-4.
+func (k *Keys) derive(f Flow, purpose uint8, extra uint64) uint32 {
 	a, b := f.words()
-	return sip24(k.k0, k.k1, a, b|uint64(purpose)<<32|uint64(extra)<<40)
+	return uint32(sip24(k.k0, k.k1, a, b|uint64(purpose)<<32, extra))
 }
 
 // Hash returns the flow's place in hash tables: 32 bits, SipHash-1-3.
@@ -37,9 +36,9 @@ func (k *Keys) Hash(f Flow) uint32 { return f.Hash(k.k0, k.k1) }
 // of different flows tell nothing about each other.
 func (k *Keys) ISN(f Flow, now clock.Time) Seq {
 	const tick = 4000 // nanoseconds
-	return Seq(uint32(now/tick) + uint32(k.derive(f, purposeISN, 0)))
+	return Seq(uint32(now/tick) + k.derive(f, purposeISN, 0))
 }
 
 // TimestampOffset returns what a flow adds to the clock in its timestamps, so that they do not tell how long the host is up. It is
 // the same for all connections of one flow: a new one must not seem older than its predecessor (RFC 7323 section 5.4, RFC 6191).
-func (k *Keys) TimestampOffset(f Flow) uint32 { return uint32(k.derive(f, purposeTimestamp, 0)) }
+func (k *Keys) TimestampOffset(f Flow) uint32 { return k.derive(f, purposeTimestamp, 0) }

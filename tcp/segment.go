@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/checksum"
 )
 
 const (
@@ -78,6 +79,10 @@ func Parse(b []byte, s *Segment) error {
 	s.BadOptions = !s.Options.parse(b[MinHeaderLen:headerLen], s.Flags&FlagSYN != 0)
 	return nil
 }
+
+// VerifyChecksum reports whether the checksum of the segment b is right; pseudo is the sum of the pseudo-header (RFC 9293 section
+// 3.1), as ipv4.PseudoHeaderSum gives it.
+func VerifyChecksum(b []byte, pseudo uint32) bool { return checksum.Valid(checksum.Sum(b, pseudo)) }
 
 // OutSegment is a segment to be sent: what its header says, and where its payload is.
 type OutSegment struct {

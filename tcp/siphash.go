@@ -47,10 +47,10 @@ func sip13(key0, key1, a, b uint64) uint64 {
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
 }
 
-// sip24 is SipHash-2-4 of a 16-byte message.
-func sip24(key0, key1, a, b uint64) uint64 {
+// sip24 is SipHash-2-4 of a 24-byte message.
+func sip24(key0, key1, a, b, c uint64) uint64 {
 	s := newSip(key0, key1)
-	for _, m := range [3]uint64{a, b, 16 << 56} {
+	for _, m := range [4]uint64{a, b, c, 24 << 56} {
 		s.v3 ^= m
 		s.round()
 		s.round()
