@@ -1,0 +1,212 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// start runs a server until the test ends and returns its path.
+func start(t *testing.T, path string, snapshot func() (any, error)) string {
+	t.Helper()
+	s, err := Listen(path, snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if _, err := os.Lstat(s.Path()); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the socket is still there: %v", err)
+		}
+	})
+	return s.Path()
+}
+
+// private points Dir into a directory of the test's own; as root that is not possible, since root's is fixed.
+func private(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+}
+
+func TestGet(t *testing.T) {
+	path := start(t, filepath.Join(t.TempDir(), "c.sock"), func() (any, error) { return map[string]int{"rx": 7}, nil })
+	body, err := Get(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]int
+	if err := json.Unmarshal(body, &got); err != nil || got["rx"] != 7 {
+		t.Errorf("got %s, %v", body, err)
+	}
+	st, err := os.Stat(path)
+	if err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", st.Mode(), err)
+	}
+}
+
+func TestSnapshotFails(t *testing.T) {
+	path := start(t, filepath.Join(t.TempDir(), "c.sock"), func() (any, error) { return nil, errors.New("shard 3 is stuck") })
+	if _, err := Get(t.Context(), path); err == nil || !strings.Contains(err.Error(), "shard 3 is stuck") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestSnapshotThatBlocksEndsWithTheClientsPatience(t *testing.T) {
+	release := make(chan struct{})
+	path := start(t, filepath.Join(t.TempDir(), "c.sock"), func() (any, error) { <-release; return nil, nil })
+	defer close(release)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := Get(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDefaultPathAndList(t *testing.T) {
+	private(t)
+	path := start(t, "", func() (any, error) { return 1, nil })
+	if path != Path(os.Getpid()) {
+		t.Errorf("path %s, want %s", path, Path(os.Getpid()))
+	}
+	stale := leaveSocket(t, Path(1<<22+1)) // pids are below 2^22
+	all, err := List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, p := range all {
+		if p.PID == os.Getpid() {
+			found = p.Path == path && strings.Contains(p.Command, "test") && time.Since(p.Started) < time.Minute
+		}
+		if p.Path == stale {
+			t.Errorf("an abandoned socket is listed: %+v", p)
+		}
+	}
+	if !found {
+		t.Errorf("this process is not listed: %+v", all)
+	}
+	if _, err := os.Lstat(stale); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the abandoned socket is still there: %v", err)
+	}
+}
+
+func TestListWithoutDirectory(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root's directory is fixed")
+	}
+	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(t.TempDir(), "none"))
+	if all, err := List(); err != nil || len(all) != 0 {
+		t.Errorf("got %v, %v", all, err)
+	}
+}
+
+// leaveSocket makes a socket that nobody listens on, as a killed process does.
+func leaveSocket(t *testing.T, path string) string {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	return path
+}
+
+func TestStaleSocketIsReplaced(t *testing.T) {
+	path := leaveSocket(t, filepath.Join(t.TempDir(), "c.sock"))
+	start(t, path, func() (any, error) { return 1, nil })
+	if _, err := Get(t.Context(), path); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestListenErrors(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	used := start(t, filepath.Join(dir, "used.sock"), func() (any, error) { return 1, nil })
+	for path, want := range map[string]string{
+		file: "is not a socket",
+		used: "is in use",
+		filepath.Join(dir, strings.Repeat("x", 200)): "longer than",
+		filepath.Join(dir, "none", "c.sock"):         "no such file",
+	} {
+		if _, err := Listen(path, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", path, err, want)
+		}
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "precious" {
+		t.Errorf("the file is %q, %v", b, err)
+	}
+}
+
+func TestGetErrors(t *testing.T) {
+	dir := t.TempDir()
+	stale := leaveSocket(t, filepath.Join(dir, "stale.sock"))
+	if _, err := Get(t.Context(), stale); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("abandoned socket: %v", err)
+	}
+	_, err := Get(t.Context(), filepath.Join(dir, "none.sock"))
+	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "no process") {
+		t.Errorf("no socket: %v", err)
+	}
+}
+
+func TestDirectoryOfOthersIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	open := filepath.Join(dir, "open")
+	if err := os.Mkdir(open, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(open, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := makeDir(open); err == nil || !strings.Contains(err.Error(), "by others") {
+		t.Errorf("open directory: %v", err)
+	}
+	if err := makeDir(link); err == nil || !strings.Contains(err.Error(), "not a directory") {
+		t.Errorf("link: %v", err)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make a directory that belongs to another user")
+	}
+	foreign := filepath.Join(dir, "foreign")
+	if err := os.Mkdir(foreign, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Skipf("no user to give a directory to: %v", err)
+	}
+	uid, _ := strconv.Atoi(nobody.Uid)
+	if err := os.Chown(foreign, uid, -1); err != nil {
+		t.Fatal(err)
+	}
+	if err := makeDir(foreign); err == nil || !strings.Contains(err.Error(), "belongs to user") {
+		t.Errorf("directory of another user: %v", err)
+	}
+}
