@@ -1,0 +1,84 @@
+package sim
+
+import (
+	"fmt"
+	"math/bits"
+	"time"
+
+	"github.com/xdpstack/xdpstack/frame"
+)
+
+// Config describes a device. Zero fields mean the defaults.
+type Config struct {
+	Name         string  // for errors; default its hardware address
+	HardwareAddr [6]byte // default a locally administered one, different for each device of a Network or Pipe
+	MTU          int     // largest IP packet in bytes; default 1500
+	Frames       int     // frames in the pool; default 4096
+	FrameSize    int     // bytes, a power of two; default 2048
+	Headroom     int     // bytes before a received packet; default 256 as the kernel has it
+	FillRing     int     // frames that the device may have to receive into, a power of two; default half of the pool
+	RxRing       int     // a power of two; default FillRing
+	TxRing       int     // packets that were sent and not recycled; default 2048
+
+	// CompletionDelay is how long a sent frame stays with the device, in a Network. By default it is completed at once.
+	CompletionDelay time.Duration
+	// Offload makes the device say that it verifies and fills in checksums. It does neither: on a link that does not corrupt
+	// there is nothing to find, so both ends may leave the work out if both have Offload.
+	Offload bool
+}
+
+const (
+	ethernetHeader = 14
+	maxVLANTags    = 8 // bytes
+)
+
+func (c *Config) setDefaults() {
+	setDefault(&c.MTU, 1500)
+	setDefault(&c.Frames, 4096)
+	setDefault(&c.FrameSize, 2048)
+	setDefault(&c.Headroom, 256)
+	setDefault(&c.FillRing, powerBelow(c.Frames/2))
+	setDefault(&c.RxRing, c.FillRing)
+	setDefault(&c.TxRing, 2048)
+	if c.Name == "" {
+		c.Name = fmt.Sprintf("%x", c.HardwareAddr)
+	}
+}
+
+func setDefault(v *int, def int) {
+	if *v == 0 {
+		*v = def
+	}
+}
+
+// powerBelow returns the largest power of two up to n, at least 1.
+func powerBelow(n int) int { return 1 << (bits.Len(uint(max(n, 1))) - 1) }
+
+func (c *Config) check() error {
+	if c.MTU < 68 {
+		return fmt.Errorf("sim: device %s: MTU %d is below IPv4's minimum of 68", c.Name, c.MTU)
+	}
+	if c.Headroom < 0 || c.maxPacket()+c.Headroom > c.FrameSize {
+		return fmt.Errorf("sim: device %s: a packet of MTU %d behind %d bytes of headroom does not fit into a frame of %d bytes",
+			c.Name, c.MTU, c.Headroom, c.FrameSize)
+	}
+	if c.FillRing >= c.Frames {
+		return fmt.Errorf("sim: device %s: a fill ring of %d takes all of %d frames, none is left to send with",
+			c.Name, c.FillRing, c.Frames)
+	}
+	if c.TxRing < 1 {
+		return fmt.Errorf("sim: device %s: TX ring of %d", c.Name, c.TxRing)
+	}
+	return nil
+}
+
+// maxPacket returns the longest packet that the device sends or receives, in bytes with the Ethernet header.
+func (c *Config) maxPacket() int { return c.MTU + ethernetHeader + maxVLANTags }
+
+func (c *Config) newPool() (*frame.Pool, error) {
+	pool, err := frame.NewPool(make([]byte, max(c.Frames, 0)*max(c.FrameSize, 0)), c.FrameSize)
+	if err != nil {
+		return nil, fmt.Errorf("sim: device %s: %w", c.Name, err)
+	}
+	return pool, nil
+}
