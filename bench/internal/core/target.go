@@ -1,0 +1,42 @@
+package core
+
+import "github.com/xdpstack/xdpstack/bench/internal/peer"
+
+// Target is a stack over a device in memory, with one listening application.
+type Target interface {
+	// Deliver gives the stack n frames, each written by next into the memory that the stack receives into; next returns its length.
+	Deliver(n int, next func(b []byte) int)
+	// Work lets the stack and its application run, and hands the headers and the size of every frame that was sent to take.
+	Work(take func(head []byte, size int))
+	// Close frees the stack.
+	Close()
+}
+
+// Work is what the stack has to do.
+type Work string
+
+// The kinds of work.
+const (
+	Receive Work = "receive"
+	Send    Work = "send"
+)
+
+// Port returns the port that the application listens on: those of RFC 863 and RFC 864.
+func (w Work) Port() uint16 {
+	if w == Send {
+		return 19
+	}
+	return 9
+}
+
+// Addresses of the stack's end of the link.
+type Addresses struct {
+	MAC, PeerMAC   [6]byte
+	Addr, PeerAddr [4]byte
+}
+
+// Ends returns the addresses that a target for the work has to use.
+func (w Work) Ends() Addresses {
+	c := peer.DefaultConfig(w.Port())
+	return Addresses{MAC: c.StackMAC, PeerMAC: c.MAC, Addr: c.StackAddr, PeerAddr: c.Addr}
+}

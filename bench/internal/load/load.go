@@ -1,0 +1,206 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/bench/internal/app"
+)
+
+// Work is what the server is asked to do, in the server's terms.
+type Work string
+
+// The kinds of work.
+const (
+	Receive Work = "receive" // take bytes as fast as they come
+	Send    Work = "send"    // send bytes as fast as they are taken
+	HTTP    Work = "http"    // answer a request at a time on each of a number of connections
+	Connect Work = "connect" // connect, one request, close, on each of a number of slots
+)
+
+// Config describes a run.
+type Config struct {
+	Work   Work
+	Addr   [4]byte
+	Conns  int           // connections, or slots, at a time
+	Warmup time.Duration // before the measured window
+	Window time.Duration
+}
+
+// Result is what was measured in the window.
+type Result struct {
+	Seconds float64 `json:"seconds"`
+	Count   float64 `json:"count"`  // payload bytes, requests or connections
+	Errors  float64 `json:"errors"` // connections that failed
+	// Latency in microseconds: of a request, or of connect to the end of the connection. Zero for bulk work.
+	P50 float64 `json:"p50_us"`
+	P99 float64 `json:"p99_us"`
+	Max float64 `json:"max_us"`
+}
+
+// patience bounds a connect, and a time without any progress.
+const patience = 5 * time.Second
+
+// ErrStalled means that nothing moved for too long.
+var ErrStalled = errors.New("load: no progress")
+
+// state is where a connection is.
+type state uint8
+
+const (
+	idle state = iota
+	connecting
+	running
+)
+
+type conn struct {
+	fd    int
+	slot  int
+	state state
+	begun time.Time
+	got   int // bytes of the response so far
+}
+
+// generator is one run.
+type generator struct {
+	cfg       Config
+	poll      int
+	port      uint16
+	conns     []conn
+	buf       []byte
+	measuring bool
+	moved     uint64 // anything that happened, to notice a stall
+	count     uint64
+	errors    uint64
+	lastErr   error
+	latency   *hdrhistogram.Histogram
+}
+
+// Run does the work. It calls mark at the start of the measured window and at its end.
+func Run(ctx context.Context, cfg Config, mark func(start bool)) (Result, error) {
+	g := &generator{cfg: cfg, conns: make([]conn, cfg.Conns), buf: make([]byte, 512<<10)}
+	g.latency = hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
+	switch cfg.Work {
+	case Receive:
+		g.port = app.DiscardPort
+	case Send:
+		g.port = app.SourcePort
+	default:
+		g.port = app.HTTPPort
+	}
+	var err error
+	if g.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return Result{}, fmt.Errorf("load: epoll: %w", err)
+	}
+	defer g.close()
+	if err := g.open(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := g.loop(ctx, cfg.Warmup); err != nil {
+		return Result{}, err
+	}
+	g.count, g.errors, g.measuring = 0, 0, true
+	before := g.acked()
+	start := time.Now()
+	mark(true)
+	err = g.loop(ctx, cfg.Window)
+	mark(false)
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{Seconds: time.Since(start).Seconds(), Count: float64(g.count), Errors: float64(g.errors)}
+	if cfg.Work == Receive {
+		r.Count = float64(g.acked() - before) // what the server has taken, not what lies in buffers
+	}
+	if g.latency.TotalCount() > 0 {
+		r.P50, r.P99 = float64(g.latency.ValueAtQuantile(50)), float64(g.latency.ValueAtQuantile(99))
+		r.Max = float64(g.latency.Max())
+	}
+	if r.Count == 0 {
+		return r, fmt.Errorf("load: nothing in %v: %w", cfg.Window, errors.Join(ErrStalled, g.lastErr))
+	}
+	return r, nil
+}
+
+// open starts every connection; those that are to stay are established when it returns.
+func (g *generator) open(ctx context.Context) error {
+	for i := range g.conns {
+		g.conns[i].slot = i
+		if err := g.connect(&g.conns[i]); err != nil {
+			return err
+		}
+	}
+	if g.cfg.Work == Connect {
+		return nil
+	}
+	for end := time.Now().Add(patience); ; {
+		open := 0
+		for i := range g.conns {
+			if g.conns[i].state == running {
+				open++
+			}
+		}
+		switch {
+		case open == len(g.conns):
+			return nil
+		case time.Now().After(end):
+			return fmt.Errorf("load: %d of %d connections after %v: %w", open, len(g.conns), patience, errors.Join(ErrStalled, g.lastErr))
+		}
+		if err := g.loop(ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// loop handles events for a time.
+func (g *generator) loop(ctx context.Context, length time.Duration) error {
+	var events [512]unix.EpollEvent
+	end := time.Now().Add(length)
+	seen, quiet := g.moved, time.Now()
+	for {
+		now := time.Now()
+		left := end.Sub(now)
+		if left <= 0 || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if g.moved != seen {
+			seen, quiet = g.moved, now
+		} else if now.Sub(quiet) > patience {
+			return fmt.Errorf("%w for %v: %w", ErrStalled, patience, g.lastErr)
+		}
+		n, err := unix.EpollWait(g.poll, events[:], int(min(left, 100*time.Millisecond)/time.Millisecond)+1)
+		if err != nil && err != unix.EINTR {
+			return fmt.Errorf("load: epoll wait: %w", err)
+		}
+		for i := range max(0, n) {
+			if err := g.event(&g.conns[events[i].Pad], events[i].Events); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (g *generator) close() {
+	for i := range g.conns {
+		if g.conns[i].state != idle {
+			_ = unix.Close(g.conns[i].fd)
+		}
+	}
+	_ = unix.Close(g.poll)
+}
+
+// acked returns how many bytes the peer has acknowledged on all connections.
+func (g *generator) acked() uint64 {
+	var sum uint64
+	for i := range g.conns {
+		if info, err := unix.GetsockoptTCPInfo(g.conns[i].fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			sum += info.Bytes_acked
+		}
+	}
+	return sum
+}

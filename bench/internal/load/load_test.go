@@ -1,0 +1,66 @@
+package load
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/xdpstack/xdpstack/bench/internal/app"
+	"github.com/xdpstack/xdpstack/bench/internal/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// TestEveryWork drives the kernel's server over the loopback interface, on an address of its own.
+func TestEveryWork(t *testing.T) {
+	if unix.Geteuid() != 0 {
+		t.Skip("the benchmarks' ports are privileged: run as root")
+	}
+	addr := [4]byte{127, 77, 0, 1}
+	s, err := kernel.NewServer(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	for _, cfg := range []Config{{Work: Receive, Conns: 2}, {Work: Send, Conns: 2}, {Work: HTTP, Conns: 16}, {Work: Connect, Conns: 16}} {
+		cfg.Addr, cfg.Warmup, cfg.Window = addr, 20*time.Millisecond, 200*time.Millisecond
+		marks := 0
+		r, err := Run(ctx, cfg, func(bool) { marks++ })
+		if err != nil {
+			t.Errorf("%s: %v", cfg.Work, err)
+			continue
+		}
+		if r.Count == 0 || r.Errors != 0 || marks != 2 || r.Seconds < 0.2 {
+			t.Errorf("%s: %+v with %d marks", cfg.Work, r, marks)
+		}
+		if (cfg.Work == HTTP || cfg.Work == Connect) && (r.P50 <= 0 || r.P99 < r.P50 || r.Max < r.P99) {
+			t.Errorf("%s: latencies %+v", cfg.Work, r)
+		}
+		t.Logf("%s: %+v", cfg.Work, r)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNoServerIsAnError(t *testing.T) {
+	_, err := Run(t.Context(), Config{Work: HTTP, Addr: [4]byte{127, 77, 0, 9}, Conns: 1, Window: time.Second}, func(bool) {})
+	if err == nil {
+		t.Error("no error without a server")
+	}
+}
+
+func TestWrongResponseIsAnError(t *testing.T) {
+	c := new(conn)
+	if err := c.check(app.Response[:10]); err != nil {
+		t.Error(err)
+	}
+	if err := c.check([]byte("HTTP/1.1 500")); err == nil {
+		t.Error("a wrong response passed")
+	}
+}

@@ -1,0 +1,167 @@
+package result
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Run is one repeat of one side.
+type Run struct {
+	Value   float64            `json:"value"`            // in the benchmark's unit; 0 when the run failed
+	Seconds float64            `json:"seconds"`          // length of the measured window
+	Server  CPU                `json:"server"`           // of the process under test during the window
+	Client  CPU                `json:"client"`           // of the process that drives it
+	Extra   map[string]float64 `json:"extra,omitempty"`  // further figures, by name with unit
+	Failed  string             `json:"failed,omitempty"` // why there is no value
+}
+
+// CPU is processor time used during a window, in seconds.
+type CPU struct {
+	Process float64 `json:"process"`        // user and system time of the process
+	Core    float64 `json:"core,omitempty"` // all time that the processor which the process is bound to was not idle, interrupts included
+}
+
+// Side is one of the systems that a benchmark compares.
+type Side struct {
+	Name    string   `json:"name"`
+	Setup   string   `json:"setup,omitempty"` // how it was configured: threads, buffers, driver mode
+	Runs    []Run    `json:"runs,omitempty"`
+	Skipped string   `json:"skipped,omitempty"` // why it has no runs
+	Notes   []string `json:"notes,omitempty"`
+	Value   Summary  `json:"value"`
+	Ratio   Summary  `json:"ratio"` // ours ÷ this one, above one when ours is better; empty for ours and for what is no peer
+}
+
+// Values returns the runs' values, 0 for one that failed: their places matter to Ratio.
+func (s *Side) Values() []float64 {
+	v := make([]float64, len(s.Runs))
+	for i, r := range s.Runs {
+		v[i] = r.Value
+	}
+	return v
+}
+
+// Good returns the values of the runs that did not fail.
+func (s *Side) Good() []float64 {
+	var v []float64
+	for _, r := range s.Runs {
+		if r.Failed == "" {
+			v = append(v, r.Value)
+		}
+	}
+	return v
+}
+
+// Failed returns why the first failed run failed, or "".
+func (s *Side) Failed() string {
+	for _, r := range s.Runs {
+		if r.Failed != "" {
+			return r.Failed
+		}
+	}
+	return ""
+}
+
+// Median returns the median over the good runs of a figure of a run.
+func (s *Side) Median(figure func(Run) float64) Summary {
+	var v []float64
+	for _, r := range s.Runs {
+		if r.Failed == "" {
+			v = append(v, figure(r))
+		}
+	}
+	return Summarize(v)
+}
+
+// Extra returns the median of a further figure, and whether any run has it.
+func (s *Side) Extra(name string) (Summary, bool) {
+	var v []float64
+	for _, r := range s.Runs {
+		if x, ok := r.Extra[name]; ok && r.Failed == "" {
+			v = append(v, x)
+		}
+	}
+	return Summarize(v), len(v) > 0
+}
+
+// Benchmark is one kind of work and how each side did it.
+type Benchmark struct {
+	Name    string   `json:"name"`  // as -only takes it
+	Title   string   `json:"title"` // for people
+	Unit    string   `json:"unit"`
+	Lower   bool     `json:"lower_is_better,omitempty"`
+	Ours    string   `json:"ours"` // name of the side that ratios are about; "" when there are none
+	Target  float64  `json:"target,omitempty"`
+	Against string   `json:"against,omitempty"` // the side that Target is about
+	Skipped string   `json:"skipped,omitempty"` // why the whole benchmark was not run
+	Notes   []string `json:"notes,omitempty"`
+	Sides   []*Side  `json:"sides,omitempty"`
+}
+
+// Side returns the side of a name, or nil.
+func (b *Benchmark) Side(name string) *Side {
+	for _, s := range b.Sides {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// Finish computes the summaries and ratios.
+func (b *Benchmark) Finish() {
+	ours := b.Side(b.Ours)
+	for _, s := range b.Sides {
+		s.Value = Summarize(s.Good())
+		if ours != nil && s != ours {
+			s.Ratio = Ratio(ours.Values(), s.Values(), b.Lower)
+		}
+	}
+}
+
+// Condition is one fact about the circumstances of the measurement.
+type Condition struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Report is all of it.
+type Report struct {
+	Started    time.Time     `json:"started"`
+	Took       time.Duration `json:"took_ns"`
+	Quick      bool          `json:"quick,omitempty"`
+	Stopped    bool          `json:"stopped,omitempty"` // interrupted before the end
+	Conditions []Condition   `json:"conditions"`
+	Benchmarks []*Benchmark  `json:"benchmarks"`
+}
+
+// Write stores the report as JSON, making the directory when it lacks.
+func (r *Report) Write(path string) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the report: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("make the report's directory: %w", err)
+	}
+	if err := os.WriteFile(path, append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+// Read loads a report that Write stored.
+func Read(path string) (*Report, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the report: %w", err)
+	}
+	r := new(Report)
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("read the report %s: %w", path, err)
+	}
+	return r, nil
+}
