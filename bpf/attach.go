@@ -1,0 +1,119 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// AttachMode says where in the kernel's receive path the program runs.
+type AttachMode uint8
+
+const (
+	// AttachAuto tries AttachNative, then AttachGeneric.
+	AttachAuto AttachMode = iota
+	// AttachNative runs the program in the driver, before the kernel spends memory on the frame. Zero-copy needs it.
+	AttachNative
+	// AttachGeneric runs the program behind the driver, on every interface; slower, and each frame is copied.
+	AttachGeneric
+)
+
+func (m AttachMode) String() string {
+	switch m {
+	case AttachAuto:
+		return "auto"
+	case AttachNative:
+		return "native"
+	case AttachGeneric:
+		return "generic"
+	}
+	return fmt.Sprintf("AttachMode(%d)", uint8(m))
+}
+
+// Errors of Attach.
+var (
+	// ErrAttached: this Program is attached already.
+	ErrAttached = errors.New("the program is attached already")
+	// ErrOccupied: another XDP program is attached to the interface.
+	ErrOccupied = errors.New("another XDP program is attached to the interface")
+)
+
+// Attach attaches the program to an interface of the calling thread's network namespace, and returns the mode that it got:
+// AttachNative or AttachGeneric. The program stays until Detach, Close, or the end of the process, whatever ends it.
+func (p *Program) Attach(ifindex int, mode AttachMode) (AttachMode, error) {
+	if mode > AttachGeneric {
+		return 0, fmt.Errorf("bpf: attach: mode %v does not exist", mode)
+	}
+	if p.link != nil {
+		return 0, fmt.Errorf("bpf: attach to interface %d: %w to interface %d", ifindex, ErrAttached, p.ifindex)
+	}
+	nic, err := net.InterfaceByIndex(ifindex)
+	if err != nil {
+		return 0, fmt.Errorf("bpf: attach: interface %d is not in this network namespace: %w", ifindex, err)
+	}
+	p.fallback = nil
+	if mode == AttachGeneric {
+		return mode, p.attach(nic, mode)
+	}
+	err = p.attach(nic, AttachNative)
+	if err == nil || mode == AttachNative || !driverRefused(err) {
+		return AttachNative, err
+	}
+	if generic := p.attach(nic, AttachGeneric); generic != nil {
+		return AttachGeneric, errors.Join(err, generic)
+	}
+	p.fallback = err
+	return AttachGeneric, nil
+}
+
+func (p *Program) attach(nic *net.Interface, mode AttachMode) error {
+	flags := link.XDPDriverMode
+	if mode == AttachGeneric {
+		flags = link.XDPGenericMode
+	}
+	l, err := link.AttachXDP(link.XDPOptions{Program: p.objects.XdpSteer, Interface: nic.Index, Flags: flags})
+	if err != nil {
+		return attachError(nic, mode, err)
+	}
+	p.link, p.ifindex = l, nic.Index
+	return nil
+}
+
+func attachError(nic *net.Interface, mode AttachMode, err error) error {
+	what := fmt.Sprintf("bpf: attach to %s in %s mode", nic.Name, mode)
+	switch {
+	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
+		return fmt.Errorf("%s: %w (%w): stop its owner, or remove it with: ip link set dev %s xdp off", what, ErrOccupied, err, nic.Name)
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("%s: %w: run as root, or with CAP_BPF and CAP_NET_ADMIN", what, err)
+	case errors.Is(err, unix.ERANGE):
+		return fmt.Errorf("%s: %w: the MTU (%d here, or the veth peer's) is too large for a frame in one page", what, err, nic.MTU)
+	case errors.Is(err, unix.EOPNOTSUPP) && mode == AttachNative:
+		return fmt.Errorf("%s: %w: the driver has no XDP, or not with its present settings", what, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// driverRefused tells a driver's "not here, not now" from obstacles that generic mode shares.
+func driverRefused(err error) bool {
+	return !errors.Is(err, ErrOccupied) && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENODEV)
+}
+
+// Fallback returns why AttachAuto got AttachGeneric: the driver's error in native mode. It is nil if it did not come to that.
+func (p *Program) Fallback() error { return p.fallback }
+
+// Detach removes the program from the interface. It does nothing if the program is not attached.
+func (p *Program) Detach() error {
+	if p.link == nil {
+		return nil
+	}
+	l := p.link
+	p.link, p.ifindex = nil, 0
+	if err := l.Close(); err != nil {
+		return fmt.Errorf("bpf: detach: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,29 @@
+// Package bpf holds the steering program, which runs in the kernel for each received frame and asks one thing: is this frame
+// ours? What is ours it redirects to the AF_XDP socket of the frame's queue, everything else it passes to the kernel. It never
+// changes and never drops a frame.
+//
+//	                           frame
+//	                             │
+//	                 Ethernet, up to 2 VLAN tags ── short, a third tag, neither ARP nor IPv4 ──┐
+//	                    │                 │                                                    │
+//	                   ARP               IPv4 ── short or impossible header ───────────────────┤
+//	                    │                 │                                                    │
+//	own address:  target address    destination address                                        │
+//	                 owned?              owned?  ── no ────────────────────────────────────────┤
+//	                    │ yes             │ yes: any protocol, fragments too                   │
+//	                    │                 │                                                    │
+//	shared address: the kernel's    TCP or UDP, whole, (protocol, address, port) owned? ── no ─┤
+//	                    │                 │ yes                                                │
+//	                    ▼                 ▼                                                    ▼
+//	               socket bound to the frame's queue? ── no ───────────────────────────►   XDP_PASS
+//	                             │ yes
+//	                             ▼
+//	                       XDP_REDIRECT
+//
+// Every frame is counted once, by what became of it and why: [Counters]. The reasons are an enumeration in xdp_steer.h, from
+// which the Go constants are generated.
+//
+// A [Program] reaches its mode as a constant at load time and what it owns through maps, so nothing is ever recompiled. The
+// compiled object is committed (generate.go says how to make it again). The program is attached through a BPF link that the
+// process owns: when the process ends, by SIGKILL too, the kernel detaches the program.
+package bpf

@@ -1,0 +1,158 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+)
+
+// Mode says which frames are the stack's.
+type Mode uint8
+
+const (
+	// OwnAddress: the stack owns whole addresses that the kernel does not have: ARP, ICMP, every protocol, fragments too.
+	OwnAddress = Mode(steerModeOWN_ADDRESS)
+	// SharedAddress: the addresses are the kernel's, the stack owns chosen TCP and UDP ports. Fragments, ARP and ICMP are the
+	// kernel's.
+	SharedAddress = Mode(steerModeSHARED_ADDRESS)
+)
+
+func (m Mode) String() string {
+	switch m {
+	case OwnAddress:
+		return "own address"
+	case SharedAddress:
+		return "shared address"
+	}
+	return fmt.Sprintf("Mode(%d)", uint8(m))
+}
+
+// Errors that the package's functions wrap.
+var (
+	ErrMode      = errors.New("not possible in this mode")
+	ErrNotIPv4   = errors.New("not an IPv4 address")
+	ErrTableFull = errors.New("table full")
+)
+
+// Config says how to load the program.
+type Config struct {
+	Mode         Mode
+	Queues       int // one more than the highest queue that a socket can be set for; default 64
+	MaxAddresses int // bound of the addresses that can be owned at a time; default 64
+	MaxPorts     int // bound of the (protocol, address, port) that can be owned at a time; default 4096
+}
+
+func (c *Config) setDefaults() error {
+	if c.Mode > SharedAddress {
+		return fmt.Errorf("bpf: mode %v does not exist", c.Mode)
+	}
+	for _, v := range []struct {
+		name  string
+		value *int
+		zero  int
+	}{{"Queues", &c.Queues, 64}, {"MaxAddresses", &c.MaxAddresses, 64}, {"MaxPorts", &c.MaxPorts, 4096}} {
+		if *v.value < 0 {
+			return fmt.Errorf("bpf: %s is %d: it cannot be negative", v.name, *v.value)
+		}
+		if *v.value == 0 {
+			*v.value = v.zero
+		}
+	}
+	return nil
+}
+
+// Program is a loaded steering program. Its methods may be called from any goroutine, but Attach and Close only from one at a
+// time. A Program that is attached must stay referenced: the garbage collector would close it, which detaches it.
+type Program struct {
+	cfg      Config
+	objects  steerObjects
+	link     link.Link // nil unless attached
+	ifindex  int       // of the interface it is attached to
+	fallback error
+}
+
+// Load loads the program into the kernel, attached to nothing and owning nothing. It needs CAP_BPF and CAP_NET_ADMIN.
+func Load(cfg Config) (*Program, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	spec, err := loadSteer()
+	if err != nil {
+		return nil, fmt.Errorf("bpf: the compiled program is unusable: %w", err)
+	}
+	spec.Maps[steerMapSockets].MaxEntries = uint32(cfg.Queues)
+	spec.Maps[steerMapAddresses].MaxEntries = uint32(cfg.MaxAddresses)
+	spec.Maps[steerMapServices].MaxEntries = uint32(cfg.MaxPorts)
+	if err := spec.Variables[steerVarAddressMode].Set(steerMode(cfg.Mode)); err != nil {
+		return nil, fmt.Errorf("bpf: set the mode: %w", err)
+	}
+	// Kernels before 5.11 charge maps against RLIMIT_MEMLOCK; on later ones this does nothing.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("bpf: lift the limit on locked memory: %w: run as root, or set ulimit -l unlimited", err)
+	}
+	p := &Program{cfg: cfg}
+	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
+		return nil, loadError(err)
+	}
+	return p, nil
+}
+
+func loadError(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("bpf: load the steering program: %w: run as root, or with CAP_BPF and CAP_NET_ADMIN", err)
+	}
+	return fmt.Errorf("bpf: load the steering program: %w", err)
+}
+
+// SetSocket makes the AF_XDP socket fd receive what the program redirects on queue. The socket must be bound to the same queue
+// of the interface that the program is attached to, or the kernel drops the frames.
+func (p *Program) SetSocket(queue, fd int) error {
+	if err := p.checkQueue(queue); err != nil {
+		return err
+	}
+	if err := p.objects.Sockets.Update(uint32(queue), uint32(fd), ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("bpf: set the socket of queue %d: %w", queue, err)
+	}
+	return nil
+}
+
+// ClearSocket undoes SetSocket: the queue's frames are passed to the kernel from now on. A closed socket is cleared by itself.
+func (p *Program) ClearSocket(queue int) error {
+	if err := p.checkQueue(queue); err != nil {
+		return err
+	}
+	if err := p.objects.Sockets.Delete(uint32(queue)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("bpf: clear the socket of queue %d: %w", queue, err)
+	}
+	return nil
+}
+
+func (p *Program) checkQueue(queue int) error {
+	if queue < 0 || queue >= p.cfg.Queues {
+		return fmt.Errorf("bpf: queue %d: the program was loaded for queues 0 to %d", queue, p.cfg.Queues-1)
+	}
+	return nil
+}
+
+// ID returns the kernel's number of the program, as bpftool and "ip link" show it.
+func (p *Program) ID() (uint32, error) {
+	info, err := p.objects.XdpSteer.Info()
+	if err != nil {
+		return 0, fmt.Errorf("bpf: information about the program: %w", err)
+	}
+	id, ok := info.ID()
+	if !ok {
+		return 0, errors.New("bpf: this kernel gives programs no number")
+	}
+	return uint32(id), nil
+}
+
+// Close detaches and unloads the program. Closing again does nothing.
+func (p *Program) Close() error {
+	err := p.Detach()
+	return errors.Join(err, p.objects.Close())
+}

@@ -1,0 +1,225 @@
+//go:build ignore
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+
+// The steering program: is this frame ours? It redirects what is to the AF_XDP socket of the frame's queue, and passes the rest
+// to the kernel. It never changes or drops a frame; what it cannot parse, it passes. doc.go shows the path of the decision.
+
+#include <stdbool.h>
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "xdp_steer.h"
+
+#define MAX_VLAN_TAGS 2
+#define ARPHRD_ETHER 1 // linux/if_arp.h needs the whole C library's headers
+#define IP_MORE_FRAGMENTS 0x2000
+#define IP_OFFSET_MASK 0x1fff
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+// A constant to the verifier, which removes the branches of the other mode.
+const volatile enum mode address_mode = OWN_ADDRESS;
+
+// The loader sets the sizes of the first three maps.
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, 1);
+} sockets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __be32);
+	__type(value, __u8);
+	__uint(max_entries, 1);
+} addresses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, struct service);
+	__type(value, __u8);
+	__uint(max_entries, 1);
+} services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, enum reason);
+	__type(value, __u64);
+	__uint(max_entries, REASONS);
+} counters SEC(".maps");
+
+struct vlan_tag {
+	__be16 tci;
+	__be16 type; // of what follows
+};
+
+// ARP for IPv4 over Ethernet, RFC 826.
+struct arp_packet {
+	__be16 hardware;
+	__be16 protocol;
+	__u8 hardware_len;
+	__u8 protocol_len;
+	__be16 operation;
+	__u8 sender_mac[ETH_ALEN];
+	__u8 sender_ip[4];
+	__u8 target_mac[ETH_ALEN];
+	__u8 target_ip[4];
+};
+
+struct ports {
+	__be16 source;
+	__be16 destination;
+};
+
+// What is left of the frame.
+struct cursor {
+	void *pos;
+	void *end;
+};
+
+// Points *part at the next size bytes and steps over them; false if the frame ends before. A result of NULL for that would cost
+// a comparison more: the compiler does not know that a frame is never at address 0.
+static __always_inline bool take(struct cursor *c, __u32 size, void **part)
+{
+	*part = c->pos;
+	c->pos += size;
+	return c->pos <= c->end;
+}
+
+static __always_inline enum reason classify_arp(struct cursor *c)
+{
+	struct arp_packet *arp;
+	__be32 target;
+
+	if (address_mode == SHARED_ADDRESS)
+		return PASS_ARP;
+	if (!take(c, sizeof(*arp), (void **)&arp))
+		return PASS_SHORT_ARP;
+	if (arp->hardware != bpf_htons(ARPHRD_ETHER) || arp->protocol != bpf_htons(ETH_P_IP) || arp->hardware_len != ETH_ALEN ||
+	    arp->protocol_len != sizeof(target))
+		return PASS_BAD_ARP;
+	__builtin_memcpy(&target, arp->target_ip, sizeof(target));
+	return bpf_map_lookup_elem(&addresses, &target) ? REDIRECT_ARP : PASS_ARP;
+}
+
+// Own-address mode: the address decides, the stack looks at the rest.
+static __always_inline enum reason classify_address(struct iphdr *ip, bool fragment)
+{
+	__be32 address = ip->daddr;
+
+	if (!bpf_map_lookup_elem(&addresses, &address))
+		return PASS_ADDRESS;
+	if (fragment)
+		return REDIRECT_FRAGMENT;
+	switch (ip->protocol) {
+	case IPPROTO_TCP:
+		return REDIRECT_TCP;
+	case IPPROTO_UDP:
+		return REDIRECT_UDP;
+	case IPPROTO_ICMP:
+		return REDIRECT_ICMP;
+	default:
+		return REDIRECT_PROTOCOL;
+	}
+}
+
+// Shared-address mode. Only a first fragment has ports, so the kernel gets them all. The cursor is behind the IPv4 header, which
+// says that length bytes follow; what comes after them is Ethernet's padding.
+static __always_inline enum reason classify_service(struct cursor *c, struct iphdr *ip, bool fragment, __u32 length)
+{
+	struct service service = {};
+	struct ports *ports;
+
+	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
+		return PASS_PROTOCOL;
+	if (fragment)
+		return PASS_FRAGMENT;
+	if (length < sizeof(*ports) || !take(c, sizeof(*ports), (void **)&ports))
+		return PASS_SHORT_PORTS;
+	service.address = ip->daddr;
+	service.port = ports->destination;
+	service.protocol = ip->protocol;
+	if (!bpf_map_lookup_elem(&services, &service))
+		return PASS_PORT;
+	return service.protocol == IPPROTO_TCP ? REDIRECT_TCP : REDIRECT_UDP;
+}
+
+static __always_inline enum reason classify_ipv4(struct cursor *c)
+{
+	void *start = c->pos;
+	struct iphdr *ip;
+	__u32 header, total;
+	bool fragment;
+
+	if (!take(c, sizeof(*ip), (void **)&ip))
+		return PASS_SHORT_IPV4;
+	header = ip->ihl * 4;
+	total = bpf_ntohs(ip->tot_len);
+	if (ip->version != 4 || header < sizeof(*ip) || total < header)
+		return PASS_BAD_IPV4;
+	if (start + total > c->end)
+		return PASS_SHORT_IPV4;
+	fragment = ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET_MASK);
+	if (address_mode == OWN_ADDRESS)
+		return classify_address(ip, fragment);
+	c->pos = start + header;
+	return classify_service(c, ip, fragment, total - header);
+}
+
+static __always_inline enum reason classify(struct cursor *c)
+{
+	struct ethhdr *ethernet;
+	__be16 type;
+
+	if (!take(c, sizeof(*ethernet), (void **)&ethernet))
+		return PASS_SHORT_ETHERNET;
+	type = ethernet->h_proto;
+#pragma unroll
+	for (int tags = 0; tags < MAX_VLAN_TAGS; tags++) {
+		struct vlan_tag *tag;
+
+		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
+			break;
+		if (!take(c, sizeof(*tag), (void **)&tag))
+			return PASS_SHORT_VLAN;
+		type = tag->type;
+	}
+	switch (type) {
+	case bpf_htons(ETH_P_IP):
+		return classify_ipv4(c);
+	case bpf_htons(ETH_P_ARP):
+		return classify_arp(c);
+	case bpf_htons(ETH_P_8021Q):
+	case bpf_htons(ETH_P_8021AD):
+		return PASS_DEEP_VLAN;
+	default:
+		return PASS_ETHERTYPE;
+	}
+}
+
+SEC("xdp")
+int xdp_steer(struct xdp_md *ctx)
+{
+	struct cursor c = {.pos = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end};
+	enum reason reason = classify(&c);
+	int action = XDP_PASS;
+	__u64 *count;
+
+	if (reason < FIRST_PASS) {
+		action = bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
+		if (action != XDP_REDIRECT)
+			reason = PASS_NO_SOCKET;
+	}
+	count = bpf_map_lookup_elem(&counters, &reason);
+	if (count)
+		(*count)++;
+	return action;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What the steering program and its loader in Go both know. The Go types are generated from this file. */
+#ifndef XDP_STEER_H
+#define XDP_STEER_H
+
+/* Which frames are the stack's. */
+enum mode {
+	OWN_ADDRESS,	/* everything for an owned address: ARP, ICMP and fragments too */
+	SHARED_ADDRESS, /* only TCP and UDP to an owned (protocol, address, port); the rest is the kernel's */
+};
+
+/* What became of a frame, and why. Each CPU counts frames by reason; the reasons to redirect come first. */
+enum reason {
+	REDIRECT_ARP,
+	REDIRECT_TCP,
+	REDIRECT_UDP,
+	REDIRECT_ICMP,
+	REDIRECT_PROTOCOL, /* another protocol over IPv4 */
+	REDIRECT_FRAGMENT, /* IPv4 fragment, first ones included */
+
+	PASS_NO_SOCKET,	     /* ours, but no socket is bound to the frame's queue */
+	PASS_SHORT_ETHERNET, /* shorter than an Ethernet header */
+	PASS_SHORT_VLAN,     /* ends within a VLAN tag */
+	PASS_DEEP_VLAN,	     /* more than two VLAN tags */
+	PASS_ETHERTYPE,	     /* neither ARP nor IPv4 */
+	PASS_SHORT_ARP,	     /* ends within the ARP packet */
+	PASS_BAD_ARP,	     /* ARP, but not for IPv4 over Ethernet */
+	PASS_ARP,	     /* asks for an address that is not ours */
+	PASS_SHORT_IPV4,     /* ends within the IPv4 header or before the packet's length */
+	PASS_BAD_IPV4,	     /* version, header length or total length cannot be */
+	PASS_ADDRESS,	     /* to an address that is not ours */
+	PASS_FRAGMENT,	     /* IPv4 fragment, in shared mode */
+	PASS_PROTOCOL,	     /* neither TCP nor UDP, in shared mode */
+	PASS_SHORT_PORTS,    /* the packet ends within the ports, in shared mode */
+	PASS_PORT,	     /* to a port that is not ours, in shared mode */
+
+	REASONS,
+};
+
+#define FIRST_PASS PASS_NO_SOCKET
+
+/* A TCP or UDP port that the stack owns; address and port in network byte order. */
+struct service {
+	__be32 address;
+	__be16 port;
+	__u8 protocol;
+	__u8 zero;
+};
+
+#endif
