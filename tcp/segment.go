@@ -54,6 +54,16 @@ func (s *Segment) End() Seq { return s.Seq.Add(s.Len()) }
 // Has reports whether all the control bits f are set.
 func (s *Segment) Has(f Flags) bool { return s.Flags&f == f }
 
+// Acceptable reports whether any part of the segment is in a receive window of wnd bytes that begins with nxt: the first check of
+// every segment (RFC 9293 section 3.10.7.4, table 6).
+func (s *Segment) Acceptable(nxt Seq, wnd uint32) bool {
+	n := s.Len()
+	if n == 0 {
+		return s.Seq == nxt || s.Seq.InWindow(nxt, wnd)
+	}
+	return s.Seq.InWindow(nxt, wnd) || s.End().Add(^uint32(0)).InWindow(nxt, wnd)
+}
+
 // Parse reads the segment b, header, options and payload, into s. It does not look at the checksum: see VerifyChecksum.
 func Parse(b []byte, s *Segment) error {
 	if len(b) < MinHeaderLen {
