@@ -1,0 +1,146 @@
+package afxdp
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/asavie/xdp"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/bpf"
+	"github.com/xdpstack/xdpstack/frame"
+)
+
+// openAsavie opens one queue. The XDP program is attached already, in that mode: that package's own Attach would remove any
+// program that is there.
+func openAsavie(at place, info *Info, o *Options, attached bpf.AttachMode) (*asavie, error) {
+	q := &asavie{txRing: o.TxRing, filled: o.FillRing, chunks: o.FillRing + 2*o.TxRing}
+	q.init(at, info, o)
+	q.mtu = min(info.MTU, room(o.FrameSize, 0)) // the package has no headroom
+	var err error
+	if q.pool, err = frame.NewPool(make([]byte, o.Frames*o.FrameSize), o.FrameSize); err != nil {
+		return nil, at.fail("make the pool", nil, err, "")
+	}
+	raiseMemlock()
+	if err := q.connect(o); err != nil {
+		return nil, err
+	}
+	q.fd = q.sock.FD()
+	if err := q.sleeper.open(at, q.fd); err != nil {
+		return nil, errors.Join(err, q.Close())
+	}
+	q.mode.Driver, q.mode.Attach, q.mode.Memory = DriverAsavie, attached, "pages"
+	q.mode.ZeroCopy = zeroCopy(q.fd) && attached == bpf.AttachNative
+	setSendBuffer(q.fd, o.SendBuffer)
+	q.mode.TxBudget = setTxBudget(q.fd, o.TxBudget)
+	q.spare = make([]xdp.Desc, 0, o.TxRing)
+	q.queued = make([]xdp.Desc, 0, o.TxRing)
+	q.filled = q.sock.Fill(q.sock.GetDescs(q.filled))
+	q.stats.Filled = uint64(q.filled)
+	return q, nil
+}
+
+// connect binds a socket in the mode that the options ask for.
+func (q *asavie) connect(o *Options) error {
+	switch o.Mode {
+	case ModeZeroCopy:
+		return q.bind(o, unix.XDP_ZEROCOPY)
+	case ModeCopy:
+		return q.bind(o, unix.XDP_COPY)
+	}
+	err := q.bind(o, unix.XDP_ZEROCOPY)
+	if !errors.Is(err, ErrNoZeroCopy) {
+		return err
+	}
+	q.mode.NoZeroCopy = err
+	return q.bind(o, unix.XDP_COPY)
+}
+
+// bind makes the package's socket, and retries as long as the kernel has not let go of the queue.
+func (q *asavie) bind(o *Options, mode uint16) error {
+	pause := 20 * time.Millisecond
+	for waited := time.Duration(0); ; waited += pause {
+		sock, err := newSocket(q.at, &xdp.SocketOptions{
+			NumFrames:              q.chunks,
+			FrameSize:              o.FrameSize,
+			FillRingNumDescs:       o.FillRing,
+			CompletionRingNumDescs: o.CompletionRing,
+			RxRingNumDescs:         o.RxRing,
+			TxRingNumDescs:         o.TxRing,
+		}, mode)
+		if err == nil {
+			q.sock = sock
+			return nil
+		}
+		errno := errnoIn(err)
+		if errno != unix.EBUSY && errno != unix.ENETDOWN || waited >= o.BindTimeout {
+			return q.bindError(err, errno, mode)
+		}
+		time.Sleep(pause)
+		pause = min(2*pause, 100*time.Millisecond)
+	}
+}
+
+func (q *asavie) bindError(err error, errno unix.Errno, mode uint16) error {
+	switch {
+	case errno == 0:
+		return q.at.fail("open", nil, err, "")
+	case !strings.Contains(err.Error(), "Bind"), errno == unix.EPERM, errno == unix.EBUSY, errno == unix.ENODEV, errno == unix.ENETDOWN:
+		return q.at.errno("open", errno)
+	case mode == unix.XDP_ZEROCOPY:
+		return q.at.fail("bind", ErrNoZeroCopy, errno, "the driver cannot, or not with these frame and ring sizes: use mode copy")
+	}
+	return q.at.errno("bind", errno)
+}
+
+// newSocket makes a socket. A global variable is the only way to tell the package how to bind. When it fails, it closes the socket
+// but leaves the rings that it had mapped.
+func newSocket(at place, o *xdp.SocketOptions, flags uint16) (*xdp.Socket, error) {
+	mappingsMu.Lock()
+	defer mappingsMu.Unlock()
+	before := xdp.DefaultSocketFlags
+	xdp.DefaultSocketFlags = flags
+	defer func() { xdp.DefaultSocketFlags = before }()
+	mapped, err := socketMappings()
+	if err != nil {
+		return nil, err
+	}
+	sock, err := xdp.NewSocket(at.index, at.queue, o)
+	if err != nil {
+		return nil, errors.Join(err, unmapOrphans(mapped))
+	}
+	return sock, nil
+}
+
+// errnoIn finds the errno in the text of an error, where that package has left nothing else of it.
+func errnoIn(err error) unix.Errno {
+	for _, e := range []unix.Errno{unix.EBUSY, unix.EPERM, unix.EACCES, unix.ENOBUFS, unix.ENOMEM, unix.ENODEV, unix.ENETDOWN, unix.EINVAL,
+		unix.EOPNOTSUPP, unix.EAFNOSUPPORT, unix.EIO} {
+		if strings.HasSuffix(err.Error(), e.Error()) {
+			return e
+		}
+	}
+	return 0
+}
+
+// Close closes the socket. The package leaves its ring mappings behind, and with them the socket stays bound to the queue:
+// unmapping them is done here.
+func (q *asavie) Close() error {
+	if q.sock == nil {
+		return nil
+	}
+	err := q.sleeper.close()
+	mappingsMu.Lock()
+	defer mappingsMu.Unlock()
+	inode, e := socketInode(q.fd)
+	err = errors.Join(err, e, q.sock.Close())
+	if e == nil {
+		err = errors.Join(err, unmapSocket(inode))
+	}
+	q.sock, q.fd = nil, -1
+	if err != nil {
+		return q.at.errno("close", err)
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package afxdp
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/safchain/ethtool"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Info is what can be learned about an interface without changing it.
+type Info struct {
+	Name      string
+	Index     int
+	MAC       [6]byte
+	MTU       int
+	Up        bool           // administratively
+	Carrier   bool           // the link works
+	Addresses []netip.Prefix // the kernel's
+	Kind      string         // netlink's: "veth", "bridge"…; "device" for hardware
+	Driver    string         // ethtool's; empty if it says nothing
+	RxQueues  int            // in use
+	TxQueues  int
+	RxRing    int // slots of each hardware ring, 0 if unknown
+	TxRing    int
+	Peer      int // interface index of a veth's other end, in its namespace; 0 for others
+	// Program is the id of the XDP program that is attached now, 0 for none.
+	Program uint32
+}
+
+// Queues returns how many queues both receive and transmit.
+func (i *Info) Queues() int { return min(i.RxQueues, i.TxQueues) }
+
+// Discover looks at an interface of the calling thread's network namespace.
+func Discover(name string) (Info, error) {
+	at := place{name: name, queue: -1}
+	link, err := netlink.LinkByName(name)
+	var missing netlink.LinkNotFoundError
+	if errors.As(err, &missing) {
+		return Info{}, at.fail("find", ErrNoInterface, unix.ENODEV, "list the interfaces with: ip link")
+	}
+	if err != nil {
+		return Info{}, at.errno("find", err)
+	}
+	a := link.Attrs()
+	info := Info{
+		Name:     name,
+		Index:    a.Index,
+		MTU:      a.MTU,
+		Up:       a.RawFlags&unix.IFF_UP != 0,
+		Carrier:  a.RawFlags&unix.IFF_RUNNING != 0,
+		Kind:     link.Type(),
+		RxQueues: max(a.NumRxQueues, 1),
+		TxQueues: max(a.NumTxQueues, 1),
+	}
+	copy(info.MAC[:], a.HardwareAddr)
+	if info.Kind == "veth" {
+		info.Peer = a.ParentIndex
+	}
+	if a.Xdp != nil && a.Xdp.Attached {
+		info.Program = a.Xdp.ProgId
+	}
+	addresses, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return Info{}, at.errno("list the addresses", err)
+	}
+	for _, a := range addresses {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok {
+			bits, _ := a.Mask.Size()
+			info.Addresses = append(info.Addresses, netip.PrefixFrom(ip.Unmap(), bits))
+		}
+	}
+	info.askEthtool()
+	return info, nil
+}
+
+// askEthtool adds what only the driver knows. A driver need not answer: what is known from netlink stays then, which for the
+// queues is how many there could be.
+func (i *Info) askEthtool() {
+	e, err := ethtool.NewEthtool()
+	if err != nil {
+		return
+	}
+	defer e.Close()
+	if driver, err := e.DriverName(i.Name); err == nil {
+		i.Driver = driver
+	}
+	if c, err := e.GetChannels(i.Name); err == nil {
+		if rx := int(c.CombinedCount + c.RxCount); rx > 0 {
+			i.RxQueues = rx
+		}
+		if tx := int(c.CombinedCount + c.TxCount); tx > 0 {
+			i.TxQueues = tx
+		}
+	}
+	if r, err := e.GetRing(i.Name); err == nil {
+		i.RxRing, i.TxRing = int(r.RxPending), int(r.TxPending)
+	}
+}

@@ -1,0 +1,35 @@
+// Package afxdp gives an interface's queues to user space: [Open] attaches the steering program of package bpf and opens an AF_XDP
+// socket on each queue; a [Queue] then moves whole batches of frames, without an allocation, and its pool can account for each of
+// them at any moment.
+//
+// A socket has four rings. Two bring frames of the UMEM, the memory that both sides share, to the kernel; two bring them back:
+//
+//	                 Recycle                             Transmit, Flush
+//	                    │                                       │
+//	user space    frame.Pool                              packets to send
+//	──────────────┬─────┴──────────────────────────────────────┬┴───────────────────────
+//	     fill ring ▼        ▲ RX ring            TX ring        ▼        ▲ completion ring
+//	──────────────┬─────────┴──────────────────────────────────┬─────────┴──────────────
+//	kernel         XDP program redirects                        device sends
+//	               a packet into the frame                      the packet
+//	                         │                                           │
+//	                      Receive                                     Recycle
+//
+// The number of frames that the kernel has for receiving is bounded by half of the pool: fill ring and RX ring can never hold
+// them all, so there is always something to answer with. When frames run short otherwise, an eighth is kept from the fill ring.
+//
+// Two drivers have this one interface. The native one is this package's own; the other is on github.com/asavie/xdp, which keeps a
+// UMEM of its own, so that each packet is copied: it is there to compare with.
+//
+// # Modes
+//
+// In zero-copy mode the network card itself reads and writes the frames, and a kick (sendto) only starts it. In copy mode, which
+// every driver can do, the kernel copies, and the kick is the transmission: it sends a bounded number of frames and says EAGAIN if
+// there are more, so [Queue.Flush] goes on until the ring is empty or nothing moves. What then is left is tried again at the next
+// Flush; Wait sleeps only briefly meanwhile, so no frame is stuck.
+//
+// [BoundMode] says what a queue got. A link that goes down gives ENETDOWN until it is up again, and the queue goes on.
+//
+// Every error is an [*Error] that names the interface, the queue, what failed and a cure, and matches one of the package's errors as
+// well as the errno. See Documentation/networking/af_xdp.rst in the Linux kernel for the interface beneath.
+package afxdp

@@ -1,0 +1,163 @@
+package afxdp
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/bpf"
+	"github.com/xdpstack/xdpstack/frame"
+)
+
+// Queue is one RX and TX queue pair of an interface, with its socket and its pool of frames. One goroutine uses it; only Wake may
+// be called by others.
+type Queue interface {
+	Index() int
+	Pool() *frame.Pool
+	HardwareAddr() [6]byte
+	MTU() int                         // bytes of a network packet
+	ChecksumOffload() (rx, tx bool)   // both false: XDP has no hint for it
+	Receive(batch []frame.Desc) int   // received packets; their frames are the caller's
+	Room() int                        // how many packets Transmit would take
+	Transmit(batch []frame.Desc) int  // queues packets in order and returns how many it took; the frames stay their owners'
+	Flush() error                     // hands over what was queued; the error is of a link that is down (ENETDOWN) or gone (ENXIO)
+	Recycle() int                     // takes completions, returns their number, and tops up what the kernel receives into
+	Wait(timeout time.Duration) error // sleeps until a packet may be there, Wake, or the timeout (below 0: none); may be early
+	Wake()
+	Mode() BoundMode
+	Stats() *Stats
+	Statistics() (Statistics, error)
+	Close() error // no byte of the pool's frames may be touched after it
+}
+
+// Interface is an open interface: the XDP program on it and the queues.
+type Interface struct {
+	info    Info
+	program *bpf.Program
+	attach  bpf.AttachMode
+	queues  []Queue
+}
+
+// Open attaches the XDP program to an interface of the calling thread's network namespace and opens its queues. What the program
+// steers to the queues, its maps say: see Program. On an error nothing stays behind.
+func Open(name string, opt Options, steer bpf.Config) (*Interface, error) {
+	info, err := Discover(name)
+	if err != nil {
+		return nil, err
+	}
+	at := place{name: name, index: info.Index, queue: -1}
+	opt = opt.withDefaults(info.MTU)
+	if err := opt.check(); err != nil {
+		return nil, at.fail("open", nil, err, "")
+	}
+	if !info.Up {
+		return nil, at.fail("open", ErrInterfaceDown, unix.ENETDOWN, "bring it up with: ip link set "+name+" up")
+	}
+	queues, err := chooseQueues(at, &info, opt.Queues)
+	if err != nil {
+		return nil, err
+	}
+	steer.Queues = max(steer.Queues, slices.Max(queues)+1)
+	i := &Interface{info: info}
+	if err := i.open(at, &opt, steer, queues); err != nil {
+		return nil, errors.Join(err, i.Close())
+	}
+	return i, nil
+}
+
+// chooseQueues returns the numbers of the queues to open.
+func chooseQueues(at place, info *Info, wanted []int) ([]int, error) {
+	if len(wanted) == 0 {
+		if info.RxQueues > info.TxQueues {
+			return nil, at.fail("choose queues", ErrNoQueue, fmt.Errorf("%d receive queues, but %d to transmit", info.RxQueues,
+				info.TxQueues), "make them equal with: ethtool -L "+at.name)
+		}
+		for q := range info.RxQueues {
+			wanted = append(wanted, q)
+		}
+		return wanted, nil
+	}
+	for n, q := range wanted {
+		at.queue = q
+		if q < 0 || q >= info.Queues() {
+			return nil, at.fail("open", ErrNoQueue, nil,
+				fmt.Sprintf("there are %d, from 0: see them with: ethtool -l %s", info.Queues(), at.name))
+		}
+		if slices.Contains(wanted[:n], q) {
+			return nil, at.fail("open", ErrOptions, fmt.Errorf("the queue is listed twice"), "")
+		}
+	}
+	return wanted, nil
+}
+
+func (i *Interface) open(at place, opt *Options, steer bpf.Config, queues []int) error {
+	var err error
+	if i.program, err = bpf.Load(steer); err != nil {
+		return at.fail("load the XDP program", nil, err, "")
+	}
+	if i.attach, err = i.program.Attach(i.info.Index, opt.Attach); err != nil {
+		return at.fail("attach the XDP program", nil, err, "")
+	}
+	for _, n := range queues {
+		at.queue = n
+		q, fd, err := i.openQueue(at, opt)
+		if err != nil {
+			return err
+		}
+		i.queues = append(i.queues, q)
+		if err := i.program.SetSocket(n, fd); err != nil {
+			return at.fail("register the socket", nil, err, "")
+		}
+	}
+	return nil
+}
+
+func (i *Interface) openQueue(at place, opt *Options) (Queue, int, error) {
+	if opt.Driver == DriverAsavie {
+		q, err := openAsavie(at, &i.info, opt, i.attach)
+		if err != nil {
+			return nil, 0, err
+		}
+		return q, q.fd, nil
+	}
+	q, err := openNative(at, &i.info, opt, i.attach)
+	if err != nil {
+		return nil, 0, err
+	}
+	return q, q.fd, nil
+}
+
+// Queues returns the open queues, in the order of Options.Queues.
+func (i *Interface) Queues() []Queue { return i.queues }
+
+// Program returns the attached XDP program, through which addresses and ports are steered.
+func (i *Interface) Program() *bpf.Program { return i.program }
+
+// Info returns what was found out about the interface when it was opened.
+func (i *Interface) Info() Info { return i.info }
+
+// Describe says in one line how the interface is used.
+func (i *Interface) Describe() string {
+	if len(i.queues) == 0 {
+		return fmt.Sprintf("%s (%s), closed", i.info.Name, i.info.Driver)
+	}
+	return fmt.Sprintf("%s (%s), %d queues, %v", i.info.Name, i.info.Driver, len(i.queues), i.queues[0].Mode())
+}
+
+// Close detaches the program and closes the queues. The goroutines that use the queues must have ended, and no frame may be in
+// use.
+func (i *Interface) Close() error {
+	var all error
+	if i.program != nil { // first, so that no packet is redirected to a queue that is being closed
+		all = i.program.Close()
+		i.program = nil
+	}
+	for _, q := range i.queues {
+		all = errors.Join(all, q.Close())
+	}
+	i.queues = nil
+	return all
+}

@@ -1,0 +1,31 @@
+package afxdp
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/xdpstack/xdpstack/bpf"
+)
+
+// BoundMode says how a queue's socket is bound: what Options asked for and the kernel gave.
+type BoundMode struct {
+	Driver     string
+	ZeroCopy   bool           // frames really pass without a copy: the socket is in zero-copy mode and the program in the driver
+	Attach     bpf.AttachMode // how the XDP program is attached
+	NeedWakeup bool           // the kernel says when it needs a kick
+	Memory     string         // "huge pages", "transparent huge pages", "pages"
+	TxBudget   int            // frames that one kick sends in copy mode
+	NoZeroCopy error          // why ModeAuto did not get zero-copy
+}
+
+// String describes the mode in one line.
+func (m BoundMode) String() string {
+	s := []string{m.Driver + " driver", "copy mode", fmt.Sprintf("%v XDP", m.Attach)}
+	if m.ZeroCopy {
+		s[1] = "zero-copy mode"
+	}
+	if m.NeedWakeup {
+		s = append(s, "need-wakeup")
+	}
+	return strings.Join(append(s, m.Memory), ", ")
+}

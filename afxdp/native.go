@@ -1,0 +1,220 @@
+package afxdp
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/frame"
+)
+
+// native is a queue of the native driver.
+type native struct {
+	base
+	rings
+	mem        *umem
+	queued     bool // packets are in the TX ring that were not submitted
+	copying    bool // frames are copied, and sent, within the kick
+	fillTarget int  // frames that the kernel should have to receive into
+	maxKicks   int  // bound of one Flush
+}
+
+const (
+	// shortestFrame is the least that the kernel's transmit path can handle, an Ethernet header.
+	shortestFrame = 14
+	// fillReserve is the share of the pool, 1/8, that is kept for transmission when frames run short, and
+	// fillFloor the share of fillTarget, 1/8, that the kernel gets all the same: without it no acknowledgement would come in
+	// that frees what waits to be acknowledged.
+	fillReserve = 8
+	fillFloor   = 8
+)
+
+// Receive takes received packets, up to the length of the batch. The caller becomes the owner of their frames.
+func (q *native) Receive(batch []frame.Desc) int {
+	if q.fd < 0 {
+		return 0
+	}
+	first, n := q.rx.Peek(len(batch))
+	if n == 0 {
+		return 0
+	}
+	taken, bytes := 0, uint64(0)
+	for i := range uint32(n) {
+		d := q.rx.Slot(first + i)
+		f, off := q.pool.Locate(d.Addr) // the address is that of the packet, not of the chunk
+		if !q.pool.Received(f, off, d.Len) {
+			q.stats.RxInvalid++
+			continue
+		}
+		batch[taken] = frame.Desc{Frame: f, Off: off, Len: d.Len}
+		bytes += uint64(d.Len)
+		taken++
+	}
+	q.rx.Release()
+	q.stats.RxPackets += uint64(taken)
+	q.stats.RxBytes += bytes
+	return taken
+}
+
+// Room returns how many packets Transmit would take now.
+func (q *native) Room() int {
+	if q.fd < 0 {
+		return 0
+	}
+	return q.tx.Free(q.tx.Size())
+}
+
+// Transmit queues packets in order and returns how many it took; their owners keep the frames and must not write to them while
+// the pool says that they are in transmission. A packet whose range is impossible is counted and not sent: the kernel would drop it
+// without ever completing it.
+func (q *native) Transmit(batch []frame.Desc) int {
+	if q.fd < 0 {
+		return 0
+	}
+	first, n := q.tx.Reserve(len(batch))
+	size := uint32(q.pool.ChunkSize())
+	next, bytes := first, uint64(0)
+	for i := range batch[:n] {
+		d := &batch[i]
+		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off {
+			q.stats.TxMalformed++
+			continue
+		}
+		q.pool.Transmitting(d.Frame)
+		*q.tx.Slot(next) = unix.XDPDesc{Addr: q.pool.Addr(d.Frame, d.Off), Len: d.Len}
+		next++
+		bytes += uint64(d.Len)
+	}
+	sent := int(next - first)
+	q.tx.Unreserve(n - sent)
+	q.queued = q.queued || sent > 0
+	q.stats.TxPackets += uint64(sent)
+	q.stats.TxBytes += bytes
+	return n
+}
+
+// Flush hands the queued packets to the kernel and wakes it if it asks for that. Packets that an earlier flush left in the ring
+// are tried again.
+func (q *native) Flush() error {
+	if q.fd < 0 {
+		return q.at.fail("send", ErrClosed, nil, "")
+	}
+	if q.queued {
+		q.tx.Submit()
+		q.queued = false
+	}
+	left := q.tx.Pending()
+	if left == 0 || q.mode.NeedWakeup && !q.tx.NeedWakeup() {
+		return nil
+	}
+	if !q.copying {
+		return q.judge(sendto(q.fd))
+	}
+	return q.push(left)
+}
+
+// push kicks until the TX ring is empty. In copy mode each kick sends a bounded number of frames (32, or the budget) and returns
+// EAGAIN if there are more. It stops when a kick moves nothing, and when the device drops (EBUSY): what is beneath is full then,
+// each further kick would lose a frame, and what waits in the ring holds the stack back until the next flush.
+func (q *native) push(left int) error {
+	for range q.maxKicks {
+		errno := sendto(q.fd)
+		if err := q.judge(errno); err != nil {
+			return err
+		}
+		before := left
+		left = q.tx.Pending()
+		if left == 0 {
+			return nil
+		}
+		// A full completion ring holds the kernel up as well, and taking the completions is ours to do.
+		if errno == unix.EBUSY || left == before && q.reap() == 0 {
+			break
+		}
+	}
+	q.stats.KickStalls++
+	return nil
+}
+
+// Recycle takes the completions, whose frames are free if nobody holds them any more, and gives the kernel free frames to
+// receive into. It returns the number of completions.
+func (q *native) Recycle() int {
+	if q.fd < 0 {
+		return 0
+	}
+	n := q.reap()
+	q.refill()
+	if q.fill.NeedWakeup() {
+		q.stats.FillKicks++
+		recvfrom(q.fd)
+	}
+	return n
+}
+
+// reap takes the completions.
+func (q *native) reap() int {
+	first, n := q.completion.Peek(q.completion.Size())
+	if n == 0 {
+		return 0
+	}
+	for i := range uint32(n) {
+		f, _ := q.pool.Locate(*q.completion.Slot(first + i))
+		if !q.pool.Completed(f) {
+			q.stats.CqInvalid++
+		}
+	}
+	q.completion.Release()
+	q.stats.Completions += uint64(n)
+	return n
+}
+
+// refill tops up the fill ring.
+func (q *native) refill() {
+	have := q.pool.Account().Fill
+	want := q.fillTarget - have
+	if want <= 0 {
+		return
+	}
+	spare := q.pool.Free() - q.pool.Size()/fillReserve
+	if least := q.fillTarget/fillFloor - have; spare < least {
+		spare = min(least, q.pool.Free())
+	}
+	if want = min(want, spare); want <= 0 {
+		return
+	}
+	first, n := q.fill.Reserve(want)
+	if n == 0 {
+		return
+	}
+	for i := range uint32(n) {
+		*q.fill.Slot(first + i) = q.pool.Addr(q.pool.GiveToFill(), 0)
+	}
+	q.fill.Submit()
+	q.stats.Filled += uint64(n)
+}
+
+// Wait sleeps until a packet may be there, another goroutine calls Wake, or the timeout has passed (below 0: none). It may return
+// early. When the link is down or gone it says so, after having slept.
+func (q *native) Wait(timeout time.Duration) error {
+	if q.fd < 0 {
+		return q.at.fail("wait", ErrClosed, nil, "")
+	}
+	if !q.rx.Empty() {
+		return nil
+	}
+	starved := q.pool.Free() == 0 && q.stats.TxPackets != q.stats.Completions
+	return q.wait(timeout, starved || q.tx.Pending() > 0)
+}
+
+// Close closes the socket and unmaps the memory: no byte of a frame may be touched after it. The frames that the kernel had are
+// free then, those that are held stay so.
+func (q *native) Close() error {
+	if q.mem == nil {
+		return nil
+	}
+	err := errors.Join(q.sleeper.close(), q.disconnect())
+	err = errors.Join(err, q.mem.close())
+	q.mem = nil
+	return err
+}

@@ -1,0 +1,153 @@
+package afxdp
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/xdpstack/xdpstack/bpf"
+)
+
+// The drivers that Options.Driver names.
+const (
+	DriverNative = "native" // this package's own, on system calls
+	DriverAsavie = "asavie" // on github.com/asavie/xdp
+)
+
+// Mode says whether frames may pass between the network card and the UMEM without a copy.
+type Mode uint8
+
+const (
+	ModeAuto     Mode = iota // zero-copy if the driver can, else copy
+	ModeZeroCopy             // zero-copy or an error
+	ModeCopy                 // copy
+)
+
+// String returns the mode's name as the command line has it.
+func (m Mode) String() string {
+	switch m {
+	case ModeAuto:
+		return "auto"
+	case ModeZeroCopy:
+		return "zero-copy"
+	case ModeCopy:
+		return "copy"
+	}
+	return fmt.Sprintf("mode %d", uint8(m))
+}
+
+// HugePages says whether the UMEM lies in huge pages, which need fewer TLB entries and fewer descriptors to pin.
+type HugePages uint8
+
+const (
+	HugePagesAuto  HugePages = iota // reserved huge pages if the system has enough, else ordinary pages, transparently merged
+	HugePagesNever                  // ordinary pages
+	HugePagesMust                   // reserved huge pages or an error
+)
+
+// Options say how to open an interface. The zero value of each field means its default.
+type Options struct {
+	Driver string         // DriverNative (default) or DriverAsavie
+	Mode   Mode           // default ModeAuto
+	Attach bpf.AttachMode // how to attach the XDP program; default native, else generic
+	Queues []int          // the queues to open; default all receive queues
+
+	Frames    int // frames of each queue's pool; default 16384
+	FrameSize int // bytes of a frame, 2048 or 4096; default the smaller that holds a packet of the interface's MTU
+	Headroom  int // free bytes in front of a received packet, beyond the 256 that XDP keeps; default 0
+
+	// Sizes of the rings, powers of two.
+	RxRing         int // default 2048
+	TxRing         int // default 2048
+	FillRing       int // default twice RxRing; at least that: the kernel must find a buffer while the RX ring is full
+	CompletionRing int // default TxRing; at least that: a completion must always find room
+
+	HugePages    HugePages
+	NoNeedWakeup bool          // do not use XDP_USE_NEED_WAKEUP (kernels before 5.4)
+	SendBuffer   int           // SO_SNDBUF in bytes, which copy-mode frames are charged to; default 4096 for each TX ring slot
+	TxBudget     int           // frames that one kick sends in copy mode (kernel 6.17); default 256, at most TxRing
+	BindTimeout  time.Duration // how long to retry while the kernel still releases the queue; default 2 s
+}
+
+const (
+	defaultFrames      = 16384
+	defaultRing        = 2048
+	defaultTxBudget    = 256
+	defaultBindTimeout = 2 * time.Second
+	sendBufferPerFrame = 4096 // a 2 KiB frame's sk_buff counts for that much, with its overhead
+	xdpHeadroom        = 256  // XDP_PACKET_HEADROOM: the kernel keeps it in front of each received packet
+	linkHeader         = 14 + 2*4
+	minTxBudget        = 32 // the kernel's TX_BATCH_SIZE
+)
+
+func setDefault(field *int, value int) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+// withDefaults returns the options with each zero field set, for an interface of that MTU.
+func (o Options) withDefaults(mtu int) Options {
+	if o.Driver == "" {
+		o.Driver = DriverNative
+	}
+	setDefault(&o.Frames, defaultFrames)
+	if o.FrameSize == 0 {
+		o.FrameSize = 2048
+		if room(o.FrameSize, o.Headroom) < mtu {
+			o.FrameSize = 4096
+		}
+	}
+	setDefault(&o.RxRing, defaultRing)
+	setDefault(&o.TxRing, defaultRing)
+	setDefault(&o.FillRing, 2*o.RxRing)
+	setDefault(&o.CompletionRing, o.TxRing)
+	setDefault(&o.SendBuffer, sendBufferPerFrame*o.TxRing)
+	setDefault(&o.TxBudget, min(defaultTxBudget, o.TxRing))
+	if o.BindTimeout == 0 {
+		o.BindTimeout = defaultBindTimeout
+	}
+	return o
+}
+
+// room returns how many bytes of network packet, behind the link header, a received frame can have.
+func room(frameSize, headroom int) int { return frameSize - xdpHeadroom - headroom - linkHeader }
+
+// check finds what the kernel would refuse with a bare EINVAL, or what could not work. The defaults have been set.
+func (o *Options) check() error {
+	if o.Driver != DriverNative && o.Driver != DriverAsavie {
+		return fmt.Errorf("%w: driver %q, want %q or %q", ErrOptions, o.Driver, DriverNative, DriverAsavie)
+	}
+	if o.FrameSize != 2048 && o.FrameSize != 4096 {
+		return fmt.Errorf("%w: frames of %d bytes, want 2048 or 4096", ErrOptions, o.FrameSize)
+	}
+	if o.Headroom < 0 || o.Headroom%8 != 0 || room(o.FrameSize, o.Headroom) < 576 {
+		return fmt.Errorf("%w: headroom of %d bytes in frames of %d, want a multiple of 8 that leaves 576 bytes for a packet",
+			ErrOptions, o.Headroom, o.FrameSize)
+	}
+	for _, r := range []struct {
+		name string
+		size int
+	}{{"RX", o.RxRing}, {"TX", o.TxRing}, {"fill", o.FillRing}, {"completion", o.CompletionRing}} {
+		if r.size < 1 || r.size&(r.size-1) != 0 || r.size > 1<<20 {
+			return fmt.Errorf("%w: %s ring of %d, want a power of two up to 2^20", ErrOptions, r.name, r.size)
+		}
+	}
+	if o.FillRing < 2*o.RxRing {
+		return fmt.Errorf("%w: fill ring of %d with an RX ring of %d, want at least twice as much", ErrOptions, o.FillRing, o.RxRing)
+	}
+	if o.CompletionRing < o.TxRing {
+		return fmt.Errorf("%w: completion ring of %d with a TX ring of %d, want at least as much", ErrOptions, o.CompletionRing,
+			o.TxRing)
+	}
+	if need := 2*o.RxRing + o.TxRing; o.Frames < need || o.Frames > 1<<24 {
+		return fmt.Errorf("%w: %d frames, want at least %d for these rings (and at most 2^24)", ErrOptions, o.Frames, need)
+	}
+	if o.TxBudget < 0 || o.TxBudget > o.TxRing || o.SendBuffer < 0 || o.BindTimeout < 0 {
+		return fmt.Errorf("%w: a negative number, or a TX budget above the TX ring", ErrOptions)
+	}
+	return nil
+}
+
+// fillTarget is how many frames the kernel may have for receiving, in the fill ring, in the driver and in the RX ring together:
+// never more than half of the pool, or nothing would be left to answer with.
+func (o *Options) fillTarget() int { return min(o.FillRing, o.Frames/2) }

@@ -1,0 +1,93 @@
+package afxdp
+
+import (
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sleeper lets one goroutine sleep until its socket is readable, until another goroutine wakes it, or for a time.
+//
+//	         sleep            Wake: write to the eventfd
+//	awake ──────────► asleep ────────────────────────────┐
+//	 │ ▲ └───────────────────────────────────► notified ◄┘
+//	 │ │            Wake: no system call          │
+//	 │ └───── sleep returns, at once if notified ─┘
+//
+// So a wake-up costs a system call only if somebody sleeps, any number of them cost one, and none is lost: one that comes before
+// the sleep makes the sleep return at once.
+type sleeper struct {
+	state atomic.Uint32
+	fds   [2]unix.PollFd // the eventfd, the socket
+	time  unix.Timespec
+
+	mu    sync.Mutex // so that no Wake writes to a descriptor that Close has closed and somebody else has opened since
+	event int        // the eventfd, -1 when closed
+}
+
+const (
+	awake = iota
+	asleep
+	notified
+)
+
+func (s *sleeper) open(at place, socket int) error {
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		s.event = -1
+		return at.errno("make an eventfd", err)
+	}
+	s.event = fd
+	s.fds[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	s.fds[1] = unix.PollFd{Fd: int32(socket), Events: unix.POLLIN}
+	return nil
+}
+
+func (s *sleeper) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fd := s.event
+	s.event = -1
+	if fd < 0 {
+		return nil
+	}
+	return unix.Close(fd)
+}
+
+// Wake makes the present or next Wait return. Any goroutine may call it, after Close too.
+func (s *sleeper) Wake() {
+	if s.state.Swap(notified) != asleep {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.event >= 0 {
+		var one [8]byte
+		binary.NativeEndian.PutUint64(one[:], 1)
+		_, _ = unix.Write(s.event, one[:]) // the one failure, EAGAIN, means that it is readable already
+	}
+}
+
+// sleep sleeps for at most d. It reports whether there is something to do, a packet or a wake-up, and which of them.
+func (s *sleeper) sleep(d time.Duration) (packet, woken bool, err error) {
+	if !s.state.CompareAndSwap(awake, asleep) {
+		s.state.Store(awake)
+		return false, true, nil
+	}
+	s.time = unix.NsecToTimespec(int64(d))
+	s.fds[0].Revents, s.fds[1].Revents = 0, 0
+	_, err = unix.Ppoll(s.fds[:], &s.time, nil)
+	woken = s.state.Swap(awake) == notified
+	if s.fds[0].Revents != 0 {
+		var count [8]byte
+		_, _ = unix.Read(s.event, count[:])
+		woken = true
+	}
+	if err == unix.EINTR { // a preemption signal of the Go runtime, for example
+		return false, true, nil
+	}
+	return s.fds[1].Revents != 0, woken, err
+}

@@ -1,0 +1,138 @@
+package afxdp
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/bpf"
+	"github.com/xdpstack/xdpstack/frame"
+)
+
+// openNative opens one queue. The XDP program is attached already, in that mode.
+func openNative(at place, info *Info, o *Options, attached bpf.AttachMode) (*native, error) {
+	q := &native{}
+	q.init(at, info, o)
+	q.fillTarget = o.fillTarget()
+	var err error
+	if q.mem, err = newUMEM(at, o); err != nil {
+		return nil, err
+	}
+	if q.pool, err = frame.NewPool(q.mem.frames, o.FrameSize); err == nil {
+		err = q.connect(o)
+	}
+	if err == nil {
+		err = q.sleeper.open(at, q.fd)
+	}
+	if err != nil {
+		return nil, errors.Join(err, q.Close())
+	}
+	q.mode.Driver, q.mode.Attach, q.mode.Memory = DriverNative, attached, q.mem.kind
+	q.mode.NeedWakeup = !o.NoNeedWakeup
+	// The flag stays set with a program in generic mode although the kernel copies each frame.
+	q.mode.ZeroCopy = zeroCopy(q.fd) && attached == bpf.AttachNative
+	q.copying = !zeroCopy(q.fd)
+	setSendBuffer(q.fd, o.SendBuffer)
+	q.mode.TxBudget = setTxBudget(q.fd, o.TxBudget)
+	q.maxKicks = 2*o.TxRing/q.mode.TxBudget + 2
+	return q, nil
+}
+
+// connect binds a socket in the mode that the options ask for.
+func (q *native) connect(o *Options) error {
+	switch o.Mode {
+	case ModeZeroCopy:
+		return q.attempt(o, unix.XDP_ZEROCOPY)
+	case ModeCopy:
+		return q.attempt(o, unix.XDP_COPY)
+	}
+	err := q.attempt(o, unix.XDP_ZEROCOPY)
+	if !errors.Is(err, ErrNoZeroCopy) {
+		return err
+	}
+	q.mode.NoZeroCopy = err
+	return q.attempt(o, unix.XDP_COPY)
+}
+
+// attempt makes a socket with its rings and binds it in one mode; after an error nothing is left of it. A new socket for each
+// attempt: a driver that gave up in the middle may have taken frames from the fill ring.
+func (q *native) attempt(o *Options, mode uint16) error {
+	err := q.open(o)
+	if err == nil {
+		err = q.bind(o, mode)
+	}
+	if err != nil {
+		return errors.Join(err, q.disconnect())
+	}
+	return nil
+}
+
+// open makes a socket that is ready to be bound: with UMEM, rings, and frames in the fill ring. Some drivers take their first
+// buffers at bind and do not come back if there are none.
+func (q *native) open(o *Options) error {
+	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return q.at.errno("make an AF_XDP socket", err)
+	}
+	q.fd = fd
+	if err := q.mem.register(q.at, fd, o); err != nil {
+		return err
+	}
+	if err := q.mapRings(q.at, fd, o); err != nil {
+		return err
+	}
+	q.refill()
+	return nil
+}
+
+// bind binds the socket to its queue. The kernel lets go of a queue some time after its last socket was closed, and a driver may
+// take the link down for a moment to attach a program: both are waited out, up to a bound.
+func (q *native) bind(o *Options, mode uint16) error {
+	address := &unix.SockaddrXDP{Flags: mode, Ifindex: uint32(q.at.index), QueueID: uint32(q.at.queue)}
+	if !o.NoNeedWakeup {
+		address.Flags |= unix.XDP_USE_NEED_WAKEUP
+	}
+	pause := 5 * time.Millisecond
+	for waited := time.Duration(0); ; waited += pause {
+		err := unix.Bind(q.fd, address)
+		if err == nil {
+			return nil
+		}
+		if err != unix.EBUSY && err != unix.ENETDOWN || waited >= o.BindTimeout {
+			return q.bindError(err, mode)
+		}
+		time.Sleep(pause)
+		pause = min(2*pause, 100*time.Millisecond)
+	}
+}
+
+func (q *native) bindError(err error, mode uint16) error {
+	switch err {
+	case unix.EPERM, unix.EBUSY, unix.ENODEV, unix.ENETDOWN:
+		return q.at.errno("bind", err)
+	}
+	if mode == unix.XDP_ZEROCOPY {
+		return q.at.fail("bind", ErrNoZeroCopy, err, "the driver cannot, or not with these frame and ring sizes: use mode copy")
+	}
+	if err == unix.EINVAL {
+		return q.at.fail("bind", ErrNoQueue, err, "see the queues with: ethtool -l "+q.at.name)
+	}
+	return q.at.errno("bind", err)
+}
+
+// disconnect closes the socket and takes back the frames that the kernel had.
+func (q *native) disconnect() error {
+	err := q.rings.close()
+	if q.fd >= 0 {
+		err = errors.Join(err, unix.Close(q.fd))
+		q.fd = -1
+	}
+	if q.pool != nil {
+		q.pool.Reclaim()
+	}
+	if err != nil {
+		return q.at.errno("close", err)
+	}
+	return nil
+}

@@ -1,0 +1,35 @@
+package afxdp
+
+// Stats counts what one queue did. The goroutine that uses the queue writes it.
+type Stats struct {
+	RxPackets   uint64 `help:"packets received"`
+	RxBytes     uint64 `help:"bytes of received packets"`
+	RxInvalid   uint64 `help:"RX descriptors that named no frame of the fill ring, ignored"`
+	RxNoFrame   uint64 `help:"times that packets had to wait in the RX ring because no frame was free"`
+	TxPackets   uint64 `help:"packets given to the kernel"`
+	TxBytes     uint64 `help:"bytes of packets given to the kernel"`
+	TxMalformed uint64 `help:"packets not sent because their range is shorter than an Ethernet header or not within the frame"`
+	Completions uint64 `help:"packets that the kernel reported as sent"`
+	CqInvalid   uint64 `help:"completions of frames that were not being sent, ignored"`
+	Filled      uint64 `help:"frames given to the kernel to receive into"`
+	Kicks       uint64 `help:"system calls that woke the kernel to transmit"`
+	KickEagain  uint64 `help:"kicks that left frames in the TX ring: budget used, send buffer or completion ring full, or device busy"`
+	KickEbusy   uint64 `help:"kicks at which the device dropped a frame"`
+	KickEnobufs uint64 `help:"kicks for which the kernel had no memory"`
+	KickStalls  uint64 `help:"flushes that left frames in the TX ring for later"`
+	KickDown    uint64 `help:"kicks while the link was down"`
+	KickErrors  uint64 `help:"kicks that failed in another way"`
+	FillKicks   uint64 `help:"system calls that woke the kernel to look at the fill ring"`
+	Sleeps      uint64 `help:"times that the queue's goroutine slept"`
+	Wakes       uint64 `help:"times that it was woken by another goroutine"`
+}
+
+// Statistics are the kernel's own counters of a socket (XDP_STATISTICS).
+type Statistics struct {
+	RxDropped      uint64 `help:"packets dropped because they did not fit into a frame, or for another reason than those below"`
+	RxInvalid      uint64 `help:"invalid descriptors in the fill ring"`
+	TxInvalid      uint64 `help:"invalid descriptors in the TX ring"`
+	RxRingFull     uint64 `help:"packets dropped because the RX ring was full"`
+	FillRingEmpty  uint64 `help:"packets dropped because the fill ring was empty"`
+	TxRingRanEmpty uint64 `help:"times that the kernel found the TX ring empty"`
+}

@@ -1,0 +1,80 @@
+package afxdp
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const hugePageSize = 2 << 20
+
+// umem is the memory that a queue's frames lie in. It is not the garbage collector's.
+type umem struct {
+	mapping []byte
+	frames  []byte // the part of the mapping that is used
+	kind    string // how it was got, for people
+}
+
+// newUMEM maps memory for the frames of one queue.
+func newUMEM(at place, o *Options) (*umem, error) {
+	size := o.Frames * o.FrameSize
+	const prot, flags = unix.PROT_READ | unix.PROT_WRITE, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
+	if o.HugePages != HugePagesNever {
+		whole := (size + hugePageSize - 1) &^ (hugePageSize - 1)
+		// Without MAP_NORESERVE the kernel sets the pages aside now, so a shortage is an error here and not a SIGBUS later.
+		m, err := unix.Mmap(-1, 0, whole, prot, flags|unix.MAP_HUGETLB|unix.MAP_HUGE_2MB)
+		if err == nil {
+			return &umem{mapping: m, frames: m[:size], kind: "huge pages"}, nil
+		}
+		if o.HugePages == HugePagesMust {
+			return nil, at.fail("map UMEM in huge pages", ErrMemory, err,
+				fmt.Sprintf("reserve %d more with: sysctl vm.nr_hugepages", whole/hugePageSize))
+		}
+	}
+	m, err := unix.Mmap(-1, 0, size, prot, flags)
+	if err != nil {
+		return nil, at.fail("map UMEM", ErrMemory, err, fmt.Sprintf("%d MiB are needed: use fewer frames", size>>20))
+	}
+	u := &umem{mapping: m, frames: m, kind: "pages"}
+	if o.HugePages != HugePagesNever && unix.Madvise(m, unix.MADV_HUGEPAGE) == nil {
+		u.kind = "transparent huge pages" // asked for; the kernel gives what it can
+	}
+	return u, nil
+}
+
+// register makes the memory the socket's UMEM: the kernel pins every page of it.
+func (u *umem) register(at place, fd int, o *Options) error {
+	raiseMemlock()
+	reg := unix.XDPUmemReg{
+		Addr:     uint64(uintptr(unsafe.Pointer(unsafe.SliceData(u.frames)))),
+		Len:      uint64(len(u.frames)),
+		Size:     uint32(o.FrameSize),
+		Headroom: uint32(o.Headroom),
+	}
+	if err := setsockopt(fd, unix.XDP_UMEM_REG, unsafe.Pointer(&reg), unsafe.Sizeof(reg)); err != nil {
+		return at.errno("register UMEM", err)
+	}
+	return nil
+}
+
+// close unmaps the memory. The kernel keeps the pages until the last socket with this UMEM is gone.
+func (u *umem) close() error {
+	m := u.mapping
+	u.mapping, u.frames = nil, nil
+	return unix.Munmap(m)
+}
+
+// raiseMemlock lifts the bound on pinned memory as far as this process may. A failure shows later, as ENOBUFS, if the bound
+// matters at all: with CAP_IPC_LOCK it does not.
+func raiseMemlock() {
+	unlimited := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+	if unix.Prlimit(0, unix.RLIMIT_MEMLOCK, &unlimited, nil) == nil {
+		return
+	}
+	var have unix.Rlimit
+	if unix.Prlimit(0, unix.RLIMIT_MEMLOCK, nil, &have) == nil && have.Cur < have.Max {
+		have.Cur = have.Max
+		_ = unix.Prlimit(0, unix.RLIMIT_MEMLOCK, &have, nil)
+	}
+}
