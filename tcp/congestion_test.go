@@ -1,0 +1,195 @@
+package tcp
+
+import "testing"
+
+const testMSS = 1000
+
+// fullAck acknowledges so many bytes of a connection that uses all of its window.
+func fullAck(c *Congestion, n uint32) {
+	c.OnSent(c.Window(), 0, 1)
+	c.OnAck(&Ack{Acked: n})
+}
+
+func TestInitialWindow(t *testing.T) {
+	for _, c := range []struct{ mss, segments, want uint32 }{
+		{1460, 10, 14600},
+		{536, 10, 5360},
+		{8960, 10, 17920}, // two segments
+		{2000, 10, 14600},
+		{1460, 1, 1460}, // the SYN was lost
+		{8960, 1, 8960},
+		{0, 1, MinMSS},
+	} {
+		var cc Congestion
+		cc.Init(NewReno, c.mss, c.segments)
+		if got := cc.Window(); got != c.want {
+			t.Errorf("%d segments of %d bytes: %d, want %d", c.segments, c.mss, got, c.want)
+		}
+	}
+}
+
+func TestSlowStartDoubles(t *testing.T) {
+	var c Congestion
+	c.Init(NewReno, testMSS, 10)
+	for _, want := range []uint32{20_000, 40_000, 80_000} {
+		for w := c.Window(); w > 0; w -= 2 * testMSS { // one ACK for each two segments
+			fullAck(&c, 2*testMSS)
+		}
+		if got := c.Window(); got != want {
+			t.Errorf("window %d, want %d", got, want)
+		}
+	}
+}
+
+func TestCongestionAvoidanceAddsOneSegment(t *testing.T) {
+	var c Congestion
+	c.Init(NewReno, testMSS, 10)
+	c.OnLoss(&Loss{InFlight: 40_000})
+	if c.Window() != 20_000 || c.Ssthresh() != 20_000 {
+		t.Fatalf("after a loss: window %d, threshold %d; want half of what was in flight", c.Window(), c.Ssthresh())
+	}
+	for round := range uint32(5) {
+		for w := c.Window(); w > 0; w -= testMSS {
+			fullAck(&c, testMSS)
+		}
+		if got, want := c.Window(), 20_000+(round+1)*testMSS; got != want {
+			t.Errorf("after round trip %d: window %d, want %d", round, got, want)
+		}
+	}
+}
+
+func TestSlowStartEndsAtThreshold(t *testing.T) {
+	var c Congestion
+	c.Init(NewReno, testMSS, 10)
+	c.OnRTO(&Loss{InFlight: 10_000}, false)
+	if c.Window() != testMSS || c.Ssthresh() != 5_000 {
+		t.Fatalf("after a timeout: window %d, threshold %d", c.Window(), c.Ssthresh())
+	}
+	fullAck(&c, 1_000)
+	fullAck(&c, 2_000)
+	fullAck(&c, 4_000) // 1,000 of them take the window to the threshold, the others count for avoidance
+	if got := c.Window(); got != 5_000 {
+		t.Errorf("window %d, want the threshold", got)
+	}
+	fullAck(&c, 2_000)
+	if got := c.Window(); got != 6_000 {
+		t.Errorf("window %d, want one segment more for a whole window acknowledged", got)
+	}
+}
+
+func TestRepeatedTimeoutKeepsThreshold(t *testing.T) {
+	var c Congestion
+	c.Init(NewReno, testMSS, 10)
+	c.OnRTO(&Loss{InFlight: 10_000}, false)
+	c.OnRTO(&Loss{InFlight: 1_000}, true)
+	if c.Window() != testMSS || c.Ssthresh() != 5_000 {
+		t.Errorf("window %d, threshold %d, want %d, 5000", c.Window(), c.Ssthresh(), testMSS)
+	}
+	c.OnRTO(&Loss{InFlight: 1_000}, false)
+	if c.Ssthresh() != 2*testMSS {
+		t.Errorf("threshold %d, want at least two segments", c.Ssthresh())
+	}
+}
+
+func TestWindowKeepsInRecovery(t *testing.T) {
+	var c Congestion
+	c.Init(NewReno, testMSS, 10)
+	c.OnSent(10_000, 0, 10_000)
+	c.OnLoss(&Loss{InFlight: 10_000})
+	c.OnAck(&Ack{Acked: 5_000, InRecovery: true})
+	if got := c.Window(); got != 5_000 {
+		t.Errorf("window %d grew in recovery", got)
+	}
+}
+
+func TestUnusedWindowDoesNotGrow(t *testing.T) {
+	var c Congestion
+	c.Init(NewReno, testMSS, 10)
+	una := Seq(1<<32 - 1500) // the round trips cross the wrap
+	for range 1000 {
+		c.OnSent(testMSS, una, una.Add(testMSS))
+		una = una.Add(testMSS)
+		c.OnAck(&Ack{Acked: testMSS, Una: una, Nxt: una})
+	}
+	if got := c.Window(); got != 10_000 {
+		t.Errorf("window %d grew although one segment at a time was sent", got)
+	}
+	// A burst that fills the window counts for the whole round trip, also for those ACKs after which less is in flight.
+	c.OnSent(10_000, una, una.Add(10_000))
+	end := una.Add(10_000)
+	for range 10 {
+		una = una.Add(testMSS)
+		c.OnAck(&Ack{Acked: testMSS, Una: una, Nxt: end})
+	}
+	if got := c.Window(); got != 20_000 {
+		t.Errorf("window %d, want it doubled by a round trip that filled it", got)
+	}
+	// The next round trip that sends little ends that.
+	c.OnSent(testMSS, una, una.Add(testMSS))
+	c.OnAck(&Ack{Acked: testMSS})
+	if got := c.Window(); got != 20_000 {
+		t.Errorf("window %d, want it to stay", got)
+	}
+}
+
+func TestIdleAndSegmentSize(t *testing.T) {
+	var c Congestion
+	c.Init(NewReno, testMSS, 10)
+	fullAck(&c, 10_000)
+	c.OnIdle()
+	if got := c.Window(); got != 10_000 {
+		t.Errorf("after idling: window %d, want the initial one", got)
+	}
+	c.OnRTO(&Loss{InFlight: 10_000}, false)
+	c.SetMSS(1400)
+	if got := c.Window(); got != 1400 {
+		t.Errorf("window %d, want at least one segment of the new size", got)
+	}
+	c.OnIdle()
+	if got := c.Window(); got != 1400 {
+		t.Errorf("idling changed a window that is below the initial one to %d", got)
+	}
+}
+
+func TestWindowHasABound(t *testing.T) {
+	var c Congestion
+	c.Init(NewReno, testMSS, 10)
+	for range 100 {
+		fullAck(&c, c.Window())
+	}
+	if got := c.Window(); got != maxCwnd {
+		t.Errorf("window %d, want the bound %d", got, maxCwnd)
+	}
+	if c.PacingRate() != 0 {
+		t.Error("NewReno does not pace")
+	}
+}
+
+func TestParseCongestion(t *testing.T) {
+	for _, name := range []string{"", "newreno", "reno"} {
+		if a, err := ParseCongestion(name); err != nil || a != NewReno {
+			t.Errorf("%q: %v, %v", name, a, err)
+		}
+	}
+	if _, err := ParseCongestion("vegas"); err == nil {
+		t.Error("an unknown name is taken")
+	}
+	if NewReno.String() != "newreno" {
+		t.Errorf("NewReno is %q", NewReno)
+	}
+}
+
+func TestCongestionDoesNotAllocate(t *testing.T) {
+	var c Congestion
+	c.Init(NewReno, testMSS, 10)
+	var r RTT
+	if n := testing.AllocsPerRun(100, func() {
+		r.Sample(10*ms, 5)
+		c.OnSent(c.Window(), 0, 1)
+		c.OnAck(&Ack{Acked: testMSS, RTT: 10 * ms})
+		c.OnLoss(&Loss{InFlight: c.Window()})
+		c.OnRTO(&Loss{InFlight: c.Window()}, false)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
