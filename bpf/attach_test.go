@@ -160,6 +160,23 @@ func TestAttachErrors(t *testing.T) {
 	}
 }
 
+func TestInterfaceVanishes(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "vanish"})
+	p := load(t, Config{})
+	if _, err := attach(p, lab.Stack, AttachNative); err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Counters(); err != nil {
+		t.Errorf("counters without the interface: %v", err)
+	}
+	if err := p.Detach(); err != nil {
+		t.Errorf("detach from an interface that is gone: %v", err)
+	}
+}
+
 func TestQueuesAreSteeredApart(t *testing.T) {
 	lab := netlab.ForTest(t, netlab.Config{Name: "queues", Queues: 3})
 	p := load(t, Config{Queues: 3})

@@ -2,23 +2,22 @@
 // ours? What is ours it redirects to the AF_XDP socket of the frame's queue, everything else it passes to the kernel. It never
 // changes and never drops a frame.
 //
-//	                           frame
-//	                             │
-//	                 Ethernet, up to 2 VLAN tags ── short, a third tag, neither ARP nor IPv4 ──┐
-//	                    │                 │                                                    │
-//	                   ARP               IPv4 ── short or impossible header ───────────────────┤
-//	                    │                 │                                                    │
-//	own address:  target address    destination address                                        │
-//	                 owned?              owned?  ── no ────────────────────────────────────────┤
-//	                    │ yes             │ yes: any protocol, fragments too                   │
-//	                    │                 │                                                    │
-//	shared address: the kernel's    TCP or UDP, whole, (protocol, address, port) owned? ── no ─┤
-//	                    │                 │ yes                                                │
-//	                    ▼                 ▼                                                    ▼
-//	               socket bound to the frame's queue? ── no ───────────────────────────►   XDP_PASS
-//	                             │ yes
-//	                             ▼
-//	                       XDP_REDIRECT
+//	frame
+//	  │
+//	Ethernet header, at most two VLAN tags? ─── no, or an EtherType not below ────────────────────┐
+//	  │                                                                                           │
+//	  ├─ ARP    own address:    for IPv4 over Ethernet, target address owned? ─── no ─────────────┤
+//	  │         shared address: the kernel's ─────────────────────────────────────────────────────┤
+//	  │                                                                                           │
+//	  ├─ IPv4   header and lengths sound? ─── no ─────────────────────────────────────────────────┤
+//	  │         own address:    destination owned? ─── no ────────────────────────────────────────┤
+//	  │         shared address: TCP or UDP, no fragment, (protocol, address, port) owned? ─── no ─┤
+//	  │ yes                                                                                       │
+//	  ▼                                                                                           ▼
+//	a socket for the frame's queue? ─── no ──────────────────────────────────────────────────► XDP_PASS
+//	  │ yes
+//	  ▼
+//	XDP_REDIRECT
 //
 // Every frame is counted once, by what became of it and why: [Counters]. The reasons are an enumeration in xdp_steer.h, from
 // which the Go constants are generated.
