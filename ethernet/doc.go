@@ -11,14 +11,20 @@
 // Everything is pure: no sockets, no goroutines, no clock. [Neighbours] is given the time and the ARP packets that arrived, and is
 // asked for the packets to send. It is for one goroutine.
 //
-// An entry of the table goes through the states of RFC 4861 section 7.3.2, which fit ARP as well as Neighbor Discovery:
+// An entry of the table goes through the states of RFC 4861 section 7.3.2, which fit ARP as well as Neighbor Discovery. In the
+// states on the right the address is known and Lookup gives it:
 //
-//	  Resolve               answer              not confirmed for ReachableTime
-//	──────────► INCOMPLETE ────────► REACHABLE ─────────────────────────────────► STALE ◄─── a packet that we did
-//	             │  request each 1 s    ▲  ▲                                        │ │      not ask for
-//	             │  no answer to 3      │  │ answer, Confirm                 Lookup │ │ not looked up for
-//	             ▼                      │  │                                        ▼ ▼ StaleTime
-//	           FAILED                   │  └──────────────────────────────────── PROBE  removed
-//	             │ after HoldDown       │                                           │ no answer to 3 unicast requests
-//	             ▼ removed              └── permanent entries stay (Set)            ▼ removed
+//	                          │
+//	   Resolve                │                      not confirmed for ReachableTime
+//	     │                    │    ┌───────────┐ ─────────────────────────► ┌───────┐ not looked up for StaleTime
+//	     ▼          an answer │    │ REACHABLE │                            │ STALE │ ─────────────────────────► removed
+//	┌────────────┐ ───────────┼──► └───────────┘                            └───────┘
+//	│ INCOMPLETE │            │          ▲                                    ▲   │
+//	└────────────┘ ───────────┼──────────┼────────────────────────────────────┘   │ Lookup
+//	     │        any other   │          │ an answer, Confirm  ┌───────┐          │
+//	     │ 3 requests     ARP │          └──────────────────── │ PROBE │ ◄────────┘
+//	     ▼ in vain            │                                └───────┘
+//	┌────────┐ HoldDown       │                                    │ 3 unicast requests in vain
+//	│ FAILED │ ─────────────► removed ◄────────────────────────────┘
+//	└────────┘                │
 package ethernet

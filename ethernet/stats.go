@@ -33,3 +33,28 @@ func (s *Stats) Count(err error) {
 		s.ARPSender++
 	}
 }
+
+// NeighbourStats counts what a table of neighbours did.
+type NeighbourStats struct {
+	Requests          uint64 `help:"ARP requests sent, to everybody or to a neighbour to verify its address"`
+	RequestsLimited   uint64 `help:"ARP requests to everybody not sent: more than allowed in a second"`
+	RequestsDropped   uint64 `help:"ARP requests and announcements not sent: too many waiting to be sent"`
+	Replies           uint64 `help:"ARP replies sent"`
+	RepliesDropped    uint64 `help:"ARP replies not sent: too many waiting to be sent"`
+	Announcements     uint64 `help:"ARP probes and announcements of the own address sent"`
+	Resolved          uint64 `help:"neighbours whose address was asked for and found"`
+	Failed            uint64 `help:"neighbours given up: no answer to any request"`
+	ProbesFailed      uint64 `help:"neighbours removed: no answer to the verification of their address"`
+	Heard             uint64 `help:"neighbours learned because they asked for the own address"`
+	LearnRefused      uint64 `help:"neighbours not learned: table full of entries in use"`
+	ResolveRefused    uint64 `help:"frames not taken: no room for one more unresolved neighbour"`
+	Changes           uint64 `help:"neighbours whose address changed"`
+	ChangesRefused    uint64 `help:"changes of a neighbour's address ignored: too soon after the last"`
+	Aged              uint64 `help:"neighbours removed: not used, or unreachable, for long enough"`
+	KnownEvicted      uint64 `help:"neighbours evicted to make room for another"`
+	UnresolvedEvicted uint64 `help:"unresolved neighbours evicted to make room for another"`
+	PendingDropped    uint64 `help:"frames dropped while they waited for a neighbour's address"`
+	OwnPackets        uint64 `help:"ARP packets ignored: sent by ourselves"`
+	Conflicts         uint64 `help:"ARP packets of another host that claims the own IP address"`
+	Defences          uint64 `help:"announcements sent to defend the own IP address"`
+}
