@@ -3,11 +3,11 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 )
 
 // Mode says which frames are the stack's.
@@ -90,22 +90,24 @@ func Load(cfg Config) (*Program, error) {
 	if err := spec.Variables[steerVarAddressMode].Set(steerMode(cfg.Mode)); err != nil {
 		return nil, fmt.Errorf("bpf: set the mode: %w", err)
 	}
-	// Kernels before 5.11 charge maps against RLIMIT_MEMLOCK; on later ones this does nothing.
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("bpf: lift the limit on locked memory: %w: run as root, or set ulimit -l unlimited", err)
-	}
+	// Kernels before 5.11 charge maps against RLIMIT_MEMLOCK; on later ones this does nothing. The limit may suffice as it is.
+	limit := rlimit.RemoveMemlock()
 	p := &Program{cfg: cfg}
 	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
-		return nil, loadError(err)
+		return nil, loadError(err, limit)
 	}
 	return p, nil
 }
 
-func loadError(err error) error {
-	if errors.Is(err, os.ErrPermission) {
-		return fmt.Errorf("bpf: load the steering program: %w: run as root, or with CAP_BPF and CAP_NET_ADMIN", err)
+func loadError(err, limit error) error {
+	if !errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("bpf: load the steering program: %w", err)
 	}
-	return fmt.Errorf("bpf: load the steering program: %w", err)
+	cure := "run as root, or with CAP_BPF and CAP_NET_ADMIN"
+	if limit != nil {
+		cure += "; a kernel before 5.11 also needs ulimit -l unlimited"
+	}
+	return fmt.Errorf("bpf: load the steering program: %w: %s", unix.EPERM, cure)
 }
 
 // SetSocket makes the AF_XDP socket fd receive what the program redirects on queue. The socket must be bound to the same queue
