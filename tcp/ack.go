@@ -1,0 +1,178 @@
+package tcp
+
+import (
+	"time"
+
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
+
+// checkACKField is the fifth check: RFC 9293 section 3.10.7.4, with the limits of RFC 5961 section 5.2 on how old an ACK may be.
+func (c *Conn) checkACKField(s *Segment, now clock.Time) bool {
+	st := &c.core.Stats
+	if s.Flags&FlagACK == 0 {
+		st.DropNoFlags++
+		return false
+	}
+	if c.state == StateSynReceived {
+		if !c.synReceivedACK(s, now) {
+			return false
+		}
+	}
+	if s.Ack.Greater(c.snd.nxt) {
+		st.DropBadACK++
+		c.challenge(now)
+		return false
+	}
+	behind := c.snd.una.Sub(s.Ack)
+	if behind > 0 {
+		if uint32(behind) > c.snd.maxWnd {
+			st.DropOldACK++
+			c.challenge(now)
+			return false
+		}
+		return true // An old ACK that was overtaken: its payload counts, and nothing else.
+	}
+	duplicate := c.isDuplicateACK(s)
+	c.updateWindow(s, now)
+	acked := uint32(-behind)
+	if acked != 0 {
+		c.newACK(s, now)
+	}
+	if c.state != StateClosed && (duplicate || s.NumSACK != 0 || c.snd.troubled()) {
+		c.repair(s, acked, duplicate, now)
+	}
+	return c.state != StateClosed
+}
+
+// isDuplicateACK is RFC 5681 section 2's definition: it acknowledges and offers what the last one did, carries nothing, and
+// something is outstanding.
+func (c *Conn) isDuplicateACK(s *Segment) bool {
+	if s.Ack != c.snd.una || s.PayloadLen != 0 || s.Flags&FlagFIN != 0 || c.outstanding() == 0 {
+		return false
+	}
+	if uint32(s.Window)<<c.snd.scale != c.snd.wnd || c.snd.wnd == 0 {
+		return false
+	}
+	c.core.Stats.DuplicateACKsIn++
+	return true
+}
+
+// updateWindow takes the peer's window from a segment that is newer than the one it was last taken from (SND.WL1, SND.WL2).
+func (c *Conn) updateWindow(s *Segment, now clock.Time) {
+	d := &c.snd
+	if c.is(flagProbing) {
+		d.retries = 0 // It answers, so it lives (RFC 9293 section 3.8.6.1).
+	}
+	if !d.wl1.Less(s.Seq) && (d.wl1 != s.Seq || d.wl2.Greater(s.Ack)) {
+		return
+	}
+	old := d.wnd
+	d.wnd, d.wl1, d.wl2 = uint32(s.Window)<<d.scale, s.Seq, s.Ack
+	d.maxWnd = max(d.maxWnd, d.wnd)
+	if d.wnd > old && (c.is(flagProbing) || old == 0) {
+		c.windowOpened(s.Ack, now)
+	}
+}
+
+// newACK takes an ACK of data that was outstanding.
+func (c *Conn) newACK(s *Segment, now clock.Time) {
+	d := &c.snd
+	a := Ack{Now: now, Acked: uint32(s.Ack - d.una), InRecovery: d.recovery == recoveryFast}
+	sentAt := c.releaseAcked(s.Ack)
+	d.una = s.Ack
+	d.retries = 0
+	d.progressAt = now
+	c.rtt.ResetBackoff()
+	if sentAt != 0 {
+		a.RTT = max(now.Sub(sentAt), 1)
+	}
+	c.sample(a.RTT, s, now)
+	if d.troubled() {
+		c.recovered(a.Acked)
+	}
+	if c.outstanding() == 0 {
+		c.timers.rtx = clock.Never
+	} else {
+		c.armRetransmit(now)
+	}
+	a.Una, a.Nxt, a.InFlight = d.una, d.nxt, c.inFlight()
+	c.cc.OnAck(&a)
+	if c.is(flagWantWrite) {
+		c.maybeWritable()
+	}
+	if c.is(flagFINSent) && d.una == d.end+1 {
+		c.finAcked(now)
+	}
+}
+
+// releaseAcked gives back the frames whose payload is acknowledged, and cuts off the part that is of the one that is half
+// acknowledged. It returns when the last frame that was sent only once was sent, 0 if there was none (Karn's rule).
+func (c *Conn) releaseAcked(ack Seq) (sentAt clock.Time) {
+	p, d := c.core.Pool, &c.snd
+	for f := d.queue.Front(); f != d.unsent; f = d.queue.Front() {
+		m := p.Meta(f)
+		n := ack.Sub(Seq(m.Seq))
+		if n <= 0 {
+			break
+		}
+		cut := min(uint32(n), m.Len)
+		if m.Flags&(metaSACKed|metaLost) != 0 {
+			d.forget(m, cut)
+		}
+		if cut < m.Len {
+			m.Seq, m.Off, m.Len = m.Seq+cut, m.Off+cut, m.Len-cut
+			break
+		}
+		if m.Sends == 1 && m.Flags&metaSACKed == 0 {
+			sentAt = m.SentAt
+		}
+		if f == d.lostHint {
+			d.lostHint = frame.None
+		}
+		d.queue.PopFront(p)
+		p.Release(f)
+	}
+	return sentAt
+}
+
+// sample gives a measurement to the round-trip estimate, one in each round trip (RFC 6298 section 3): measured, or if nothing was
+// sent just once, what the timestamps say.
+func (c *Conn) sample(measured time.Duration, s *Segment, now clock.Time) {
+	d := &c.snd
+	if d.una.LessEq(d.rttNext) {
+		return
+	}
+	if measured != 0 {
+		c.rtt.Sample(measured, 0)
+	} else if !c.is(flagTS) || !c.sampleTimestamp(s, now) {
+		return
+	}
+	d.rttNext = d.nxt
+}
+
+// sampleTimestamp measures by the echoed timestamp, to a millisecond (RFC 7323 section 4.1).
+func (c *Conn) sampleTimestamp(s *Segment, now clock.Time) bool {
+	ms := c.tsValue(now) - s.TSEcr
+	if !s.HasTS || s.TSEcr == 0 || ms > 1<<22 {
+		return false
+	}
+	c.rtt.Sample(max(time.Duration(ms)*time.Millisecond, time.Millisecond), 0)
+	return true
+}
+
+// scheduleACK decides, after a batch of segments, whether what it brought is acknowledged at once: every second full segment (RFC
+// 9293 section 3.8.6.3); the rest waits, for data to go with or for the timer.
+func (c *Conn) scheduleACK(now clock.Time) {
+	r := &c.rcv
+	if r.nxt == r.acked || c.due&dueACK != 0 || c.state == StateClosed {
+		return
+	}
+	if c.cfg.DelayedACK < 0 || uint32(r.nxt-r.acked) >= 2*uint32(r.mss) {
+		c.due |= dueACK
+		return
+	}
+	if c.timers.ack == clock.Never {
+		c.timers.ack = now.Add(c.cfg.DelayedACK)
+	}
+}

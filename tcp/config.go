@@ -1,0 +1,109 @@
+package tcp
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config says how connections behave. A zero field means the default that is given with it.
+type Config struct {
+	MSS         uint16 // largest payload to announce and to send, bytes; 0: what the device's MTU has room for
+	RecvBuffer  uint32 // bytes received and not yet consumed by the application, at most; default 1 MiB
+	SendBuffer  uint32 // bytes written and not yet acknowledged, at most; default 1 MiB
+	NoDelay     bool   // send small segments at once (RFC 9293 section 3.7.4: no Nagle algorithm)
+	Cork        bool   // hold back a segment that is not full, for at most 200 ms
+	KeepAlive   KeepAlive
+	UserTimeout time.Duration // sent data must be acknowledged within this (RFC 5482); 0: only Retries counts
+	SYNRetries  int           // how often the SYN is sent again; default 6: 127 s until ErrTimeout
+	Retries     int           // how often a segment is sent again before the peer counts as gone; default 15
+	DelayedACK  time.Duration // how long an ACK may wait for company; default 40 ms, negative: not at all
+	MinRTO      time.Duration // retransmission timeout, at least; default 200 ms
+	MaxRTO      time.Duration // and at most; default 120 s
+
+	InitialWindow uint32        // segments sent before the first ACK; default 10 (RFC 6928)
+	TimeWait      time.Duration // how long TIME-WAIT lasts, twice the MSL; default 60 s
+	FinWait2      time.Duration // how long a closed connection waits for the peer's FIN; default 60 s
+
+	// Linger bounds how long a connection that the application closed may go on delivering what was written, before it is reset;
+	// 0: as long as Retries and UserTimeout allow, negative: Close resets at once.
+	Linger time.Duration
+
+	NoTimestamps  bool
+	NoSACK        bool
+	NoWindowScale bool
+	Congestion    string // name of the congestion control; default "newreno"
+
+	algorithm CongestionAlgorithm
+	complete  bool // defaults are filled in
+}
+
+// KeepAlive says how a connection that is idle is probed (RFC 9293 section 3.8.4).
+type KeepAlive struct {
+	Idle     time.Duration // silence before the first probe; 0: no probes
+	Interval time.Duration // between unanswered probes; default 75 s
+	Count    int           // unanswered probes until the peer counts as gone; default 9
+}
+
+// corkTime is how long a corked connection holds back a segment that is not full.
+const corkTime = 200 * time.Millisecond
+
+// ErrConfig is wrapped by every error about a Config.
+var ErrConfig = errors.New("tcp: bad configuration")
+
+// withDefaults returns cfg with its zero fields replaced.
+func (cfg Config) withDefaults(mss uint16) (Config, error) {
+	if cfg.complete {
+		return cfg, nil
+	}
+	algorithm, err := ParseCongestion(cfg.Congestion)
+	if err != nil {
+		return cfg, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if cfg.MSS != 0 && cfg.MSS < MinMSS {
+		return cfg, fmt.Errorf("%w: MSS %d is below %d", ErrConfig, cfg.MSS, MinMSS)
+	}
+	if cfg.RecvBuffer > 1<<30 || cfg.SendBuffer > 1<<30 {
+		return cfg, fmt.Errorf("%w: buffers of more than 1 GiB cannot be expressed by a window", ErrConfig)
+	}
+	if cfg.SYNRetries > 255 || cfg.Retries > 255 || cfg.KeepAlive.Count > 255 {
+		return cfg, fmt.Errorf("%w: more than 255 retries", ErrConfig)
+	}
+	cfg.algorithm, cfg.complete = algorithm, true
+	if cfg.MSS == 0 || cfg.MSS > mss {
+		cfg.MSS = mss
+	}
+	setDefault(&cfg.RecvBuffer, 1<<20)
+	setDefault(&cfg.SendBuffer, 1<<20)
+	setDefault(&cfg.KeepAlive.Interval, 75*time.Second)
+	setDefault(&cfg.KeepAlive.Count, 9)
+	setDefault(&cfg.SYNRetries, 6)
+	setDefault(&cfg.Retries, 15)
+	setDefault(&cfg.DelayedACK, 40*time.Millisecond)
+	setDefault(&cfg.MinRTO, 200*time.Millisecond)
+	setDefault(&cfg.MaxRTO, 120*time.Second)
+	setDefault(&cfg.InitialWindow, 10)
+	setDefault(&cfg.TimeWait, 60*time.Second)
+	setDefault(&cfg.FinWait2, 60*time.Second)
+	cfg.MaxRTO = max(cfg.MaxRTO, cfg.MinRTO)
+	return cfg, nil
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// scale returns the window shift that lets 16 bits express the receive buffer (RFC 7323 section 2.3).
+func (cfg *Config) scale() uint8 {
+	if cfg.NoWindowScale {
+		return 0
+	}
+	n := uint8(0)
+	for n < MaxWScale && cfg.RecvBuffer>>n > 1<<16-1 {
+		n++
+	}
+	return n
+}

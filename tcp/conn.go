@@ -1,0 +1,166 @@
+package tcp
+
+import (
+	"time"
+
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
+
+// Conn is one connection: a value for slabs, without goroutine, lock or channel. The zero Conn is closed; Connect or Accept begin
+// it and Release ends it. It belongs to the goroutine of its Core's shard.
+//
+// Segments are queued with Enqueue and used by Process; what is to be sent is pulled with Output, until that reports false; Expire
+// must be called when Deadline is reached. Each of these and each call of the application may raise events (TakeEvents),
+// move the deadline and make something due.
+type Conn struct {
+	core   *Core
+	cfg    *Config
+	flow   Flow
+	state  State
+	events Events
+	ended  reason // why it ended
+	soft   reason // the last ICMP error that did not end it: told instead of a timeout
+	flags  connFlags
+	due    dueFlags // what Output has to send besides data
+
+	in      frame.List  // segments received and not yet processed
+	current frame.Index // the one being processed, frame.None once a queue has taken it
+	timers  timers
+	ts      timestamps
+	rcv     receiver
+	snd     sender
+	rtt     RTT
+	cc      Congestion
+}
+
+// connFlags are what is true of a connection for longer than a moment.
+type connFlags uint16
+
+const (
+	flagTS        connFlags = 1 << iota // both sides send timestamps
+	flagSACK                            // both sides take SACK
+	flagNoDelay                         // no Nagle
+	flagCork                            // the application corked
+	flagFINQueued                       // the application closed its side
+	flagFINSent                         // the FIN was sent at least once
+	flagAppClosed                       // the application does not read any more
+	flagPeerFIN                         // the peer's FIN was seen, at rcv.fin
+	flagWantWrite                       // a Write was short: EventWritable is owed
+	flagOverride                        // the next segment goes out however small it is: SWS override, persist
+	flagProbing                         // the window is closed and probes are sent
+	flagForceLost                       // the next lost segment goes out whatever the window
+	flagStarved                         // a frame was needed for sending and the pool had none
+	flagWasActive                       // this side began the connection
+	flagSYNLost                         // the SYN was sent more than once
+	flagBulk                            // counted in this epoch as receiving in bulk
+)
+
+func (c *Conn) is(f connFlags) bool { return c.flags&f != 0 }
+func (c *Conn) set(f connFlags)     { c.flags |= f }
+func (c *Conn) clear(f connFlags)   { c.flags &^= f }
+
+// dueFlags are segments other than data that Output has to send.
+type dueFlags uint8
+
+const (
+	dueReset     dueFlags = 1 << iota // the reset of an abort
+	dueBareReset                      // the answer to an unacceptable ACK of the handshake, at snd.resetSeq
+	dueSYN                            // SYN, or SYN-ACK in SYN-RECEIVED
+	dueFIN                            // the FIN alone, again
+	dueKeepAlive                      // a keep-alive probe
+	dueACK                            // an ACK that waits no longer
+)
+
+// timestamps are the variables of RFC 7323 section 4.
+type timestamps struct {
+	recentAt clock.Time // when recent was set
+	recent   uint32     // TS.Recent
+	offset   uint32     // added to the clock in what is sent
+}
+
+// tsValue returns the timestamp to send.
+func (c *Conn) tsValue(now clock.Time) uint32 { return now.Millis() + c.ts.offset }
+
+// begin gives a connection its parts; everything else is zero.
+func (c *Conn) begin(k *Core, f Flow, cfg *Config) {
+	*c = Conn{core: k, cfg: cfg, flow: f}
+	if cfg == nil {
+		c.cfg = &k.Config
+	}
+	if c.cfg.NoDelay {
+		c.set(flagNoDelay)
+	}
+	if c.cfg.Cork {
+		c.set(flagCork)
+	}
+	c.in.Init()
+	c.current = frame.None
+	c.rcv.init(c.cfg)
+	c.snd.init()
+	c.timers.init()
+}
+
+// setState is the one place where the state changes.
+func (c *Conn) setState(s State) {
+	c.state = s
+}
+
+// State returns the connection's state.
+func (c *Conn) State() State { return c.state }
+
+// Flow returns the connection's addresses and ports.
+func (c *Conn) Flow() Flow { return c.flow }
+
+// Err returns why the connection ended: nil while it has not, or if both sides closed it; otherwise an *Error.
+func (c *Conn) Err() error {
+	if c.ended == reasonNone {
+		return nil
+	}
+	return reasons[c.ended]
+}
+
+// SetNoDelay turns the Nagle algorithm off or on (RFC 9293 section 3.7.4).
+func (c *Conn) SetNoDelay(on bool) { c.setFlag(flagNoDelay, on) }
+
+// SetCork holds back segments that are not full, or lets them go.
+func (c *Conn) SetCork(on bool) { c.setFlag(flagCork, on) }
+
+func (c *Conn) setFlag(f connFlags, on bool) {
+	if on {
+		c.set(f)
+	} else {
+		c.clear(f)
+	}
+}
+
+// SetKeepAlive lets a connection be probed when it was idle for that long; 0 ends that. Interval and count stay as configured.
+func (c *Conn) SetKeepAlive(idle time.Duration, now clock.Time) {
+	c.timers.keepIdle = idle
+	c.timers.keepProbes = 0
+	c.armSlow(now)
+}
+
+// Release gives every frame back to the pool and makes the Conn zero.
+func (c *Conn) Release() {
+	if c.core == nil {
+		return
+	}
+	c.releaseSend()
+	c.releaseReceive()
+	c.rcv.releaseQueue(c.core)
+	*c = Conn{}
+}
+
+// releaseSend gives back what was to be sent.
+func (c *Conn) releaseSend() {
+	c.snd.queue.ReleaseAll(c.core.Pool)
+	c.snd.unsent, c.snd.lostHint = frame.None, frame.None
+	c.snd.sacked, c.snd.lost = 0, 0
+}
+
+// releaseReceive gives back what was received and cannot be delivered any more.
+func (c *Conn) releaseReceive() {
+	c.in.ReleaseAll(c.core.Pool)
+	c.rcv.releaseOutOfOrder(c.core)
+}

@@ -1,0 +1,120 @@
+package tcp
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
+
+// Core is what all connections of one shard have in common. It belongs to the shard's goroutine.
+type Core struct {
+	Pool     *frame.Pool
+	Headroom uint32 // bytes kept free before the payload of a sent frame, for all headers
+	Config   Config // complete: every default filled in
+	Stats    Stats
+	Keys     Keys
+
+	now      clock.Time // of the present batch
+	rxBudget uint32     // bytes that all windows together may promise
+
+	// What connections hold of what was received, in bytes of memory: frames in receive and out-of-order queues.
+	held uint32
+
+	// Connections that receive in bulk share the budget. They are counted anew in each epoch; the share follows the larger of the
+	// last full count and the running one.
+	epochEnd  clock.Time
+	epoch     uint32
+	receivers uint32 // in this epoch so far
+	previous  uint32 // in the last one
+	share     uint32 // bytes that one connection's window may promise
+
+	challengeEnd  clock.Time // the end of the second in which challenges were sent
+	challengeLeft uint32     // how many more may be sent in it
+}
+
+const (
+	// epochTime is how long a connection that receives in bulk counts as one of those that share the budget: longer than most
+	// round trips, so that a sender that sends once in each is counted all the time.
+	epochTime = 64 * time.Millisecond
+
+	// A connection counts as receiving in bulk from this many full segments in an epoch. Requests and other small talk
+	// promise far more than they use and shall not narrow the windows of those that do use them.
+	bulkSegments = 8
+
+	// floorSegments is how many full segments every connection may promise, whatever the budget.
+	floorSegments = 4
+
+	// challengeRate is how many challenge ACKs all connections together send in a second (RFC 5961 section 7).
+	challengeRate = 1000
+)
+
+// NewCore makes the common part of the connections of a shard. Frames come from pool; those that are sent keep headroom bytes free
+// for the headers of all layers. The mss is the largest payload that fits the device's MTU beside IP and TCP headers without
+// options, and rxBudget how many bytes all receive windows together may promise: no more than the receive rings can hold.
+func NewCore(pool *frame.Pool, headroom uint32, mss uint16, rxBudget uint32, secret [16]byte, cfg Config) (*Core, error) {
+	if mss < MinMSS {
+		return nil, fmt.Errorf("%w: the device's MTU leaves %d bytes for payload, the least is %d", ErrConfig, mss, MinMSS)
+	}
+	if uint64(headroom)+uint64(mss) > uint64(pool.ChunkSize()) {
+		return nil, fmt.Errorf("%w: frames of %d bytes have no room for %d bytes of headers and %d of payload",
+			ErrConfig, pool.ChunkSize(), headroom, mss)
+	}
+	cfg.complete = false
+	full, err := cfg.withDefaults(mss)
+	if err != nil {
+		return nil, err
+	}
+	k := &Core{Pool: pool, Headroom: headroom, Config: full, Keys: NewKeys(secret), rxBudget: rxBudget}
+	k.share = rxBudget
+	return k, nil
+}
+
+// NewConfig returns a copy of cfg that is complete, for connections that differ from the Core's own configuration.
+func (k *Core) NewConfig(cfg Config) (*Config, error) {
+	cfg.complete = false
+	full, err := cfg.withDefaults(k.Config.MSS)
+	if err != nil {
+		return nil, err
+	}
+	return &full, nil
+}
+
+// BeginBatch tells the time of the batch that follows and shares the receive budget out among the connections that use it.
+func (k *Core) BeginBatch(now clock.Time) {
+	k.now = now
+	if now >= k.epochEnd {
+		k.epochEnd = now.Add(epochTime)
+		k.epoch++
+		k.previous, k.receivers = k.receivers, 0
+	}
+	left := k.rxBudget - min(k.held, k.rxBudget)
+	if n := max(k.previous, k.receivers); n > 1 {
+		left /= n
+	}
+	k.share = left
+}
+
+// challenge reports whether another challenge ACK may be sent in this second, and counts it. The limit is for all connections
+// together, and far above what honest traffic needs.
+func (k *Core) challenge(now clock.Time) bool {
+	if now >= k.challengeEnd {
+		k.challengeEnd = now.Add(time.Second)
+		k.challengeLeft = challengeRate
+	}
+	if k.challengeLeft == 0 {
+		k.Stats.ChallengeACKsLimited++
+		return false
+	}
+	k.challengeLeft--
+	k.Stats.ChallengeACKs++
+	return true
+}
+
+// mayHold reports whether a connection that holds so many frames to send may take one more. A connection may hold as many as it
+// leaves free: the more of them want frames the less each gets, and there are always some left, for a newcomer and to
+// receive into.
+func (k *Core) mayHold(frames int) bool {
+	return k.Pool.Free()-k.Pool.Size()/16 > frames
+}

@@ -1,0 +1,79 @@
+package tcp
+
+import "github.com/xdpstack/xdpstack/internal/clock"
+
+// ICMPKind is what an ICMP error, or the stack's own layers below, say about a segment that was sent.
+type ICMPKind uint8
+
+// The kinds.
+const (
+	ICMPHostUnreachable     ICMPKind = iota // type 3, codes 1 and 5 and the like; time exceeded
+	ICMPNetUnreachable                      // type 3, code 0
+	ICMPPortUnreachable                     // type 3, codes 2 and 3: nothing there speaks TCP on that port
+	ICMPFragmentationNeeded                 // type 3, code 4: mtu says what the next hop takes
+	ICMPNoNeighbour                         // not from the network: nobody answers ARP for the next hop
+)
+
+// minPathMTU is the least path MTU that is believed: a smaller one costs more than it can be worth (RFC 9293 section 3.7.2, RFC
+// 5927 section 7), in bytes.
+const minPathMTU = 552
+
+// ICMP takes an ICMP error that quotes a segment of this connection with sequence number quoted. Only one that is about something
+// outstanding counts (RFC 5927 section 4.1). No error ends a connection that is established (RFC 9293 section 3.9.2.2, RFC 5461).
+func (c *Conn) ICMP(kind ICMPKind, mtu uint32, quoted Seq, now clock.Time) {
+	st := &c.core.Stats
+	if c.state == StateClosed || (kind != ICMPNoNeighbour && !quoted.InWindow(c.snd.una, c.outstanding())) {
+		st.ICMPIgnored++
+		return
+	}
+	opening := c.state == StateSynSent || c.state == StateSynReceived
+	switch kind {
+	case ICMPFragmentationNeeded:
+		c.pathMTU(mtu)
+		return
+	case ICMPPortUnreachable:
+		if opening {
+			c.finish(reasonRefused)
+			return
+		}
+	case ICMPNoNeighbour:
+		c.soft = reasonHostUnreachable
+		if opening {
+			c.finish(reasonHostUnreachable)
+			return
+		}
+	case ICMPHostUnreachable:
+		c.soft = reasonHostUnreachable
+	case ICMPNetUnreachable:
+		c.soft = reasonNetUnreachable
+	}
+	st.ICMPSoft++
+}
+
+// pathMTU makes segments small enough for a path of that MTU and sends again what was lost to it (RFC 1191).
+func (c *Conn) pathMTU(mtu uint32) {
+	const headers = 20 + MinHeaderLen
+	d, p := &c.snd, c.core.Pool
+	mss := max(mtu, minPathMTU) - headers
+	if c.is(flagTS) {
+		mss -= optTimestampsLen + 2
+	}
+	if mss >= uint32(d.mss) {
+		c.core.Stats.ICMPIgnored++
+		return
+	}
+	old := uint32(d.mss)
+	d.mss = uint16(mss)
+	c.core.Stats.PathMTUReductions++
+	if c.state < StateEstablished {
+		return
+	}
+	c.cc.SetMSS(mss)
+	for f := d.queue.Front(); f != d.unsent; f = p.Meta(f).Next {
+		if m := p.Meta(f); m.Len > mss && m.Len <= old {
+			m.Flags &^= metaResent
+			c.markLost(f)
+			c.set(flagForceLost)
+		}
+	}
+}

@@ -1,0 +1,268 @@
+package tcp
+
+import (
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
+
+// Enqueue queues a received segment for Process: the frame's range is the TCP header with options and payload, parsed once without
+// error, its checksum verified. The connection takes over the caller's ownership.
+func (c *Conn) Enqueue(f frame.Index) { c.in.PushBack(c.core.Pool, f) }
+
+// Process uses queued segments, at most MaxSegmentsPerWake of them, and reports whether more are queued. What the segments have in
+// common, the ACK and the events, is settled once at the end.
+func (c *Conn) Process(now clock.Time) (more bool) {
+	if c.in.Empty() {
+		return false
+	}
+	k := c.core
+	p := k.Pool
+	var s Segment
+	n := 0
+	for n < MaxSegmentsPerWake {
+		f := c.in.PopFront(p)
+		if f == frame.None {
+			break
+		}
+		n++
+		c.current = f
+		if Parse(p.Data(f), &s) != nil {
+			k.Stats.DropMalformed++
+		} else if !c.predicted(f, &s, now) {
+			c.segment(&s, now)
+		}
+		if c.current != frame.None {
+			p.Release(c.current)
+			c.current = frame.None
+		}
+	}
+	k.Stats.SegmentsIn += uint64(n)
+	c.timers.received = now
+	c.timers.keepProbes = 0
+	c.countBulk()
+	c.scheduleACK(now)
+	c.settle(now)
+	return !c.in.Empty()
+}
+
+// predicted is the way of nearly every segment of an established connection (header prediction): nothing but ACK and perhaps PSH
+// is set, it is the next one in sequence, and no loss is being repaired on either side. It does then, without the checks that such
+// a segment passes anyway, what segment would do; otherwise it does nothing and reports false.
+func (c *Conn) predicted(f frame.Index, s *Segment, now clock.Time) bool {
+	r := &c.rcv
+	if c.state != StateEstablished || s.Flags&^FlagPSH != FlagACK || s.Seq != r.nxt || s.NumSACK != 0 || s.BadOptions {
+		return false
+	}
+	if s.HasTS != c.is(flagTS) || (s.HasTS && tsLess(s.TSVal, c.ts.recent)) {
+		return false
+	}
+	acked := uint32(s.Ack - c.snd.una)
+	if acked > uint32(c.snd.nxt-c.snd.una) || c.snd.troubled() {
+		return false
+	}
+	wnd := uint32(s.Window) << c.snd.scale
+	if s.PayloadLen == 0 {
+		if acked == 0 || wnd == 0 {
+			return false // A duplicate ACK or a window update: they have rules of their own.
+		}
+	} else if !r.ooo.Empty() || s.PayloadLen > uint32(r.adv-r.nxt) || c.flags&(flagPeerFIN|flagAppClosed) != 0 {
+		return false
+	}
+	if s.HasTS && s.Seq.LessEq(r.acked) {
+		c.ts.recent, c.ts.recentAt = s.TSVal, now
+	}
+	if c.is(flagProbing) || wnd == 0 {
+		c.updateWindow(s, now)
+	} else {
+		c.snd.wnd, c.snd.wl1, c.snd.wl2 = wnd, s.Seq, s.Ack
+		c.snd.maxWnd = max(c.snd.maxWnd, wnd)
+	}
+	if acked != 0 {
+		c.newACK(s, now)
+	}
+	if s.PayloadLen != 0 {
+		m := c.core.Pool.Meta(f)
+		m.Seq = uint32(s.Seq)
+		m.Off += uint32(s.HeaderLen)
+		m.Len = s.PayloadLen
+		c.deliver(f, m, s.PayloadLen)
+	}
+	c.core.Stats.FastPath++
+	return true
+}
+
+// segment takes one segment through the checks of RFC 9293 section 3.10.7 in their order. Each check reports whether the next one
+// is to follow.
+func (c *Conn) segment(s *Segment, now clock.Time) {
+	st := &c.core.Stats
+	if s.BadOptions {
+		st.BadOptions++
+	}
+	switch c.state {
+	case StateClosed, StateListen:
+		st.DropClosed++
+		return
+	case StateSynSent:
+		c.synSent(s, now)
+		return
+	}
+	m := c.core.Pool.Meta(c.current)
+	m.Off += uint32(s.HeaderLen)
+	m.Len = s.PayloadLen
+	if c.isSimultaneousSYNACK(s) {
+		c.synReceivedACK(s, now)
+		return
+	}
+	if !c.checkTimestamp(s, now) || !c.checkSequence(s) || !c.checkRST(s, now) || !c.checkSYN(s, now) {
+		return
+	}
+	c.updateTimestamp(s, now)
+	if !c.checkACKField(s, now) {
+		return
+	}
+	c.urg(s)
+	c.text(s)
+	c.fin(s, now)
+}
+
+// idleTimestamp is how long TS.Recent is valid on a connection that is silent: 24 days (RFC 7323 section 5.5).
+const idleTimestamp = 24 * 24 * 3600 * 1e9
+
+// checkTimestamp is PAWS (RFC 7323 section 5.3, R1): a segment with an older timestamp than the last one is an old duplicate. A
+// reset is not subject to it.
+func (c *Conn) checkTimestamp(s *Segment, now clock.Time) bool {
+	if !c.is(flagTS) || s.Flags&FlagRST != 0 {
+		return true
+	}
+	if !s.HasTS {
+		c.core.Stats.DropNoTimestamp++ // section 3.2: silently
+		return false
+	}
+	if !tsLess(s.TSVal, c.ts.recent) || now.Sub(c.ts.recentAt) > idleTimestamp {
+		return true
+	}
+	c.core.Stats.DropOldTimestamp++
+	c.due |= dueACK
+	return false
+}
+
+// updateTimestamp remembers the timestamp to echo: that of the segment that covers the last byte that was acknowledged, so that a
+// delayed ACK is measured with its delay (RFC 7323 section 4.3).
+func (c *Conn) updateTimestamp(s *Segment, now clock.Time) {
+	if c.is(flagTS) && s.HasTS && s.Seq.LessEq(c.rcv.acked) && (!tsLess(s.TSVal, c.ts.recent) || now.Sub(c.ts.recentAt) > idleTimestamp) {
+		c.ts.recent, c.ts.recentAt = s.TSVal, now
+	}
+}
+
+// checkSequence is the first check: some of the segment must be in the receive window. One that is not is answered with an ACK,
+// unless it is a reset (RFC 9293 section 3.10.7.4, first).
+func (c *Conn) checkSequence(s *Segment) bool {
+	r, st := &c.rcv, &c.core.Stats
+	wnd := uint32(r.adv - r.nxt)
+	if n := s.Len(); n == 0 {
+		if s.Seq == r.nxt || s.Seq.InWindow(r.nxt, wnd) {
+			return true
+		}
+	} else if wnd != 0 {
+		if s.Seq.InWindow(r.nxt, wnd) || s.Seq.Add(n-1).InWindow(r.nxt, wnd) {
+			return true
+		}
+		if s.Seq.Less(r.nxt) && s.Seq.Add(n).Greater(r.adv) {
+			return true // It covers the whole window.
+		}
+	} else if s.Seq == r.nxt {
+		// The window is closed, but ACK, URG and RST are still taken of what is in sequence. So is a FIN, which needs no room.
+		if s.PayloadLen != 0 {
+			st.DropZeroWindow++
+			s.PayloadLen = 0
+			s.Flags &^= FlagFIN
+			c.due |= dueACK
+		}
+		return true
+	}
+	if s.Flags&FlagRST != 0 {
+		st.DropResetOutside++
+		return false
+	}
+	if s.Seq.Less(r.nxt) {
+		st.DropDuplicate++
+		if c.state == StateTimeWait && s.Flags&FlagFIN != 0 {
+			c.armSlow(c.core.now) // The peer did not get the ACK of its FIN: the wait begins anew.
+		}
+	} else {
+		st.DropOutsideWindow++
+	}
+	c.due |= dueACK
+	return false
+}
+
+// checkRST is the second check. A reset must be at exactly the next sequence number; elsewhere in the window it is answered with a
+// challenge that tells an honest peer the number (RFC 5961 section 3.2).
+func (c *Conn) checkRST(s *Segment, now clock.Time) bool {
+	if s.Flags&FlagRST == 0 {
+		return true
+	}
+	st := &c.core.Stats
+	if s.Seq != c.rcv.nxt {
+		st.DropResetChallenged++
+		c.challenge(now)
+		return false
+	}
+	st.ResetsIn++
+	switch c.state {
+	case StateSynReceived:
+		c.finish(reasonRefused)
+	case StateTimeWait:
+		// RFC 1337: a reset must not end the wait, or old segments could reach a new connection.
+		st.DropUnexpectedInTime++
+	case StateClosing, StateLastAck:
+		c.finish(reasonNone) // Everything was received and the FIN was sent: nothing is lost that the peer wanted.
+	default:
+		c.finish(reasonReset)
+	}
+	return false
+}
+
+// checkSYN is the fourth check. A SYN on a synchronized connection is answered with a challenge, whatever its number: a peer that
+// has restarted answers that with the right reset (RFC 5961 section 4.2).
+func (c *Conn) checkSYN(s *Segment, now clock.Time) bool {
+	if s.Flags&FlagSYN == 0 {
+		return true
+	}
+	c.core.Stats.DropSYN++
+	c.challenge(now)
+	return false
+}
+
+// challenge sends a challenge ACK, within the rate limit.
+func (c *Conn) challenge(now clock.Time) {
+	if c.core.challenge(now) {
+		c.due |= dueACK
+	}
+}
+
+// urg is the sixth check: the urgent pointer is noted, the data stays in line, as RFC 6093 section 6 wants it.
+func (c *Conn) urg(s *Segment) {
+	if s.Flags&FlagURG == 0 {
+		return
+	}
+	c.core.Stats.Urgent++
+	if up := s.Seq.Add(uint32(s.Urgent)); up.Greater(c.rcv.up) {
+		c.rcv.up = up
+	}
+}
+
+// fin is the eighth check: the FIN counts once everything before it was received.
+func (c *Conn) fin(s *Segment, now clock.Time) {
+	if s.Flags&FlagFIN != 0 && !c.is(flagPeerFIN) && c.state != StateClosed {
+		c.set(flagPeerFIN)
+		c.rcv.fin = s.Seq.Add(s.PayloadLen)
+	}
+	if !c.is(flagPeerFIN) || c.rcv.nxt != c.rcv.fin {
+		return
+	}
+	switch c.state {
+	case StateSynReceived, StateEstablished, StateFinWait1, StateFinWait2:
+		c.finReceived(now)
+	}
+}

@@ -1,0 +1,142 @@
+package tcp
+
+import "github.com/xdpstack/xdpstack/frame"
+
+// outOfOrder keeps payload that lies after a hole: m.Off and m.Len of frame f, beginning at seq. Each such segment is answered
+// with a duplicate ACK of its own, at once (RFC 5681 section 4.2).
+func (c *Conn) outOfOrder(f frame.Index, m *frame.Meta, seq Seq) {
+	k, r := c.core, &c.rcv
+	if r.dupACKs < 255 {
+		r.dupACKs++
+	}
+	if c.outOfOrderFull() {
+		k.Stats.DropOutOfOrderFull++
+		return
+	}
+	end := seq.Add(m.Len)
+	at, ok := c.place(m, seq, end)
+	c.noteSACK(seq, end)
+	if !ok {
+		k.Stats.DropOutOfOrderCopy++
+		return
+	}
+	r.ooo.InsertAfter(k.Pool, f, at)
+	c.current = frame.None
+	r.slack += k.charge(m.Len)
+	k.held += uint32(k.Pool.ChunkSize())
+	k.Stats.OutOfOrder++
+}
+
+// outOfOrderFull bounds the queue: by the memory that the connection's buffer stands for, and by what the pool has left. What is
+// refused here was not acknowledged; the sender has it still.
+func (c *Conn) outOfOrderFull() bool {
+	p := c.core.Pool
+	limit := max(int(c.cfg.RecvBuffer)/(p.ChunkSize()/2), 8)
+	return c.rcv.ooo.Len() >= limit || p.Free() < p.Size()/16
+}
+
+// place finds the frame after which payload [seq, end) belongs, makes the payload's record m free of overlap with what is there,
+// and removes frames that it covers. It reports false if all of it is there already.
+func (c *Conn) place(m *frame.Meta, seq, end Seq) (at frame.Index, ok bool) {
+	p, q := c.core.Pool, &c.rcv.ooo
+	m.Seq = uint32(seq)
+	at = q.Back()
+	for at != frame.None && Seq(p.Meta(at).Seq).Greater(seq) {
+		at = p.Meta(at).Prev
+	}
+	next := q.Front()
+	if at != frame.None {
+		am := p.Meta(at)
+		next = am.Next
+		has := Seq(am.Seq).Add(am.Len)
+		if has.GreaterEq(end) {
+			return at, false
+		}
+		if cut := has.Sub(seq); cut > 0 {
+			m.Seq, m.Off, m.Len = uint32(has), m.Off+uint32(cut), m.Len-uint32(cut)
+		}
+	}
+	for next != frame.None {
+		nm := p.Meta(next)
+		if Seq(nm.Seq).GreaterEq(end) {
+			break
+		}
+		if Seq(nm.Seq).Add(nm.Len).Greater(end) {
+			m.Len = nm.Seq - m.Seq
+			break
+		}
+		covered := next
+		next = nm.Next
+		q.Remove(p, covered)
+		c.dropOutOfOrder(covered)
+	}
+	return at, m.Len != 0
+}
+
+// dropOutOfOrder gives back a frame that was taken out of the queue.
+func (c *Conn) dropOutOfOrder(f frame.Index) {
+	k := c.core
+	c.rcv.slack -= k.charge(k.Pool.Meta(f).Len)
+	k.held -= uint32(k.Pool.ChunkSize())
+	k.Pool.Release(f)
+}
+
+// drainOutOfOrder delivers what follows RCV.NXT without a hole now.
+func (c *Conn) drainOutOfOrder() {
+	k, r := c.core, &c.rcv
+	for {
+		f := r.ooo.Front()
+		if f == frame.None {
+			break
+		}
+		m := k.Pool.Meta(f)
+		old := r.nxt.Sub(Seq(m.Seq))
+		if old < 0 {
+			break
+		}
+		r.ooo.PopFront(k.Pool)
+		if uint32(old) >= m.Len {
+			c.dropOutOfOrder(f)
+			continue
+		}
+		r.slack -= k.charge(m.Len)
+		k.held -= uint32(k.Pool.ChunkSize())
+		m.Off, m.Len = m.Off+uint32(old), m.Len-uint32(old)
+		c.deliver(f, m, m.Len)
+	}
+	n := uint8(0)
+	for _, b := range r.sackList[:r.sackLen] {
+		if b.End.Greater(r.nxt) {
+			r.sackList[n] = b
+			n++
+		}
+	}
+	r.sackLen = n
+}
+
+// noteSACK puts the run that [seq, end) is part of first in the list of SACK blocks, joined with those that it touches.
+func (c *Conn) noteSACK(seq, end Seq) {
+	r := &c.rcv
+	if !c.is(flagSACK) {
+		return
+	}
+	old := r.sackList
+	n := uint8(1)
+	for _, b := range old[:r.sackLen] {
+		if b.End.Less(seq) || b.Start.Greater(end) {
+			if n < uint8(len(r.sackList)) {
+				r.sackList[n] = b
+				n++
+			}
+			continue
+		}
+		if b.Start.Less(seq) {
+			seq = b.Start
+		}
+		if b.End.Greater(end) {
+			end = b.End
+		}
+	}
+	r.sackList[0] = SACKBlock{seq, end}
+	r.sackLen = n
+}

@@ -1,0 +1,262 @@
+package tcp
+
+import (
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
+
+// action is what a connection has to send next.
+type action uint8
+
+const (
+	sendNothing action = iota
+	sendReset
+	sendBareReset
+	sendSYN
+	sendDuplicateACK
+	sendLost
+	sendData
+	sendFIN
+	sendKeepAlive
+	sendACK
+)
+
+// Wants reports whether Output would give a segment.
+func (c *Conn) Wants(now clock.Time) bool { return c.next() != sendNothing }
+
+// Output fills in the next segment that is due and commits the connection to having sent it, or reports false if nothing is due.
+// Data goes first; an ACK goes alone only if no data carried it.
+func (c *Conn) Output(now clock.Time, o *OutSegment) bool {
+	switch c.next() {
+	case sendNothing:
+		return false
+	case sendData:
+		if !c.outData(now, o) {
+			return false
+		}
+	case sendACK:
+		c.outHeader(now, o, c.snd.nxt, FlagACK)
+		c.outSACK(o)
+	case sendLost:
+		if !c.outLost(now, o) {
+			return false
+		}
+	case sendDuplicateACK:
+		c.outDuplicateACK(now, o)
+	case sendFIN:
+		c.outFIN(now, o)
+	case sendKeepAlive:
+		// RFC 9293 section 3.8.4: SEG.SEQ = SND.NXT-1, so that the peer has to answer.
+		c.outHeader(now, o, c.snd.nxt-1, FlagACK)
+		c.due &^= dueKeepAlive
+		c.core.Stats.KeepAlives++
+	case sendSYN:
+		o.Clear()
+		c.outSYN(now, o)
+	case sendReset:
+		o.Clear()
+		o.Seq, o.Ack, o.Flags = c.snd.nxt, c.rcv.nxt, FlagRST|FlagACK
+		c.due &^= dueReset
+		c.core.Stats.ResetsOut++
+	case sendBareReset:
+		o.Clear()
+		o.Seq, o.Flags = c.snd.resetSeq, FlagRST
+		c.due &^= dueBareReset
+		c.core.Stats.ResetsOut++
+	}
+	c.core.Stats.SegmentsOut++
+	return true
+}
+
+// next decides what is due. It changes nothing, so Wants and Output cannot disagree.
+func (c *Conn) next() action {
+	if c.due&(dueReset|dueBareReset|dueSYN) != 0 {
+		switch {
+		case c.due&dueReset != 0:
+			return sendReset
+		case c.due&dueBareReset != 0:
+			return sendBareReset
+		}
+		return sendSYN
+	}
+	if c.state < StateEstablished {
+		return sendNothing
+	}
+	if c.rcv.dupACKs != 0 {
+		return sendDuplicateACK
+	}
+	d := &c.snd
+	if !c.is(flagStarved) {
+		if d.lost != 0 && c.mayResend() {
+			return sendLost
+		}
+		if d.unsent != frame.None && c.maySendData() && c.sendable() != 0 {
+			return sendData
+		}
+	}
+	if c.due&dueFIN != 0 || (c.flags&(flagFINQueued|flagFINSent) == flagFINQueued && d.unsent == frame.None) {
+		return sendFIN
+	}
+	if c.due&dueKeepAlive != 0 {
+		return sendKeepAlive
+	}
+	if c.due&dueACK != 0 {
+		return sendACK
+	}
+	return sendNothing
+}
+
+// maySendData reports whether the state allows new data.
+func (c *Conn) maySendData() bool {
+	switch c.state {
+	case StateEstablished, StateCloseWait, StateFinWait1, StateClosing, StateLastAck:
+		return true
+	}
+	return false
+}
+
+// sendable returns how many bytes of the first unsent frame may go out now; 0 is none. This is the sender's side of silly window
+// avoidance (RFC 9293 section 3.8.6.2.1) and the Nagle algorithm (section 3.7.4).
+func (c *Conn) sendable() uint32 {
+	d := &c.snd
+	m := c.core.Pool.Meta(d.unsent)
+	override := c.is(flagOverride)
+	usable := d.una.Add(d.wnd).Sub(d.nxt)
+	mss := uint32(d.mss)
+	n := min(m.Len, mss)
+	outstanding := uint32(d.nxt - d.una)
+	if flight := outstanding - d.sacked - d.lost; flight != 0 && flight+n > c.cc.Window() {
+		return 0
+	}
+	if int32(n) > usable {
+		switch {
+		case override:
+			return uint32(max(usable, 1))
+		case outstanding == 0 && usable > 0 && uint32(usable) >= d.maxWnd/2:
+			return uint32(usable)
+		}
+		return 0
+	}
+	switch {
+	case n >= mss || m.Next != frame.None: // full, or full but for how it was written
+		return n
+	case override || c.is(flagFINQueued):
+		return n
+	case c.is(flagCork):
+		return 0
+	case c.is(flagNoDelay) || outstanding == 0:
+		return n
+	}
+	return 0
+}
+
+// outHeader fills in a segment without payload. Whatever is sent acknowledges what was received.
+func (c *Conn) outHeader(now clock.Time, o *OutSegment, seq Seq, flags Flags) {
+	o.Seq, o.Ack, o.Flags, o.Urgent, o.Copy = seq, c.rcv.nxt, flags, 0, false
+	o.MSS, o.WScale, o.SACKPermitted, o.NumSACK = 0, -1, false, 0
+	o.Frame, o.Off, o.Len = frame.None, 0, 0
+	o.HasTS = c.is(flagTS)
+	if o.HasTS {
+		o.TSVal, o.TSEcr = c.tsValue(now), c.ts.recent
+	}
+	o.Window = c.advertise()
+	c.rcv.acked = c.rcv.nxt
+	c.timers.ack = clock.Never
+	c.due &^= dueACK
+}
+
+// outSACK adds the SACK blocks, if there are any.
+func (c *Conn) outSACK(o *OutSegment) {
+	if c.rcv.sackLen != 0 {
+		o.NumSACK, o.SACK = c.rcv.sackLen, c.rcv.sackList
+	}
+}
+
+// outDuplicateACK sends one of the duplicate ACKs. If something in order came before what came out of order, an ACK of that goes
+// first, or the peer would count one duplicate less.
+func (c *Conn) outDuplicateACK(now clock.Time, o *OutSegment) {
+	if c.rcv.acked == c.rcv.nxt {
+		c.rcv.dupACKs--
+		c.core.Stats.DuplicateACKsOut++
+	}
+	c.outHeader(now, o, c.snd.nxt, FlagACK)
+	c.outSACK(o)
+}
+
+// outPayload fills in a segment with the payload of a frame.
+func (c *Conn) outPayload(now clock.Time, o *OutSegment, f frame.Index, m *frame.Meta) {
+	c.outHeader(now, o, Seq(m.Seq), FlagACK)
+	o.Frame, o.Off, o.Len = f, m.Off, m.Len
+	o.Copy = c.core.Pool.InTransmission(f)
+	if m.Next == frame.None {
+		// The last of what was written: nothing follows that would make the peer deliver it (RFC 9293 section 3.9.1.2).
+		o.Flags |= FlagPSH
+		if c.is(flagFINQueued) && Seq(m.Seq).Add(m.Len) == c.snd.end {
+			o.Flags |= FlagFIN
+		}
+	}
+	if c.rcv.sackLen != 0 {
+		c.outSACK(o)
+		for o.NumSACK > 0 && o.Len+4+8*uint32(o.NumSACK) > uint32(c.snd.mss) {
+			o.NumSACK--
+		}
+	}
+	m.SentAt = now
+	if m.Sends < 255 {
+		m.Sends++
+	}
+	c.snd.sentAt = now
+}
+
+// noteFIN notes that the segment that was just filled in carries the FIN.
+func (c *Conn) noteFIN(o *OutSegment) {
+	if o.Flags&FlagFIN != 0 && !c.is(flagFINSent) {
+		c.set(flagFINSent)
+		c.snd.nxt++
+	}
+}
+
+// outData sends the first unsent frame, or as much of it as sendable says.
+func (c *Conn) outData(now clock.Time, o *OutSegment) bool {
+	d, p := &c.snd, c.core.Pool
+	f, n := d.unsent, c.sendable()
+	m := p.Meta(f)
+	if n < m.Len {
+		var ok bool
+		if f, ok = c.split(f, n); !ok {
+			return false
+		}
+		m = p.Meta(f)
+	}
+	idle := d.nxt == d.una
+	if idle {
+		d.progressAt = now
+		if now.Sub(d.sentAt) > c.rto() {
+			c.cc.OnIdle() // RFC 5681 section 4.1
+		}
+	}
+	c.outPayload(now, o, f, m)
+	d.unsent = m.Next
+	d.nxt = d.nxt.Add(n)
+	c.noteFIN(o)
+	c.clear(flagOverride)
+	c.core.Stats.BytesOut += uint64(n)
+	c.cc.OnSent(c.inFlight(), d.una, d.nxt)
+	if idle || c.timers.rtx == clock.Never {
+		c.armRetransmit(now)
+	}
+	return true
+}
+
+// outFIN sends the FIN alone, for the first time or again.
+func (c *Conn) outFIN(now clock.Time, o *OutSegment) {
+	d := &c.snd
+	c.outHeader(now, o, d.end, FlagFIN|FlagACK)
+	c.due &^= dueFIN
+	d.sentAt = now
+	if d.nxt == d.una {
+		d.progressAt = now
+	}
+	c.noteFIN(o)
+	c.armRetransmit(now)
+}

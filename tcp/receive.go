@@ -1,0 +1,237 @@
+package tcp
+
+import (
+	"github.com/xdpstack/xdpstack/frame"
+)
+
+// receiver is the receiving half of a connection. Its part of the sequence space:
+//
+//	   read          acked           nxt                     adv
+//	────┼──────────────┼──────────────┼───────────────────────┼────────►
+//	    │ received in order, and not  │ may be received: the  │ not allowed
+//	    │ yet consumed by the reader  │ window (RCV.WND)      │
+type receiver struct {
+	queue frame.List // received in order, for the application
+	ooo   frame.List // received out of order, sorted by sequence number, without overlaps
+
+	nxt       Seq    // RCV.NXT
+	adv       Seq    // the right edge of the window that was advertised; never retreats
+	acked     Seq    // Last.ACK.sent
+	read      Seq    // up to here the application has consumed
+	irs       Seq    // the peer's initial sequence number
+	fin       Seq    // where the peer's FIN is, once it was seen
+	up        Seq    // RCV.UP, as far as urgent data was announced
+	slack     uint32 // bytes of memory in queue and ooo beyond their payload, as charge has it
+	epoch     uint32 // of the Core, in which epochFrom was set
+	epochFrom Seq    // RCV.NXT at that time
+
+	mss      uint16 // estimate of the peer's full segment, bytes
+	scale    uint8  // shift of the windows that are sent
+	dupACKs  uint8  // duplicate ACKs to be sent, one per out-of-order segment
+	sackLen  uint8
+	sackList [4]SACKBlock // runs in ooo, the one that grew last first (RFC 2018 section 4)
+}
+
+// smallPayload is up to which length payload is copied behind the payload of the frame before it rather than kept in a frame of its
+// own, in bytes: a copy of that length costs less than what a frame occupies.
+const smallPayload = 256
+
+func (r *receiver) init(cfg *Config) {
+	r.queue.Init()
+	r.ooo.Init()
+	r.mss = min(DefaultMSS, cfg.MSS)
+}
+
+// start takes the peer's initial sequence number.
+func (r *receiver) start(irs Seq) {
+	r.irs = irs
+	r.nxt, r.acked, r.read, r.up = irs+1, irs+1, irs+1, irs+1
+	r.epochFrom = r.nxt
+}
+
+// unread reports whether there is data that the application has not taken.
+func (r *receiver) unread() bool { return !r.queue.Empty() }
+
+// charge returns what a frame counts for in excess of its payload of n bytes: one that is more than half empty counts as half full,
+// so the memory that a peer can occupy with tiny segments is at most twice the buffer.
+func (k *Core) charge(n uint32) uint32 {
+	half := uint32(k.Pool.ChunkSize()) / 2
+	if n >= half {
+		return 0
+	}
+	return half - n
+}
+
+// text takes the segment's payload: RFC 9293 section 3.10.7.4, seventh. The segment is acceptable, but part of it may lie before or
+// beyond the window, or after a hole.
+func (c *Conn) text(s *Segment) {
+	if s.PayloadLen == 0 {
+		return
+	}
+	switch c.state {
+	case StateEstablished, StateFinWait1, StateFinWait2:
+	default: // The peer has sent its FIN: there can be no more.
+		c.core.Stats.DropAfterFIN++
+		return
+	}
+	if c.is(flagAppClosed) {
+		c.refuse(s)
+		return
+	}
+	f := c.current
+	m := c.core.Pool.Meta(f)
+	end := s.Seq.Add(s.PayloadLen)
+	if !c.trim(s, m) {
+		s.Seq, s.PayloadLen = end, 0 // for the FIN that may follow it
+		return
+	}
+	if s.Seq == c.rcv.nxt {
+		c.inOrder(f, m, s.PayloadLen)
+	} else {
+		c.outOfOrder(f, m, s.Seq)
+	}
+}
+
+// refuse answers data that nobody will read (RFC 9293 section 3.6.1, RFC 2525 section 2.17).
+func (c *Conn) refuse(s *Segment) {
+	if s.Seq.Add(s.PayloadLen).LessEq(c.rcv.nxt) {
+		c.core.Stats.DropDuplicate++
+		c.due |= dueACK
+		s.Seq, s.PayloadLen = s.Seq.Add(s.PayloadLen), 0
+		return
+	}
+	c.core.Stats.DropAfterClose++
+	c.abort(reasonAborted)
+}
+
+// trim cuts off what was received before, what lies beyond the window and what lies beyond the peer's FIN. It reports whether
+// something is left.
+func (c *Conn) trim(s *Segment, m *frame.Meta) bool {
+	r, st := &c.rcv, &c.core.Stats
+	if old := r.nxt.Sub(s.Seq); old > 0 {
+		c.due |= dueACK // Something of it was received before: perhaps the ACK was lost.
+		if uint32(old) >= s.PayloadLen {
+			st.DropDuplicate++
+			return false
+		}
+		s.Seq, s.PayloadLen = r.nxt, s.PayloadLen-uint32(old)
+		m.Off += uint32(old)
+	}
+	if over := s.Seq.Add(s.PayloadLen).Sub(r.adv); over > 0 {
+		s.Flags &^= FlagFIN
+		c.due |= dueACK
+		if uint32(over) >= s.PayloadLen {
+			st.DropZeroWindow++
+			return false
+		}
+		s.PayloadLen -= uint32(over)
+	}
+	if c.is(flagPeerFIN) {
+		if over := s.Seq.Add(s.PayloadLen).Sub(r.fin); over > 0 {
+			st.DropAfterFIN++
+			if uint32(over) >= s.PayloadLen {
+				return false
+			}
+			s.PayloadLen -= uint32(over)
+		}
+	}
+	m.Len = s.PayloadLen
+	return true
+}
+
+// inOrder delivers payload that begins at RCV.NXT, and what it makes a whole with of what came before.
+func (c *Conn) inOrder(f frame.Index, m *frame.Meta, n uint32) {
+	c.deliver(f, m, n)
+	if c.rcv.ooo.Empty() {
+		return
+	}
+	// A hole was filled, or part of one: the sender wants to know at once (RFC 5681 section 4.2). The duplicate ACKs that wait to
+	// be sent are about holes before this; they would now be duplicates of a newer ACK.
+	c.due |= dueACK
+	c.rcv.dupACKs = 0
+	c.drainOutOfOrder()
+}
+
+// deliver appends the payload m.Off, m.Len of frame f to the receive queue and takes the frame over. Small payload is copied into
+// the frame before it.
+func (c *Conn) deliver(f frame.Index, m *frame.Meta, n uint32) {
+	k, r := c.core, &c.rcv
+	r.nxt = r.nxt.Add(n)
+	k.Stats.BytesIn += uint64(n)
+	c.events |= EventReadable
+	if n > uint32(r.mss) {
+		r.mss = uint16(min(n, 1<<16-1))
+	}
+	c.current = frame.None
+	if n <= smallPayload && !r.queue.Empty() && c.appendSmall(f, n) {
+		return
+	}
+	r.slack += k.charge(n)
+	k.held += uint32(k.Pool.ChunkSize())
+	r.queue.PushBack(k.Pool, f)
+}
+
+// appendSmall copies the payload of frame f behind that of the last frame of the queue and releases f, if there is room.
+func (c *Conn) appendSmall(f frame.Index, n uint32) bool {
+	k := c.core
+	p := k.Pool
+	t := p.Meta(c.rcv.queue.Back())
+	if t.Off+t.Len+n > uint32(p.ChunkSize()) {
+		return false
+	}
+	c.rcv.slack -= k.charge(t.Len)
+	copy(p.Chunk(c.rcv.queue.Back())[t.Off+t.Len:], p.Data(f))
+	t.Len += n
+	c.rcv.slack += k.charge(t.Len)
+	p.Release(f)
+	return true
+}
+
+// Recv takes the next frame of received payload, the range that its record gives, and makes the caller its owner. It returns
+// frame.None if there is none at the moment.
+func (c *Conn) Recv() frame.Index {
+	if c.core == nil || c.rcv.queue.Empty() {
+		return frame.None
+	}
+	k := c.core
+	f := c.rcv.queue.PopFront(k.Pool)
+	c.rcv.slack -= k.charge(k.Pool.Meta(f).Len)
+	k.held -= uint32(k.Pool.ChunkSize())
+	return f
+}
+
+// Consumed notes that the application is done with n bytes of payload, so the window may open by as much. The peer is told with
+// the next segment, or at once if the window that it knows has become small (RFC 9293 section 3.8.6.2.2).
+func (c *Conn) Consumed(n uint32) {
+	r := &c.rcv
+	r.read = r.read.Add(min(n, uint32(r.nxt-r.read)))
+	switch c.state {
+	case StateEstablished, StateFinWait1, StateFinWait2:
+	default:
+		return
+	}
+	if c.due&dueACK != 0 {
+		return
+	}
+	promised := uint32(r.adv - r.nxt)
+	if w := c.window(); w > promised && w >= 2*promised {
+		c.due |= dueACK
+	}
+}
+
+// releaseQueue gives back what the application has not taken.
+func (r *receiver) releaseQueue(k *Core) {
+	k.held -= uint32(r.queue.Len()) * uint32(k.Pool.ChunkSize())
+	r.queue.ReleaseAll(k.Pool)
+	r.slack = 0
+}
+
+// releaseOutOfOrder gives back what was received out of order.
+func (r *receiver) releaseOutOfOrder(k *Core) {
+	for f := r.ooo.PopFront(k.Pool); f != frame.None; f = r.ooo.PopFront(k.Pool) {
+		r.slack -= k.charge(k.Pool.Meta(f).Len)
+		k.held -= uint32(k.Pool.ChunkSize())
+		k.Pool.Release(f)
+	}
+	r.sackLen = 0
+}

@@ -1,0 +1,216 @@
+package tcp
+
+import (
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
+
+// recovery says what repairs a loss at present.
+type recovery uint8
+
+const (
+	recoveryNone recovery = iota
+	recoveryFast          // fast recovery (RFC 5681 section 3.2, RFC 6582, RFC 6675)
+	recoveryRTO           // after a timeout, until all that was outstanding then is acknowledged
+)
+
+// duplicateThreshold is how many duplicate ACKs, or segments' worth of SACKed bytes, mean a loss (RFC 5681, RFC 6675: DupThresh).
+const duplicateThreshold = 3
+
+// troubled reports whether something of what is outstanding is known to be lost or to have arrived out of order.
+func (d *sender) troubled() bool {
+	return d.sacked|d.lost|uint32(d.dupACKs)|uint32(d.recovery) != 0
+}
+
+// repair looks for losses after an ACK that acknowledged so many bytes, and begins or goes on with a recovery.
+func (c *Conn) repair(s *Segment, acked uint32, duplicate bool, now clock.Time) {
+	d := &c.snd
+	if c.is(flagSACK) {
+		if s.NumSACK != 0 && c.markSACKed(s, now) {
+			c.findLost()
+		}
+	} else if duplicate {
+		c.countDuplicate()
+	}
+	if d.recovery == recoveryNone {
+		if d.lost != 0 {
+			c.enterRecovery(now)
+		}
+		return
+	}
+	if acked == 0 {
+		return
+	}
+	// A partial ACK: what is now the first has been missing for as long as what was repaired (RFC 6582 section 3.2).
+	if f := d.queue.Front(); f != d.unsent && c.core.Pool.Meta(f).Flags&(metaResent|metaSACKed) == 0 {
+		c.markLost(f)
+		c.set(flagForceLost)
+	}
+}
+
+// countDuplicate counts a duplicate ACK of a peer without SACK: another segment left the network, which one is not known.
+func (c *Conn) countDuplicate() {
+	d := &c.snd
+	if d.dupACKs < 255 {
+		d.dupACKs++
+	}
+	if most := c.outstanding() - min(c.outstanding(), uint32(d.mss)) - d.lost; d.lost < c.outstanding() {
+		d.sacked = min(d.sacked+uint32(d.mss), most)
+	}
+	// RFC 6582 section 3.2, step 2: duplicates of what an earlier recovery sent again do not begin a new one.
+	if d.dupACKs >= duplicateThreshold && d.recovery == recoveryNone && d.una.Greater(d.recover) {
+		if f := d.queue.Front(); f != d.unsent {
+			c.markLost(f)
+		}
+	}
+}
+
+// enterRecovery begins a fast recovery. The first lost segment is sent again whatever the window.
+func (c *Conn) enterRecovery(now clock.Time) {
+	d := &c.snd
+	d.recovery, d.recover = recoveryFast, d.nxt
+	c.cc.OnLoss(&Loss{Now: now, InFlight: c.outstanding(), Una: d.una, Nxt: d.nxt})
+	c.set(flagForceLost)
+	c.core.Stats.FastRecoveries++
+}
+
+// recovered takes the news that so many more bytes were acknowledged: the recovery is over, or without SACK, what the duplicate
+// ACKs stood for is now acknowledged, but for the segment that was sent again.
+func (c *Conn) recovered(acked uint32) {
+	d := &c.snd
+	d.dupACKs = 0
+	if d.recovery != recoveryNone && d.una.GreaterEq(d.recover) {
+		d.recovery = recoveryNone
+		c.clear(flagForceLost)
+		if !c.is(flagSACK) {
+			d.sacked = 0
+		}
+	}
+	if c.is(flagSACK) {
+		return
+	}
+	if d.recovery == recoveryNone {
+		d.sacked = 0
+		return
+	}
+	d.sacked -= min(d.sacked, acked-min(acked, uint32(d.mss)))
+	d.sacked = min(d.sacked, c.outstanding()-d.lost)
+}
+
+// markLost takes the frame as lost: it is to be sent again.
+func (c *Conn) markLost(f frame.Index) {
+	d, p := &c.snd, c.core.Pool
+	m := p.Meta(f)
+	if m.Flags&(metaSACKed|metaLost) != 0 {
+		return
+	}
+	m.Flags = m.Flags&^metaResent | metaLost
+	d.lost += m.Len
+	if !c.is(flagSACK) {
+		d.sacked = min(d.sacked, c.outstanding()-d.lost)
+	}
+	if d.lostHint != frame.None && Seq(m.Seq).Less(Seq(p.Meta(d.lostHint).Seq)) {
+		d.lostHint = frame.None
+	}
+}
+
+// forget takes n bytes of a frame out of the counts of what is lost or SACKed, because they are acknowledged.
+func (d *sender) forget(m *frame.Meta, n uint32) {
+	if m.Flags&metaLost != 0 {
+		d.lost -= n
+	}
+	if m.Flags&metaSACKed != 0 {
+		d.sacked -= n
+	}
+}
+
+// retransmitTimeout is RFC 6298 section 5, 5.4 to 5.7: everything that is outstanding and not known to have arrived counts as lost,
+// and the first of it is sent again.
+func (c *Conn) retransmitTimeout(now clock.Time) {
+	if c.gaveUp(now) {
+		c.silent()
+		return
+	}
+	d, p := &c.snd, c.core.Pool
+	again := d.retries != 0
+	c.cc.OnRTO(&Loss{Now: now, InFlight: c.outstanding(), Una: d.una, Nxt: d.nxt}, again)
+	if d.retries < 255 {
+		d.retries++
+	}
+	c.rtt.Backoff()
+	front := d.queue.Front()
+	reneged := front != d.unsent && p.Meta(front).Flags&metaSACKed != 0
+	if reneged {
+		c.core.Stats.SACKReneged++
+	}
+	if !c.is(flagSACK) {
+		d.sacked = 0
+	}
+	d.dupACKs = 0
+	for f := front; f != d.unsent; f = p.Meta(f).Next {
+		m := p.Meta(f)
+		m.Flags &^= metaResent
+		if reneged && m.Flags&metaSACKed != 0 {
+			m.Flags &^= metaSACKed
+			d.sacked -= m.Len
+		}
+		c.markLost(f)
+	}
+	d.lostHint = frame.None
+	d.recovery, d.recover, d.lostTo = recoveryRTO, d.nxt, d.nxt
+	c.set(flagForceLost)
+	if front == d.unsent && c.is(flagFINSent) {
+		c.due |= dueFIN // The data arrived, its FIN did not.
+	}
+	c.core.Stats.Timeouts++
+	c.armRetransmit(now)
+}
+
+// mayResend reports whether the next lost segment may go out now.
+func (c *Conn) mayResend() bool {
+	if c.is(flagForceLost) {
+		return true
+	}
+	d := &c.snd
+	flight := c.inFlight()
+	return d.wnd != 0 && (flight == 0 || flight+uint32(d.mss) <= c.cc.Window())
+}
+
+// nextLost returns the first frame that is lost.
+func (c *Conn) nextLost() frame.Index {
+	d, p := &c.snd, c.core.Pool
+	f := d.lostHint
+	if f == frame.None {
+		f = d.queue.Front()
+	}
+	for f != d.unsent && p.Meta(f).Flags&metaLost == 0 {
+		f = p.Meta(f).Next
+	}
+	return f
+}
+
+// outLost sends the first lost segment again.
+func (c *Conn) outLost(now clock.Time, o *OutSegment) bool {
+	d, p := &c.snd, c.core.Pool
+	f := c.nextLost()
+	m := p.Meta(f)
+	if m.Len > uint32(d.mss) {
+		var ok bool
+		if f, ok = c.split(f, uint32(d.mss)); !ok {
+			return false
+		}
+		m = p.Meta(f)
+	}
+	m.Flags = m.Flags&^metaLost | metaResent
+	d.lost -= m.Len
+	d.lostHint = f
+	c.clear(flagForceLost)
+	c.outPayload(now, o, f, m)
+	c.noteFIN(o)
+	if f == d.queue.Front() || c.timers.rtx == clock.Never {
+		c.armRetransmit(now)
+	}
+	c.core.Stats.Retransmits++
+	c.core.Stats.RetransmitBytes += uint64(m.Len)
+	return true
+}

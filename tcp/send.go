@@ -1,0 +1,195 @@
+package tcp
+
+import (
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
+
+// sender is the sending half of a connection. Its part of the sequence space, with the frames of the queue under it:
+//
+//	   una                            nxt            end
+//	────┼──────────────────────────────┼──────────────┼─────────────►
+//	    │ sent, not acknowledged:      │ not yet sent │ not yet
+//	    │ SACKed, lost, or in flight   │              │ written
+//	     [frame][frame][frame][frame]   [frame][frame]
+//	      ▲ queue.Front()                ▲ unsent
+//
+// The SYN and the FIN occupy numbers there but no frames.
+type sender struct {
+	queue    frame.List  // written and not acknowledged
+	unsent   frame.Index // the first frame of it that was not sent
+	lostHint frame.Index // no frame before it is lost; frame.None: not known
+
+	progressAt clock.Time // when the peer last acknowledged something, or was first asked to
+	sentAt     clock.Time // when something was last sent
+
+	una      Seq    // SND.UNA
+	nxt      Seq    // SND.NXT: never goes back, what is sent again included
+	end      Seq    // after the last byte written: where the FIN is
+	iss      Seq    // initial send sequence number
+	wl1, wl2 Seq    // SND.WL1, SND.WL2: SEG.SEQ and SEG.ACK of the last window update
+	wnd      uint32 // SND.WND, bytes from una
+	maxWnd   uint32 // the largest window that the peer offered
+	resetSeq Seq    // of the reset that is due
+
+	sacked  uint32 // bytes beyond una that the peer has; without SACK, a segment for each duplicate ACK
+	lost    uint32 // bytes that are lost and not sent again yet
+	lostTo  Seq    // all before it were looked at for loss
+	recover Seq    // SND.NXT when the present recovery began: it is over when this is acknowledged
+	rttNext Seq    // when more than this is acknowledged, the round trip is measured again
+
+	mss      uint16 // payload of a full segment, bytes: less than the MSS by the options
+	scale    uint8  // shift of the windows that the peer sends
+	retries  uint8  // times that the same thing was sent again without an answer
+	dupACKs  uint8  // received in a row
+	recovery recovery
+}
+
+// Flags in the record of a frame that was sent.
+const (
+	metaSACKed = 1 << iota // the peer has it, says a SACK block
+	metaLost               // it is taken as lost and waits to be sent again
+	metaResent             // it was sent again in this recovery
+)
+
+func (d *sender) init() {
+	d.queue.Init()
+	d.unsent, d.lostHint = frame.None, frame.None
+}
+
+// outstanding returns how much of the sequence space was sent and is not acknowledged.
+func (c *Conn) outstanding() uint32 { return uint32(c.snd.nxt - c.snd.una) }
+
+// inFlight returns how many bytes are in the network as far as is known: RFC 6675's pipe.
+func (c *Conn) inFlight() uint32 {
+	d := &c.snd
+	return uint32(d.nxt-d.una) - d.sacked - d.lost
+}
+
+// Write takes as many of the bytes as there is room for and returns how many. If it is fewer than offered, EventWritable follows
+// when there is room again.
+func (c *Conn) Write(p []byte) int {
+	if !c.writable() {
+		return 0
+	}
+	d := &c.snd
+	n := min(len(p), c.room())
+	taken := c.fillTail(p[:n])
+	for taken < n {
+		f := c.newFrame(p[taken:n])
+		if f == frame.None {
+			break
+		}
+		taken += int(c.core.Pool.Meta(f).Len)
+		if d.unsent == frame.None {
+			d.unsent = f
+		}
+	}
+	if taken < len(p) {
+		c.set(flagWantWrite)
+	}
+	if c.state >= StateEstablished {
+		c.settle(c.core.now)
+	}
+	return taken
+}
+
+// writable reports whether the state allows writing.
+func (c *Conn) writable() bool {
+	switch c.state {
+	case StateSynSent, StateSynReceived, StateEstablished, StateCloseWait:
+		return !c.is(flagFINQueued)
+	}
+	return false
+}
+
+// room returns how many bytes the send buffer has room for.
+func (c *Conn) room() int { return max(int(c.cfg.SendBuffer)-c.unacked(), 0) }
+
+// unacked returns how many bytes were written and are not acknowledged.
+func (c *Conn) unacked() int { return max(int(c.snd.end.Sub(c.snd.una)), 0) }
+
+// fillTail appends to the last frame if that was not sent and is not full.
+func (c *Conn) fillTail(b []byte) int {
+	d, p := &c.snd, c.core.Pool
+	if d.unsent == frame.None || len(b) == 0 {
+		return 0
+	}
+	f := d.queue.Back()
+	m := p.Meta(f)
+	if m.Len >= uint32(d.mss) {
+		return 0
+	}
+	room := min(uint32(d.mss)-m.Len, uint32(p.ChunkSize())-m.Off-m.Len)
+	n := copy(p.Chunk(f)[m.Off+m.Len:m.Off+m.Len+room], b)
+	m.Len += uint32(n)
+	d.end = d.end.Add(uint32(n))
+	return n
+}
+
+// newFrame appends a frame with the beginning of b, or returns frame.None when the connection or the pool may hold no more.
+func (c *Conn) newFrame(b []byte) frame.Index {
+	k, d := c.core, &c.snd
+	// Frames that are half empty count as half full, as in the receive buffer.
+	if d.queue.Len() >= max(int(c.cfg.SendBuffer)/(k.Pool.ChunkSize()/2), 2) {
+		return frame.None
+	}
+	if !k.mayHold(d.queue.Len()) {
+		c.starved()
+		return frame.None
+	}
+	f := k.Pool.Alloc()
+	m := k.Pool.Meta(f)
+	m.Off, m.Seq = k.Headroom, uint32(d.end)
+	m.Len = uint32(copy(k.Pool.Chunk(f)[m.Off:m.Off+uint32(d.mss)], b))
+	d.end = d.end.Add(m.Len)
+	d.queue.PushBack(k.Pool, f)
+	return f
+}
+
+// maybeWritable raises EventWritable once a good part of the buffer is free, not for each segment.
+func (c *Conn) maybeWritable() {
+	if c.room() < int(c.cfg.SendBuffer)/4 || c.snd.queue.Len() >= max(int(c.cfg.SendBuffer)/(c.core.Pool.ChunkSize()/2), 2) {
+		return
+	}
+	if !c.core.mayHold(c.snd.queue.Len()) {
+		c.starved()
+		return
+	}
+	c.notifyWritable()
+}
+
+// notifyWritable raises EventWritable if it is owed.
+func (c *Conn) notifyWritable() {
+	if c.is(flagWantWrite) && c.writable() {
+		c.clear(flagWantWrite)
+		c.events |= EventWritable
+	}
+}
+
+// split divides frame f of the send queue after its first n bytes: a new frame before it takes them. It reports false if the
+// pool has no frame; the connection tries again after a while.
+func (c *Conn) split(f frame.Index, n uint32) (frame.Index, bool) {
+	p, d := c.core.Pool, &c.snd
+	g := p.Alloc()
+	if g == frame.None {
+		c.set(flagStarved)
+		c.starved()
+		return f, false
+	}
+	m, h := p.Meta(f), p.Meta(g)
+	prev := m.Prev
+	h.Off, h.Len, h.Seq = c.core.Headroom, n, m.Seq
+	h.Flags, h.Sends, h.SentAt = m.Flags, m.Sends, m.SentAt
+	copy(p.Chunk(g)[h.Off:], p.Data(f)[:n])
+	m.Off, m.Len, m.Seq = m.Off+n, m.Len-n, m.Seq+n
+	d.queue.InsertAfter(p, g, prev)
+	if d.unsent == f {
+		d.unsent = g
+	}
+	if d.lostHint == f {
+		d.lostHint = g
+	}
+	c.core.Stats.Splits++
+	return g, true
+}

@@ -1,0 +1,65 @@
+package tcp
+
+// Stats counts what the connections of one shard did. Every segment that a connection does not use counts under one of the
+// Drop names.
+type Stats struct {
+	SegmentsIn   uint64 `help:"segments that connections processed"`
+	SegmentsOut  uint64 `help:"segments that connections sent"`
+	BytesIn      uint64 `help:"payload bytes received in order"`
+	BytesOut     uint64 `help:"payload bytes sent for the first time"`
+	ActiveOpens  uint64 `help:"connections begun by this side"`
+	PassiveOpens uint64 `help:"connections begun by peers and established"`
+	Established  uint64 `help:"connections that reached ESTABLISHED"`
+	Failed       uint64 `help:"connections that ended otherwise than by both sides closing"`
+	Closed       uint64 `help:"connections that ended"`
+
+	Retransmits       uint64 `help:"data segments sent again"`
+	RetransmitBytes   uint64 `help:"payload bytes sent again"`
+	FastRecoveries    uint64 `help:"losses found by duplicate ACKs or SACK"`
+	Timeouts          uint64 `help:"retransmission timer expiries"`
+	SYNRetransmits    uint64 `help:"SYN and SYN-ACK segments sent again by connections"`
+	WindowProbes      uint64 `help:"probes of a closed window"`
+	KeepAlives        uint64 `help:"keep-alive probes"`
+	Splits            uint64 `help:"frames divided because the window or the segment size became smaller"`
+	DuplicateACKsIn   uint64 `help:"duplicate ACKs received"`
+	DuplicateACKsOut  uint64 `help:"duplicate ACKs sent, one per out-of-order segment"`
+	OutOfOrder        uint64 `help:"segments that came out of order and were kept"`
+	SACKReneged       uint64 `help:"times that a peer gave up data it had reported as received (RFC 2018 section 8)"`
+	FastPath          uint64 `help:"segments for which header prediction held"`
+	ChallengeACKs     uint64 `help:"challenge ACKs sent (RFC 5961)"`
+	ResetsIn          uint64 `help:"valid resets received"`
+	ResetsOut         uint64 `help:"resets sent by connections"`
+	BadOptions        uint64 `help:"segments with a malformed option; the rest of them was used"`
+	Urgent            uint64 `help:"segments with an urgent pointer; their data is delivered in line"`
+	ZeroWindows       uint64 `help:"segments sent that advertised a closed window"`
+	WriteStarved      uint64 `help:"writes cut short because the frame pool is used up"`
+	ICMPSoft          uint64 `help:"ICMP errors noted that do not end a connection"`
+	ICMPIgnored       uint64 `help:"ICMP errors that do not match what was sent"`
+	PathMTUReductions uint64 `help:"segment size reduced on ICMP fragmentation needed"`
+
+	ChallengeACKsLimited uint64 `help:"challenge ACKs not sent because of the rate limit"`
+
+	DropMalformed        uint64 `help:"dropped: header not parsable"`
+	DropClosed           uint64 `help:"dropped: the connection was closed already"`
+	DropNoFlags          uint64 `help:"dropped: neither ACK nor a flag that the state expects"`
+	DropOldTimestamp     uint64 `help:"dropped: timestamp older than the last one (PAWS, RFC 7323 section 5)"`
+	DropNoTimestamp      uint64 `help:"dropped: no timestamp although both sides agreed on them (RFC 7323 section 3.2)"`
+	DropDuplicate        uint64 `help:"dropped: everything in it was received before"`
+	DropOutsideWindow    uint64 `help:"dropped: beyond the receive window"`
+	DropZeroWindow       uint64 `help:"payload dropped: the receive window is closed"`
+	DropOutOfOrderFull   uint64 `help:"payload dropped: the out-of-order queue is at its bound"`
+	DropOutOfOrderCopy   uint64 `help:"payload dropped: out of order, and received before"`
+	DropBadACK           uint64 `help:"dropped: acknowledges what was never sent"`
+	DropOldACK           uint64 `help:"dropped: acknowledges what is long acknowledged (RFC 5961 section 5)"`
+	DropHandshakeACK     uint64 `help:"dropped: unacceptable ACK in the handshake, answered with a reset"`
+	DropSYN              uint64 `help:"dropped: SYN on a synchronized connection, answered with a challenge (RFC 5961 section 4)"`
+	DropResetOutside     uint64 `help:"dropped: reset outside the window"`
+	DropResetChallenged  uint64 `help:"dropped: reset in the window but not at its edge, answered with a challenge (RFC 5961 section 3)"`
+	DropAfterFIN         uint64 `help:"payload dropped: beyond the peer's FIN"`
+	DropAfterClose       uint64 `help:"payload dropped: the application had closed, answered with a reset"`
+	DropUnsynchronized   uint64 `help:"dropped: a handshake was due and the segment is no part of it"`
+	DropUnexpectedInTime uint64 `help:"dropped: in TIME-WAIT, other than a FIN sent again"`
+
+	Listen   ListenStats
+	TimeWait TimeWaitStats
+}
