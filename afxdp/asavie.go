@@ -138,7 +138,7 @@ func (q *asavie) pending() int { return q.txRing - q.sock.NumFreeTxSlots() }
 func (q *asavie) send(descs []xdp.Desc) (err error) {
 	defer func() {
 		if recover() != nil {
-			err = q.judge(sendto(q.fd))
+			err = q.judge(sendto(q.fd, true))
 		}
 	}()
 	q.sock.Transmit(descs)

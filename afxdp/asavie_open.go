@@ -86,7 +86,8 @@ func (q *asavie) bindError(err error, errno unix.Errno, mode uint16) error {
 	switch {
 	case errno == 0:
 		return q.at.fail("open", nil, err, "")
-	case !strings.Contains(err.Error(), "Bind"), errno == unix.EPERM, errno == unix.EBUSY, errno == unix.ENODEV, errno == unix.ENETDOWN:
+	case !strings.Contains(err.Error(), "Bind"), errno == unix.EPERM, errno == unix.EBUSY, errno == unix.ENODEV,
+		errno == unix.ENETDOWN:
 		return q.at.errno("open", errno)
 	case mode == unix.XDP_ZEROCOPY:
 		return q.at.fail("bind", ErrNoZeroCopy, errno, "the driver cannot, or not with these frame and ring sizes: use mode copy")
@@ -94,8 +95,8 @@ func (q *asavie) bindError(err error, errno unix.Errno, mode uint16) error {
 	return q.at.errno("bind", errno)
 }
 
-// newSocket makes a socket. A global variable is the only way to tell the package how to bind. When it fails, it closes the socket
-// but leaves the rings that it had mapped.
+// newSocket makes a socket. A global variable is the only way to tell the package how to bind. When it fails, it closes the
+// socket but leaves the rings that it had mapped.
 func newSocket(at place, o *xdp.SocketOptions, flags uint16) (*xdp.Socket, error) {
 	mappingsMu.Lock()
 	defer mappingsMu.Unlock()
@@ -115,8 +116,8 @@ func newSocket(at place, o *xdp.SocketOptions, flags uint16) (*xdp.Socket, error
 
 // errnoIn finds the errno in the text of an error, where that package has left nothing else of it.
 func errnoIn(err error) unix.Errno {
-	for _, e := range []unix.Errno{unix.EBUSY, unix.EPERM, unix.EACCES, unix.ENOBUFS, unix.ENOMEM, unix.ENODEV, unix.ENETDOWN, unix.EINVAL,
-		unix.EOPNOTSUPP, unix.EAFNOSUPPORT, unix.EIO} {
+	for _, e := range []unix.Errno{unix.EBUSY, unix.EPERM, unix.EACCES, unix.ENOBUFS, unix.ENOMEM, unix.ENODEV, unix.ENETDOWN,
+		unix.EINVAL, unix.EOPNOTSUPP, unix.EAFNOSUPPORT, unix.EIO} {
 		if strings.HasSuffix(err.Error(), e.Error()) {
 			return e
 		}

@@ -3,6 +3,7 @@ package afxdp
 import (
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -264,7 +265,8 @@ func TestTwoQueues(t *testing.T) {
 					t.Errorf("packet %d at queue %d", n, i)
 				}
 				// And back the way it came, in the same frame.
-				udpFrame(q.Pool().Chunk(d.Frame)[d.Off:], r.lab.Stack.MAC, r.lab.Kernel.MAC, r.lab.Stack.Address.Addr(), sink, n, 500)
+				b := q.Pool().Chunk(d.Frame)[d.Off:]
+				udpFrame(b, r.lab.Stack.MAC, r.lab.Kernel.MAC, r.lab.Stack.Address.Addr(), sink, n, 500)
 				q.Transmit([]frame.Desc{d})
 				return false
 			})
@@ -295,13 +297,14 @@ func TestWake(t *testing.T) {
 		if err := q.Wait(long); err != nil {
 			t.Fatal(err)
 		}
+		var wakers sync.WaitGroup
 		for range 50 {
-			go func() {
+			wakers.Go(func() {
 				time.Sleep(time.Millisecond)
 				for range 10 {
 					q.Wake()
 				}
-			}()
+			})
 			for wakes := q.Stats().Wakes; q.Stats().Wakes == wakes; {
 				if err := q.Wait(-1); err != nil {
 					t.Fatal(err)
@@ -311,6 +314,7 @@ func TestWake(t *testing.T) {
 		if d := time.Since(start); d > 10*time.Second {
 			t.Errorf("51 wake-ups took %v", d)
 		}
+		wakers.Wait()
 		start = time.Now()
 		for range 100 { // stray wake-ups are at an end after a few turns
 			if err := q.Wait(20 * time.Millisecond); err != nil {

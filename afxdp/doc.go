@@ -30,6 +30,6 @@
 //
 // [BoundMode] says what a queue got. A link that goes down gives ENETDOWN until it is up again, and the queue goes on.
 //
-// Every error is an [*Error] that names the interface, the queue, what failed and a cure, and matches one of the package's errors as
-// well as the errno. See Documentation/networking/af_xdp.rst in the Linux kernel for the interface beneath.
+// Every error is an [*Error] that names the interface, the queue, what failed and a cure, and matches one of the package's errors
+// as well as the errno. See Documentation/networking/af_xdp.rst in the Linux kernel for the interface beneath.
 package afxdp

@@ -85,7 +85,7 @@ func (p place) errno(op string, err error) *Error {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return p.fail(op, ErrPermission, err, "run as root, or with the capabilities CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF")
 	case errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
-		return p.fail(op, ErrMemory, err, "raise RLIMIT_MEMLOCK with ulimit -l unlimited or give CAP_IPC_LOCK; or use fewer frames")
+		return p.fail(op, ErrMemory, err, "run ulimit -l unlimited, or give CAP_IPC_LOCK, or use fewer frames")
 	case errors.Is(err, unix.EBUSY):
 		return p.fail(op, ErrQueueBusy, err, "another AF_XDP socket has the queue: end its program, or choose other queues")
 	case errors.Is(err, unix.ENODEV):
@@ -98,4 +98,12 @@ func (p place) errno(op string, err error) *Error {
 		return p.fail(op, ErrUnsupported, err, "the kernel was built without CONFIG_XDP_SOCKETS")
 	}
 	return p.fail(op, nil, err, "")
+}
+
+// privilege returns ErrPermission for an error that comes from a lack of it, else nil.
+func privilege(err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return ErrPermission
+	}
+	return nil
 }

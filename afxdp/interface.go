@@ -38,6 +38,7 @@ type Interface struct {
 	info    Info
 	program *bpf.Program
 	attach  bpf.AttachMode
+	rxRing  int
 	queues  []Queue
 }
 
@@ -61,7 +62,7 @@ func Open(name string, opt Options, steer bpf.Config) (*Interface, error) {
 		return nil, err
 	}
 	steer.Queues = max(steer.Queues, slices.Max(queues)+1)
-	i := &Interface{info: info}
+	i := &Interface{info: info, rxRing: opt.RxRing}
 	if err := i.open(at, &opt, steer, queues); err != nil {
 		return nil, errors.Join(err, i.Close())
 	}
@@ -96,10 +97,10 @@ func chooseQueues(at place, info *Info, wanted []int) ([]int, error) {
 func (i *Interface) open(at place, opt *Options, steer bpf.Config, queues []int) error {
 	var err error
 	if i.program, err = bpf.Load(steer); err != nil {
-		return at.fail("load the XDP program", nil, err, "")
+		return at.fail("load the XDP program", privilege(err), err, "")
 	}
 	if i.attach, err = i.program.Attach(i.info.Index, opt.Attach); err != nil {
-		return at.fail("attach the XDP program", nil, err, "")
+		return at.fail("attach the XDP program", privilege(err), err, "")
 	}
 	for _, n := range queues {
 		at.queue = n
@@ -109,7 +110,7 @@ func (i *Interface) open(at place, opt *Options, steer bpf.Config, queues []int)
 		}
 		i.queues = append(i.queues, q)
 		if err := i.program.SetSocket(n, fd); err != nil {
-			return at.fail("register the socket", nil, err, "")
+			return at.fail("register the socket", privilege(err), err, "")
 		}
 	}
 	return nil
@@ -138,6 +139,9 @@ func (i *Interface) Program() *bpf.Program { return i.program }
 
 // Info returns what was found out about the interface when it was opened.
 func (i *Interface) Info() Info { return i.info }
+
+// RxRing returns how many received packets each queue can hold before its owner takes them.
+func (i *Interface) RxRing() int { return i.rxRing }
 
 // Describe says in one line how the interface is used.
 func (i *Interface) Describe() string {

@@ -66,8 +66,8 @@ func (q *native) Room() int {
 }
 
 // Transmit queues packets in order and returns how many it took; their owners keep the frames and must not write to them while
-// the pool says that they are in transmission. A packet whose range is impossible is counted and not sent: the kernel would drop it
-// without ever completing it.
+// the pool says that they are in transmission. A packet whose range is impossible is counted and not sent: the kernel would
+// drop it without ever completing it.
 func (q *native) Transmit(batch []frame.Desc) int {
 	if q.fd < 0 {
 		return 0
@@ -109,7 +109,7 @@ func (q *native) Flush() error {
 		return nil
 	}
 	if !q.copying {
-		return q.judge(sendto(q.fd))
+		return q.judge(sendto(q.fd, false))
 	}
 	return q.push(left)
 }
@@ -119,7 +119,7 @@ func (q *native) Flush() error {
 // each further kick would lose a frame, and what waits in the ring holds the stack back until the next flush.
 func (q *native) push(left int) error {
 	for range q.maxKicks {
-		errno := sendto(q.fd)
+		errno := sendto(q.fd, true)
 		if err := q.judge(errno); err != nil {
 			return err
 		}

@@ -219,8 +219,8 @@ func TestDiscover(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if info.Index != side.Index || info.MAC != side.MAC || info.MTU != 1400 || !info.Up || !info.Carrier || info.Kind != "veth" ||
-			info.Driver != "veth" || info.Queues() != 3 || info.Peer == 0 || info.Program != 0 {
+		if info.Index != side.Index || info.MAC != side.MAC || info.MTU != 1400 || !info.Up || !info.Carrier ||
+			info.Kind != "veth" || info.Driver != "veth" || info.Queues() != 3 || info.Peer == 0 || info.Program != 0 {
 			t.Errorf("%+v", info)
 		}
 		if want := side == lab.Kernel; want && (len(info.Addresses) != 1 || info.Addresses[0] != side.Address) ||

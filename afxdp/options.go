@@ -133,7 +133,8 @@ func (o *Options) check() error {
 		}
 	}
 	if o.FillRing < 2*o.RxRing {
-		return fmt.Errorf("%w: fill ring of %d with an RX ring of %d, want at least twice as much", ErrOptions, o.FillRing, o.RxRing)
+		return fmt.Errorf("%w: fill ring of %d with an RX ring of %d, want at least twice as much", ErrOptions, o.FillRing,
+			o.RxRing)
 	}
 	if o.CompletionRing < o.TxRing {
 		return fmt.Errorf("%w: completion ring of %d with a TX ring of %d, want at least as much", ErrOptions, o.CompletionRing,

@@ -71,7 +71,7 @@ func (s *sleeper) Wake() {
 	}
 }
 
-// sleep sleeps for at most d. It reports whether there is something to do, a packet or a wake-up, and which of them.
+// sleep sleeps for at most d. It reports whether there may be a packet, and whether it was woken.
 func (s *sleeper) sleep(d time.Duration) (packet, woken bool, err error) {
 	if !s.state.CompareAndSwap(awake, asleep) {
 		s.state.Store(awake)
@@ -87,7 +87,7 @@ func (s *sleeper) sleep(d time.Duration) (packet, woken bool, err error) {
 		woken = true
 	}
 	if err == unix.EINTR { // a preemption signal of the Go runtime, for example
-		return false, true, nil
+		return true, woken, nil
 	}
 	return s.fds[1].Revents != 0, woken, err
 }

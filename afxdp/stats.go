@@ -13,7 +13,7 @@ type Stats struct {
 	CqInvalid   uint64 `help:"completions of frames that were not being sent, ignored"`
 	Filled      uint64 `help:"frames given to the kernel to receive into"`
 	Kicks       uint64 `help:"system calls that woke the kernel to transmit"`
-	KickEagain  uint64 `help:"kicks that left frames in the TX ring: budget used, send buffer or completion ring full, or device busy"`
+	KickEagain  uint64 `help:"kicks that left frames in the TX ring: budget used, send buffer full, device busy"`
 	KickEbusy   uint64 `help:"kicks at which the device dropped a frame"`
 	KickEnobufs uint64 `help:"kicks for which the kernel had no memory"`
 	KickStalls  uint64 `help:"flushes that left frames in the TX ring for later"`
