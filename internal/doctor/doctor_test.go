@@ -1,0 +1,124 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/afxdp"
+)
+
+const allCaps = 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_BPF | 1<<unix.CAP_IPC_LOCK
+
+// Every verdict, with a word of its advice.
+func TestVerdicts(t *testing.T) {
+	up := afxdp.Info{Name: "x0", Up: true, Carrier: true, MTU: 1500, Kind: "device", Driver: "ice", RxQueues: 4, TxQueues: 4}
+	with := func(change func(*afxdp.Info)) *afxdp.Info {
+		i := up
+		change(&i)
+		return &i
+	}
+	const good = featureBasic | featureRedirect | featureZeroCopy
+	for name, tt := range map[string]struct {
+		got   Finding
+		level Level
+		says  string // part of fact or advice
+	}{
+		"kernel 6.18":          {judgeKernel("6.18.44-x"), OK, "6.18"},
+		"kernel 5.4":           {judgeKernel("5.4.0-1"), Fail, "upgrade"},
+		"kernel 5.10":          {judgeKernel("5.10.0"), Note, "5.11"},
+		"kernel 6.1":           {judgeKernel("6.1.0-13-amd64"), Note, "6.3"},
+		"kernel unknown":       {judgeKernel(""), Warn, "check"},
+		"socket":               {judgeSocket(nil), OK, "available"},
+		"socket not built in":  {judgeSocket(unix.EAFNOSUPPORT), Fail, "CONFIG_XDP_SOCKETS"},
+		"socket forbidden":     {judgeSocket(unix.EPERM), Fail, "CAP_NET_RAW"},
+		"socket filtered":      {judgeSocket(unix.EINVAL), Fail, "seccomp"},
+		"bpf":                  {judgeBPF(nil), OK, "XSKMAP"},
+		"bpf forbidden":        {judgeBPF(fmt.Errorf("x: %w", unix.EPERM)), Fail, "CAP_BPF"},
+		"bpf not built in":     {judgeBPF(fmt.Errorf("x: %w", ebpf.ErrNotSupported)), Fail, "CONFIG_BPF_SYSCALL"},
+		"bpf unclear":          {judgeBPF(errors.New("odd")), Warn, "root"},
+		"jit":                  {judgeJIT("1"), OK, "on"},
+		"jit off":              {judgeJIT("0"), Warn, "sysctl"},
+		"jit unknown":          {judgeJIT(""), Note, "sysctl"},
+		"cpus":                 {judgeCPUs(2), OK, "2"},
+		"one cpu":              {judgeCPUs(1), Warn, "two"},
+		"capabilities":         {judgeCapabilities(allCaps, nil), OK, "CAP_BPF"},
+		"sys_admin for bpf":    {judgeCapabilities(1<<unix.CAP_NET_RAW|1<<unix.CAP_NET_ADMIN|1<<unix.CAP_SYS_ADMIN, nil), OK, ""},
+		"no capabilities":      {judgeCapabilities(0, nil), Fail, "setcap cap_net_raw,cap_net_admin,cap_bpf"},
+		"capabilities unknown": {judgeCapabilities(0, unix.EINVAL), Warn, "root"},
+		"memlock, capable":     {judgeMemlock(0, allCaps), OK, "CAP_IPC_LOCK"},
+		"memlock unlimited":    {judgeMemlock(unix.RLIM_INFINITY, 0), OK, "not limited"},
+		"memlock 8 MiB":        {judgeMemlock(8<<20, 0), Fail, "ulimit -l"},
+		"memlock 64 MiB":       {judgeMemlock(64<<20, 0), Note, "2 queues"},
+		"memory":               {judgeMemory(meminfo{known: true, available: 8 << 30}), OK, "8192 MiB"},
+		"little memory":        {judgeMemory(meminfo{known: true, available: 50 << 20}), Warn, "free some"},
+		"memory unknown":       {judgeMemory(meminfo{}), Note, "32 MiB"},
+		"huge pages":           {judgeHugePages(meminfo{known: true, hugeSize: 2 << 20, hugeFree: 64}), OK, "64"},
+		"no huge pages":        {judgeHugePages(meminfo{known: true, hugeSize: 2 << 20}), Note, "vm.nr_hugepages=16"},
+		"interface":            {judgeLink(&up), OK, "ice"},
+		"interface, addresses": {judgeLink(with(func(i *afxdp.Info) { i.Addresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")} })), OK, "192.0.2.1/24"},
+		"interface down":       {judgeLink(with(func(i *afxdp.Info) { i.Up = false })), Fail, "ip link set x0 up"},
+		"no carrier":           {judgeLink(with(func(i *afxdp.Info) { i.Carrier = false })), Warn, "cable"},
+		"program attached":     {judgeProgram(with(func(i *afxdp.Info) { i.Program = 7 })), Fail, "xdp off"},
+		"native":               {judgeXDP("x0", good, nil), OK, "native"},
+		"generic":              {judgeXDP("x0", 0, nil), Warn, "generic"},
+		"no redirection":       {judgeXDP("x0", featureBasic, nil), Warn, "--attach generic"},
+		"features unknown":     {judgeXDP("x0", 0, errNoFeatures), Note, "tries"},
+		"zero-copy":            {judgeZeroCopy("x0", "device", good, nil), OK, "supported"},
+		"zero-copy on veth":    {judgeZeroCopy("x0", "veth", featureBasic, nil), Note, "veth"},
+		"no zero-copy":         {judgeZeroCopy("x0", "device", featureBasic, nil), Note, "igc"},
+		"queues":               {judgeQueues(&up), OK, "4 receive"},
+		"few tx queues":        {judgeQueues(with(func(i *afxdp.Info) { i.TxQueues = 1 })), Warn, "ethtool -L x0"},
+		"mtu":                  {judgeMTU(&up), OK, "1500"},
+		"mtu 3000":             {judgeMTU(with(func(i *afxdp.Info) { i.MTU = 3000 })), Note, "4 KiB"},
+		"mtu 9000":             {judgeMTU(with(func(i *afxdp.Info) { i.MTU = 9000 })), Fail, "mtu 1500"},
+		"peer":                 {judgePeer(peer{name: "y0"}, nil), OK, "y0"},
+		"peer offloads":        {judgePeer(peer{name: "y0", namespace: "n", txSum: true}, nil), Fail, "ip netns exec n ethtool -K y0 tx off"},
+		"peer hidden":          {judgePeer(peer{}, errPeerHidden), Note, "tx off"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := tt.got
+			if f.Level != tt.level || !strings.Contains(f.Fact+"\n"+f.Cure, tt.says) {
+				t.Errorf("got %+v, want level %s and %q", f, tt.level, tt.says)
+			}
+			if f.Level != OK && f.Cure == "" {
+				t.Errorf("%+v has no advice", f)
+			}
+			if f.Subject == "" || f.Fact == "" || strings.Contains(f.Cure, "\n") {
+				t.Errorf("%+v is incomplete, or its advice is not one line", f)
+			}
+		})
+	}
+}
+
+func TestMachineFindsWhatIsThere(t *testing.T) {
+	findings := Machine()
+	seen := map[string]bool{}
+	for _, f := range findings {
+		seen[f.Subject] = true
+	}
+	for _, want := range []string{"kernel", "AF_XDP sockets", "BPF", "capabilities", "locked memory", "memory", "CPUs"} {
+		if !seen[want] {
+			t.Errorf("nothing about %s", want)
+		}
+	}
+}
+
+func TestNoSuchInterface(t *testing.T) {
+	f := Interface("xs-none")
+	if len(f) != 1 || f[0].Level != Fail || f[0].Cure == "" || Worst(f) != Fail {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestParseMeminfo(t *testing.T) {
+	m := parseMeminfo("MemTotal:  100 kB\nMemAvailable:   64 kB\nHugePages_Free:   3\nHugepagesize:  2048 kB\n")
+	if want := (meminfo{available: 64 << 10, hugeSize: 2 << 20, hugeFree: 3, known: true}); m != want {
+		t.Errorf("got %+v, want %+v", m, want)
+	}
+}

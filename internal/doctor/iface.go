@@ -1,0 +1,129 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/xdpstack/xdpstack/afxdp"
+)
+
+// Interface returns the findings about an interface.
+func Interface(name string) []Finding {
+	info, err := afxdp.Discover(name)
+	if err != nil {
+		return []Finding{judgeDiscovery(name, err)}
+	}
+	features, featuresErr := xdpFeatures(info.Index)
+	out := []Finding{
+		judgeLink(&info), judgeProgram(&info), judgeXDP(name, features, featuresErr),
+		judgeZeroCopy(name, info.Kind, features, featuresErr), judgeQueues(&info), judgeMTU(&info),
+	}
+	if info.Kind == "veth" {
+		out = append(out, judgePeer(findPeer(name)))
+	}
+	return out
+}
+
+func judgeDiscovery(name string, err error) Finding {
+	f := Finding{Subject: name, Level: Fail, Fact: err.Error()}
+	var e *afxdp.Error
+	if errors.As(err, &e) {
+		f.Cure = e.Cure
+		bare := *e
+		bare.Cure = ""
+		f.Fact = bare.Error()
+	}
+	return f
+}
+
+func judgeLink(info *afxdp.Info) Finding {
+	driver := info.Driver
+	if driver == "" {
+		driver = info.Kind
+	}
+	f := Finding{Subject: info.Name, Level: OK, Fact: "up, driver " + driver}
+	switch {
+	case !info.Up:
+		f.Level, f.Fact, f.Cure = Fail, "down, driver "+driver, "ip link set "+info.Name+" up"
+	case !info.Carrier:
+		f.Level, f.Fact, f.Cure = Warn, "up, but without a link; driver "+driver, "plug the cable in, or bring the other end up"
+	}
+	if len(info.Addresses) > 0 {
+		var all []string
+		for _, a := range info.Addresses {
+			all = append(all, a.String())
+		}
+		f.Fact += "; the kernel has " + strings.Join(all, ", ")
+	}
+	return f
+}
+
+func judgeProgram(info *afxdp.Info) Finding {
+	f := Finding{Subject: info.Name + " XDP program", Level: OK, Fact: "none attached"}
+	if info.Program != 0 {
+		f.Level, f.Fact = Fail, fmt.Sprintf("program %d is attached already", info.Program)
+		f.Cure = fmt.Sprintf("end the process that attached it (bpftool link), or ip link set %s xdp off", info.Name)
+	}
+	return f
+}
+
+func judgeXDP(name string, features uint64, err error) Finding {
+	f := Finding{Subject: name + " XDP", Level: OK, Fact: "native, with redirection"}
+	switch {
+	case err != nil:
+		f.Level, f.Fact, f.Cure = Note, "unknown: "+err.Error(), "xdpstack tries native XDP first, then generic"
+	case features&featureBasic == 0:
+		f.Level, f.Fact = Warn, "generic only: the driver does not run XDP programs"
+		f.Cure = "it works, slowly; for speed use a driver with native XDP (or see whether an offload such as LRO hides it)"
+	case features&featureRedirect == 0:
+		f.Level, f.Fact = Warn, "native, but without redirection"
+		f.Cure = "use --attach generic, or a driver that can redirect"
+	}
+	return f
+}
+
+func judgeZeroCopy(name, kind string, features uint64, err error) Finding {
+	f := Finding{Subject: name + " zero-copy", Level: OK, Fact: "supported"}
+	switch {
+	case err != nil:
+		f.Level, f.Fact, f.Cure = Note, "unknown: "+err.Error(), "try --mode zero-copy"
+	case features&featureZeroCopy != 0:
+	case kind == "veth":
+		f.Level, f.Fact, f.Cure = Note, "not supported by veth: frames are copied once", "nothing to do: a real network card is needed for it"
+	default:
+		f.Level, f.Fact, f.Cure = Note, "not supported by this driver: frames are copied once", "for more speed use one that has it (ice, i40e, ixgbe, igb, igc, mlx5, virtio_net …)"
+	}
+	return f
+}
+
+func judgeQueues(info *afxdp.Info) Finding {
+	f := Finding{Subject: info.Name + " queues", Level: OK, Fact: fmt.Sprintf("%d receive, %d transmit", info.RxQueues, info.TxQueues)}
+	if info.RxRing > 0 {
+		f.Fact += fmt.Sprintf("; rings of %d and %d", info.RxRing, info.TxRing)
+	}
+	if info.TxQueues < info.RxQueues {
+		f.Level = Warn
+		f.Cure = fmt.Sprintf("make them equal (ethtool -L %s): a receive queue without a transmit queue cannot be served", info.Name)
+	}
+	return f
+}
+
+// The largest packets that fit a frame with what the kernel and the link need: 2048 or 4096 - 256 of headroom - 22 of link header.
+const (
+	smallFrameMTU = 2048 - 256 - 22
+	largeFrameMTU = 4096 - 256 - 22
+)
+
+func judgeMTU(info *afxdp.Info) Finding {
+	f := Finding{Subject: info.Name + " MTU", Level: OK, Fact: fmt.Sprint(info.MTU)}
+	switch {
+	case info.MTU > largeFrameMTU:
+		f.Level, f.Cure = Fail, fmt.Sprintf("ip link set %s mtu 1500 (at most %d: a packet must fit a frame)", info.Name, largeFrameMTU)
+	case info.MTU > smallFrameMTU:
+		f.Level, f.Cure = Note, fmt.Sprintf("frames of 4 KiB will be used; up to %d, 2 KiB are enough", smallFrameMTU)
+	case info.MTU < 576:
+		f.Level, f.Cure = Warn, fmt.Sprintf("ip link set %s mtu 1500: so small a packet is mostly header", info.Name)
+	}
+	return f
+}
