@@ -98,6 +98,9 @@ func (c *Conn) segment(s *Segment, now clock.Time) {
 	if s.BadOptions {
 		st.BadOptions++
 	}
+	m := c.core.Pool.Meta(c.current)
+	m.Off += uint32(s.HeaderLen)
+	m.Len = s.PayloadLen
 	switch c.state {
 	case StateClosed, StateListen:
 		st.DropClosed++
@@ -106,9 +109,6 @@ func (c *Conn) segment(s *Segment, now clock.Time) {
 		c.synSent(s, now)
 		return
 	}
-	m := c.core.Pool.Meta(c.current)
-	m.Off += uint32(s.HeaderLen)
-	m.Len = s.PayloadLen
 	if c.isSimultaneousSYNACK(s) {
 		c.synReceivedACK(s, now)
 		return
