@@ -15,7 +15,7 @@ type service struct {
 	address  [4]byte
 	port     [2]byte
 	protocol uint8
-	zero     uint8
+	_        uint8
 }
 
 // AddAddress makes the stack own an IPv4 address, in OwnAddress mode. Adding it again does nothing.

@@ -2,6 +2,7 @@ package netlab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -38,7 +39,7 @@ func (s *Side) DialContext(ctx context.Context, network, address string) (net.Co
 		return fail(net.UnknownNetworkError(network))
 	}
 	if !to.Addr().Is4() {
-		return fail(fmt.Errorf("not an IPv4 address"))
+		return fail(errors.New("not an IPv4 address"))
 	}
 	var fd int
 	err = s.Do(func() (err error) {
@@ -66,11 +67,11 @@ func connect(ctx context.Context, file *os.File, fd int, to unix.Sockaddr) error
 	if err == nil {
 		return nil
 	}
-	if err != unix.EINPROGRESS && err != unix.EINTR {
+	if !errors.Is(err, unix.EINPROGRESS) && !errors.Is(err, unix.EINTR) {
 		return os.NewSyscallError("connect", err)
 	}
 	// The past deadline ends the wait below when ctx is done first.
-	stop := context.AfterFunc(ctx, func() { file.SetWriteDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = file.SetWriteDeadline(time.Unix(1, 0)) })
 	defer stop()
 	raw, err := file.SyscallConn()
 	if err != nil {

@@ -216,7 +216,7 @@ func TestDoReturnsToTheOldNamespace(t *testing.T) {
 	link := func() string { name, _ := os.Readlink("/proc/thread-self/ns/net"); return name }
 	before, inside := link(), ""
 	want := errors.New("from f")
-	if err := lab.Stack.Do(func() error { inside = link(); return want }); err != want {
+	if err := lab.Stack.Do(func() error { inside = link(); return want }); !errors.Is(err, want) {
 		t.Errorf("Do returned %v", err)
 	}
 	if inside == before || link() != before {

@@ -25,7 +25,9 @@ func inNamespace(ns netns.NsHandle, f func() error) (err error) {
 		} else {
 			runtime.UnlockOSThread()
 		}
-		origin.Close()
+		if closing := origin.Close(); closing != nil {
+			err = errors.Join(err, closing)
+		}
 	}()
 	if err := netns.Set(ns); err != nil {
 		return fmt.Errorf("netlab: enter namespace: %w", err)

@@ -16,7 +16,8 @@ const (
 	netdevNapiPID     = 4  // NETDEV_A_NAPI_PID
 )
 
-// ReceiveThreads returns the process ids of the kernel threads that do the interface's receive processing, one per queue. They exist as [Config.Threaded] describes; there are none otherwise. It needs Linux 6.8.
+// ReceiveThreads returns the process ids of the kernel threads that do the interface's receive processing, one per queue. They
+// exist as [Config.Threaded] describes; there are none otherwise. It needs Linux 6.8.
 func (s *Side) ReceiveThreads() (pids []int, err error) {
 	err = s.Do(func() error {
 		family, err := netlink.GenlFamilyGet("netdev")
