@@ -107,9 +107,11 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 }
 
 // releaseAcked gives back the frames whose payload is acknowledged, and cuts off the part that is of the one that is half
-// acknowledged. It returns when the last frame that was sent only once was sent, 0 if there was none (Karn's rule).
+// acknowledged. It returns when the last of the frames was sent, but 0 if any of them was sent twice: by Karn's rule, and because
+// those behind it arrived long before it did.
 func (c *Conn) releaseAcked(ack Seq) (sentAt clock.Time) {
 	p, d := c.core.Pool, &c.snd
+	again := false
 	for f := d.queue.Front(); f != d.unsent; f = d.queue.Front() {
 		m := p.Meta(f)
 		n := ack.Sub(Seq(m.Seq))
@@ -124,14 +126,18 @@ func (c *Conn) releaseAcked(ack Seq) (sentAt clock.Time) {
 			m.Seq, m.Off, m.Len = m.Seq+cut, m.Off+cut, m.Len-cut
 			break
 		}
-		if m.Sends == 1 && m.Flags&metaSACKed == 0 {
-			sentAt = m.SentAt
+		if m.Sends > 1 || m.Flags&metaSACKed != 0 {
+			again = true
 		}
+		sentAt = m.SentAt
 		if f == d.lostHint {
 			d.lostHint = frame.None
 		}
 		d.queue.PopFront(p)
 		p.Release(f)
+	}
+	if again {
+		return 0
 	}
 	return sentAt
 }

@@ -1,0 +1,164 @@
+package tcp
+
+import (
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
+
+// TestConnSize keeps the connection compact: half a KiB is what a million of them can afford.
+func TestConnSize(t *testing.T) {
+	if n := unsafe.Sizeof(Conn{}); n > 512 {
+		t.Errorf("a Conn has %d bytes, want at most 512", n)
+	} else {
+		t.Logf("a Conn has %d bytes", n)
+	}
+}
+
+// establishedPair returns two connections that have just shaken hands, without a network between them.
+func establishedPair(t testing.TB, cfg Config) (a, b *Conn, now clock.Time) {
+	t.Helper()
+	now = clock.Time(time.Hour)
+	a, b = new(Conn), new(Conn)
+	ka, kb := newHarnessCore(t, 8192, cfg), newHarnessCore(t, 8192, cfg)
+	ka.BeginBatch(now)
+	kb.BeginBatch(now)
+	l, err := NewListener(kb, ListenerConfig{SynBacklog: 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Connect(ka, flowA, nil, now)
+	var o OutSegment
+	var s Segment
+	for range 3 {
+		for a.Output(now, &o) {
+			seg := wireBytes(t, a, flowA, &o)
+			if b.core != nil {
+				inject(b, seg)
+			} else if err := Parse(seg, &s); err != nil {
+				t.Fatal(err)
+			} else {
+				switch l.Input(flowB, &s, now, &o) {
+				case VerdictReply:
+					inject(a, wireBytes(t, a, flowB, &o))
+				case VerdictAccept:
+					b.Accept(kb, l.Accepted(), nil, now)
+					inject(b, seg)
+				}
+			}
+		}
+		a.Process(now)
+		if b.core != nil {
+			b.Process(now)
+		}
+	}
+	if a.State() != StateEstablished || b.State() != StateEstablished {
+		t.Fatalf("states %v and %v after the handshake", a.State(), b.State())
+	}
+	a.TakeEvents()
+	b.TakeEvents()
+	return a, b, now
+}
+
+// exchange carries what from has to send to to, as a device does, with no allocation of its own. It returns the segments.
+func exchange(from, to *Conn, now clock.Time, o *OutSegment) (n int) {
+	for from.Output(now, o) {
+		n++
+		pf, pt := from.core.Pool, to.core.Pool
+		f := pt.Alloc()
+		m := pt.Meta(f)
+		chunk := pt.Chunk(f)
+		h := o.Marshal(chunk[34:], from.flow.LocalPort, from.flow.RemotePort)
+		m.Off, m.Len = 34, uint32(h)
+		if o.Len != 0 {
+			m.Len += uint32(copy(chunk[34+h:], pf.Bytes(frame.Desc{Frame: o.Frame, Off: o.Off, Len: o.Len})))
+		}
+		to.Enqueue(f)
+	}
+	return n
+}
+
+// consume takes what was received, as a handler does.
+func consume(c *Conn) {
+	for f := c.Recv(); f != frame.None; f = c.Recv() {
+		n := c.core.Pool.Meta(f).Len
+		c.core.Pool.Release(f)
+		c.Consumed(n)
+	}
+}
+
+// bulkTurn is one round of a bulk transfer: a batch of 32 full segments, and the ACK of them. It returns the segments of both sides.
+func bulkTurn(a, b *Conn, now clock.Time, o *OutSegment, payload []byte) int {
+	a.core.BeginBatch(now)
+	b.core.BeginBatch(now)
+	a.Write(payload)
+	n := exchange(a, b, now, o)
+	b.Process(now)
+	b.TakeEvents()
+	consume(b)
+	n += exchange(b, a, now, o)
+	a.Process(now)
+	a.TakeEvents()
+	return n
+}
+
+func TestTransferAllocates(t *testing.T) {
+	a, b, now := establishedPair(t, Config{})
+	payload := make([]byte, 32*1448)
+	var o OutSegment
+	if n := testing.AllocsPerRun(200, func() {
+		now += clock.Time(time.Millisecond)
+		bulkTurn(a, b, now, &o, payload)
+	}); n != 0 {
+		t.Errorf("%v allocations in a round of a transfer, want 0", n)
+	}
+}
+
+// BenchmarkReceive measures Process, the application's Recv and the ACK, for each in-order segment of 1448 bytes.
+func BenchmarkReceive(b *testing.B) {
+	x, y, now := establishedPair(b, Config{})
+	payload := make([]byte, 32*1448)
+	var o OutSegment
+	b.ReportAllocs()
+	b.SetBytes(1448)
+	b.ResetTimer()
+	for i := 0; i < b.N; i += 32 {
+		b.StopTimer()
+		now += clock.Time(time.Millisecond)
+		x.core.BeginBatch(now)
+		x.Write(payload)
+		exchange(x, y, now, &o)
+		b.StartTimer()
+		y.core.BeginBatch(now)
+		y.Process(now)
+		y.TakeEvents()
+		consume(y)
+		for y.Output(now, &o) {
+			b.StopTimer()
+			f := x.core.Pool.Alloc()
+			m := x.core.Pool.Meta(f)
+			m.Off, m.Len = 34, uint32(o.Marshal(x.core.Pool.Chunk(f)[34:], 80, 40000))
+			x.Enqueue(f)
+			b.StartTimer()
+		}
+		b.StopTimer()
+		x.Process(now)
+		b.StartTimer()
+	}
+}
+
+// BenchmarkTransfer measures a segment and its share of the ACK at both ends, with the copies that write and network make.
+func BenchmarkTransfer(b *testing.B) {
+	x, y, now := establishedPair(b, Config{})
+	payload := make([]byte, 32*1448)
+	var o OutSegment
+	b.ReportAllocs()
+	b.SetBytes(1448)
+	for i := 0; i < b.N; i += 32 {
+		now += clock.Time(time.Millisecond)
+		bulkTurn(x, y, now, &o, payload)
+	}
+}

@@ -1,0 +1,46 @@
+// Package tcp is the TCP core: a pure state machine without goroutines, locks, sockets or a clock of its own. It takes segments and
+// the time, and yields segments, events and a deadline.
+//
+// A [Core] is what the connections of one shard share: the frame pool, the configuration, the counters, the secrets. A [Conn] is
+// one connection. Passive opens are a [Listener]'s until their handshake is complete, and what remains of a connection in
+// TIME-WAIT can move to a [TimeWaitTable].
+//
+//	Enqueue ─► Process ─► segment: checks of RFC 9293 section 3.10.7.4 in order (input.go)
+//	                        │  sequence, RST, SYN, ACK, URG, text, FIN
+//	                        ├► ack.go, retransmit.go, sack.go     what the ACK says about what was sent
+//	                        └► receive.go, outoforder.go          what the payload adds to what was received
+//	Expire ──► timers.go ─► retransmit.go, persist.go, keepalive.go
+//	Write ───► send.go                                            what is to be sent
+//	Output ◄── output.go: what is due, one segment for each call
+//
+// The states of a connection and what moves it between them (RFC 9293 figure 5); a Conn begins in SYN-SENT or, after a Listener's
+// handshake, in ESTABLISHED:
+//
+//	                          Connect │ SYN ─►
+//	               ◄─ SYN         ┌───▼────┐
+//	    ┌─────────────────────────┤SYN-SENT│
+//	    │        SYN-ACK ─►       └───┬────┘
+//	┌───▼────────┐                    │ ◄─ SYN-ACK
+//	│SYN-RECEIVED├──────────────┐     │    ACK ─►       Accept
+//	└────────────┘  ◄─ ACK      │     │                   │
+//	                         ┌──▼─────▼──┐◄───────────────┘
+//	         CloseWrite      │ESTABLISHED│      ◄─ FIN
+//	         FIN ─►  ┌───────┴───────────┴───────┐  ACK ─►
+//	          ┌──────▼───┐                  ┌────▼─────┐
+//	          │FIN-WAIT-1├──────────┐       │CLOSE-WAIT│
+//	          └──────┬───┘ ◄─ FIN   │       └────┬─────┘
+//	 ◄─ ACK of FIN   │     ACK ─►   │            │ CloseWrite, FIN ─►
+//	          ┌──────▼───┐      ┌───▼───┐   ┌────▼───┐
+//	          │FIN-WAIT-2│      │CLOSING│   │LAST-ACK│
+//	          └──────┬───┘      └───┬───┘   └────┬───┘
+//	 ◄─ FIN, ACK ─►  │              │ ◄─ ACK of  │ ◄─ ACK of FIN
+//	              ┌──▼──────┐◄──────┘    FIN ┌───▼──┐
+//	              │TIME-WAIT├────────────────►CLOSED│  from every state: reset, Abort, a peer that is silent
+//	              └─────────┘ 2 MSL          └──────┘
+//
+// Where the variables of the sequence space lie is drawn at the types receiver and sender, whose fields have the RFC's names:
+// SND.UNA is snd.una, RCV.NXT is rcv.nxt.
+//
+// Everything that must happen without a segment is one of four timers, of which [Conn.Deadline] gives the earliest. Everything that
+// is to be sent is decided in one place, next in output.go, which [Conn.Wants] and [Conn.Output] share.
+package tcp
