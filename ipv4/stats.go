@@ -61,3 +61,23 @@ func (s *ICMPStats) Count(err error) {
 		s.Quote++
 	}
 }
+
+// ReassemblyStats counts what became of fragments. Fragments and Repeated count fragments, the others datagrams.
+type ReassemblyStats struct {
+	Fragments   uint64 `help:"fragments received"`
+	Reassembled uint64 `help:"datagrams put together from fragments"`
+	Repeated    uint64 `help:"fragments ignored: the same one was there already"`
+	Overlaps    uint64 `help:"incomplete datagrams dropped: fragments overlap or contradict each other"`
+	TooLong     uint64 `help:"incomplete datagrams dropped: longer than a datagram may be"`
+	TooMany     uint64 `help:"incomplete datagrams dropped: too many fragments"`
+	ECN         uint64 `help:"incomplete datagrams dropped: congestion marks that do not fit together"`
+	Timeouts    uint64 `help:"incomplete datagrams dropped: fragments missing after the timeout"`
+	Evicted     uint64 `help:"incomplete datagrams dropped: made room for a new one"`
+}
+
+// ReporterStats counts the decisions about ICMP errors.
+type ReporterStats struct {
+	Sent       uint64 `help:"ICMP errors sent"`
+	Suppressed uint64 `help:"ICMP errors not sent: RFC 1122 section 3.2.2 forbids them"`
+	Limited    uint64 `help:"ICMP errors not sent: more than allowed in a second"`
+}
