@@ -89,7 +89,7 @@ func established(t testing.TB, o scriptOptions) *script {
 		mss = 1460
 	}
 	a := Accepted{
-		Flow: s.flow, IRS: o.irs, ISS: o.iss, MSS: mss, RcvWnd: 65535, HasTS: o.ts, SACKPermitted: o.sack,
+		Flow: s.flow, IRS: o.irs, ISS: o.iss, MSS: mss, RcvWnd: min(s.k.Config.RecvBuffer, 65535), HasTS: o.ts, SACKPermitted: o.sack,
 		TSRecent: s.peerTS(), SentAt: s.now.Add(-10 * ms),
 	}
 	if o.wscale > 0 {
@@ -317,7 +317,9 @@ func (s *script) wantRead(n uint32) {
 	if got != n {
 		s.t.Fatalf("read %d bytes, want %d", got, n)
 	}
-	s.c.Consumed(n)
+	if n != 0 {
+		s.c.Consumed(n)
+	}
 }
 
 // advance lets time pass; timers that fall due meanwhile expire at their times. What they have sent is to be expected afterwards.
