@@ -15,6 +15,9 @@ const (
 	HTTPPort    = 80
 )
 
+// CongestionControl is what the kernel's sockets use at either end, whatever the machine's default is.
+const CongestionControl = "cubic"
+
 // Requests, and the response to either.
 var (
 	KeepAlive = []byte("GET / HTTP/1.1\r\nHost: 10.77.0.2\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n")

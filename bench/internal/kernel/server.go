@@ -47,6 +47,9 @@ func (s *Server) listen(addr [4]byte, port uint16) error {
 		return fmt.Errorf("kernel: socket: %w", err)
 	}
 	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if err == nil { // accepted connections inherit it
+		err = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, app.CongestionControl)
+	}
 	if err == nil {
 		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: addr, Port: int(port)})
 	}

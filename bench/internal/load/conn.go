@@ -17,6 +17,12 @@ func (g *generator) connect(c *conn) error {
 		return fmt.Errorf("load: socket: %w", err)
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if g.cfg.Work == Receive || g.cfg.Work == Send { // elsewhere it makes no difference, and costs a system call
+		if err := unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, app.CongestionControl); err != nil {
+			_ = unix.Close(fd)
+			return fmt.Errorf("load: choose %s: %w", app.CongestionControl, err)
+		}
+	}
 	*c = conn{fd: fd, slot: c.slot, state: connecting, begun: time.Now()}
 	err = unix.Connect(fd, &unix.SockaddrInet4{Addr: g.cfg.Addr, Port: int(g.port)})
 	if err != nil && err != unix.EINPROGRESS {

@@ -1,0 +1,117 @@
+package show
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/xdpstack/xdpstack/bench/internal/result"
+)
+
+// Table writes the report's table, with the conditions and the notes below.
+func Table(w io.Writer, r *result.Report) {
+	t := table.NewWriter()
+	t.SetOutputMirror(w)
+	t.SetStyle(table.StyleLight)
+	t.Style().Options.SeparateRows = false
+	t.Style().Format.Header = text.FormatDefault
+	t.AppendHeader(table.Row{
+		"benchmark", "side", "median (spread)", "xdpstack is", "server CPU", "client CPU", "per CPU s", "remarks",
+	})
+	right := table.ColumnConfig{Align: text.AlignRight}
+	columns := []table.ColumnConfig{{Number: 1, WidthMax: 24, WidthMaxEnforcer: text.WrapSoft}, {Number: 8, WidthMax: 44, WidthMaxEnforcer: text.WrapSoft}}
+	for _, n := range []int{3, 4, 5, 6, 7} {
+		c := right
+		c.Number = n
+		columns = append(columns, c)
+	}
+	t.SetColumnConfigs(columns)
+	for i, b := range r.Benchmarks {
+		if i > 0 {
+			t.AppendSeparator()
+		}
+		appendBenchmark(t, b)
+	}
+	t.Render()
+	footer(w, r)
+}
+
+func appendBenchmark(t table.Writer, b *result.Benchmark) {
+	title := b.Title + ", " + b.Unit
+	if b.Skipped != "" {
+		t.AppendRow(table.Row{title, "not run", "", "", "", "", "", b.Skipped})
+		return
+	}
+	for _, s := range b.Sides {
+		t.AppendRow(sideRow(title, b, s))
+		title = ""
+	}
+}
+
+func sideRow(title string, b *result.Benchmark, s *result.Side) table.Row {
+	if s.Skipped != "" {
+		return table.Row{title, s.Name, "not run", "", "", "", "", s.Skipped}
+	}
+	if len(s.Runs) == 0 {
+		return table.Row{title, s.Name, "not run", "", "", "", "", ""}
+	}
+	if s.Value.N == 0 {
+		return table.Row{title, s.Name, "failed", "", "", "", "", s.Failed()}
+	}
+	remarks := slices.Clone(s.Notes)
+	for _, f := range []struct{ name, format string }{
+		{"p50 µs", "p50 %s µs"}, {"p99 µs", "p99 %s µs"}, {"allocations", "%s allocations"}, {"of limit %", "%s %% of the limit"},
+	} {
+		if v, ok := s.Extra(f.name); ok {
+			remarks = append(remarks, fmt.Sprintf(f.format, number(v.Median)))
+		}
+	}
+	if n := len(s.Runs) - s.Value.N; n > 0 {
+		remarks = append(remarks, fmt.Sprintf("%d of %d runs failed: %s", n, len(s.Runs), s.Failed()))
+	}
+	efficiency := ""
+	if v, ok := perCPU(s); ok {
+		efficiency = number(v.Median)
+	}
+	if b.Against != "" && b.Against == s.Name && b.Target > 0 && s.Ratio.N > 0 {
+		verdict := "reached"
+		if s.Ratio.Median < b.Target {
+			verdict = "missed"
+		}
+		remarks = append([]string{fmt.Sprintf("target %g×: %s", b.Target, verdict)}, remarks...)
+	}
+	return table.Row{
+		title, s.Name, value(s.Value), ratio(s.Ratio),
+		cpu(s, func(r result.Run) result.CPU { return r.Server }), cpu(s, func(r result.Run) result.CPU { return r.Client }),
+		efficiency, strings.Join(remarks, ", "),
+	}
+}
+
+func footer(w io.Writer, r *result.Report) {
+	if r.Stopped {
+		fmt.Fprintln(w, "Stopped before the end: what is missing was not run.")
+	}
+	if r.Quick {
+		fmt.Fprintln(w, "A quick run: short windows and few repeats. Do not quote these numbers.")
+	}
+	fmt.Fprintf(w, "Medians with the extremes of the repeats; %q is above one when xdpstack is better, repeat by repeat.\n", "xdpstack is")
+	fmt.Fprintln(w, "CPU: processor seconds per second, of the process / of the processor it is bound to, interrupts included.")
+	for _, b := range r.Benchmarks {
+		for _, n := range b.Notes {
+			fmt.Fprintf(w, "%s: %s\n", b.Title, n)
+		}
+	}
+	width := 0
+	for _, c := range r.Conditions {
+		width = max(width, len(c.Name))
+	}
+	for _, c := range r.Conditions {
+		fmt.Fprintf(w, "  %-*s  %s\n", width, c.Name, c.Value)
+	}
+	fmt.Fprintf(w, "Took %v.\n", r.Took.Round(time.Second))
+}

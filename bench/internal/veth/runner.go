@@ -1,0 +1,230 @@
+package veth
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/xdpstack/xdpstack/bench/internal/child"
+	"github.com/xdpstack/xdpstack/bench/internal/load"
+	"github.com/xdpstack/xdpstack/bench/internal/result"
+	"github.com/xdpstack/xdpstack/internal/netlab"
+)
+
+// Server is one kind of server.
+type Server struct {
+	Name    string // of the side
+	Kind    string // as ServeArgs has it
+	Threads int    // GOMAXPROCS
+	Setup   string
+	Kernel  bool // the kernel itself has the server's address
+}
+
+// Servers are the sides, the first one ours.
+//
+// GOMAXPROCS: a shard of xdpstack is one thread, and the second P is for the collector; gVisor reads, processes and writes on
+// goroutines of their own and is fastest with two, all on one processor; the kernel's server is one thread.
+var Servers = []Server{
+	{Name: "xdpstack", Kind: "xdpstack", Threads: 2, Setup: "AF_XDP, native driver, handler API"},
+	{Name: "gVisor AF_XDP", Kind: "gvisor-xdp", Threads: 2, Setup: "link/xdp, receive buffer 512 KiB fixed, fifo qdisc"},
+	{Name: "gVisor AF_PACKET", Kind: "gvisor-packet", Threads: 2, Setup: "link/fdbased, recvmmsg, GRO, software GSO, fifo qdisc"},
+	{Name: "kernel, XDP_PASS", Kind: "kernel-xdp", Threads: 1, Setup: "epoll server, XDP_PASS attached to its interface", Kernel: true},
+	{Name: "kernel", Kind: "kernel", Threads: 1, Setup: "epoll server, no XDP", Kernel: true},
+}
+
+// Work is one benchmark.
+type Work struct {
+	Work  load.Work
+	Conns int
+	Unit  string
+	Scale float64 // counts per second in the unit
+}
+
+// Works are the benchmarks in the order in which a server is asked for them.
+var Works = []Work{
+	{Work: load.Receive, Conns: 1, Unit: "Gbit/s", Scale: 8e-9},
+	{Work: load.Send, Conns: 1, Unit: "Gbit/s", Scale: 8e-9},
+	{Work: load.HTTP, Conns: 64, Unit: "requests/s", Scale: 1},
+	{Work: load.Connect, Conns: 64, Unit: "connections/s", Scale: 1},
+}
+
+// Runner makes the runs.
+type Runner struct {
+	Lab            netlab.Config
+	Warmup, Window time.Duration
+	RawWindow      time.Duration
+	ServerCPU      int
+	ClientCPU      int
+}
+
+// Ready is what a server says when it listens.
+type Ready struct {
+	Mode string `json:"mode"` // of the driver, as it was bound
+}
+
+// patience bounds what a child may take to get ready.
+const patience = 10 * time.Second
+
+// One starts a server in a laboratory of its own and measures it with every kind of work. A failure is in the runs.
+func (r *Runner) One(ctx context.Context, s Server, works []Work) (map[load.Work]result.Run, Ready) {
+	runs := make(map[load.Work]result.Run, len(works))
+	ready, err := r.one(ctx, s, works, runs)
+	for _, w := range works {
+		if _, ok := runs[w.Work]; !ok && err != nil {
+			runs[w.Work] = result.Run{Failed: err.Error()}
+		}
+	}
+	return runs, ready
+}
+
+func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[load.Work]result.Run) (ready Ready, err error) {
+	cfg := r.Lab
+	cfg.Name, cfg.BothKernel = "bench", s.Kernel
+	lab, err := netlab.New(cfg)
+	if err != nil {
+		return ready, err
+	}
+	defer func() {
+		if e := lab.Close(); e != nil && err == nil {
+			err = e
+		}
+	}()
+	if err := widenPorts(lab.Kernel); err != nil {
+		return ready, err
+	}
+	server, err := child.Start(r.command(lab.Stack, s.Threads, "serve", "-kind", s.Kind, "-interface", lab.Stack.Interface,
+		"-address", lab.Stack.Address.String(), "-cpu", strconv.Itoa(r.ServerCPU)))
+	if err != nil {
+		return ready, err
+	}
+	defer server.Stop()
+	if err := server.Next(ctx, "ready", patience, &ready); err != nil {
+		return ready, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	for _, w := range works {
+		run, err := r.measure(ctx, lab, server, w)
+		if ctx.Err() != nil {
+			return ready, ctx.Err()
+		}
+		if err != nil {
+			run = result.Run{Failed: err.Error()}
+		}
+		runs[w.Work] = run
+	}
+	server.Release()
+	var counters map[string]float64
+	if err := server.Next(ctx, child.KindDone, patience, &counters); err != nil {
+		return ready, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	for w, run := range runs {
+		for name, v := range counters {
+			if run.Extra == nil {
+				run.Extra = make(map[string]float64)
+			}
+			run.Extra["server_"+name] = v
+		}
+		runs[w] = run
+	}
+	return ready, nil
+}
+
+// command prepares this executable as a child inside a namespace.
+func (r *Runner) command(side *netlab.Side, threads int, args ...string) *exec.Cmd {
+	cmd := side.Command(context.Background(), "/proc/"+strconv.Itoa(os.Getpid())+"/exe", args...)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(threads), "GOTRACEBACK=single")
+	return cmd
+}
+
+// measure runs the load generator once. The readings of the CPU clocks are taken when it says that its window begins and ends.
+func (r *Runner) measure(ctx context.Context, lab *netlab.Lab, server *child.Process, w Work) (run result.Run, err error) {
+	client, err := child.Start(r.command(lab.Kernel, 1, "load", "-work", string(w.Work), "-address", lab.Stack.Address.Addr().String(),
+		"-conns", strconv.Itoa(w.Conns), "-warmup", r.Warmup.String(), "-window", r.Window.String(), "-cpu", strconv.Itoa(r.ClientCPU)))
+	if err != nil {
+		return run, err
+	}
+	defer client.Stop()
+	var got load.Result
+	run, err = r.window(ctx, server, client, client, r.Window, &got)
+	if err != nil {
+		return run, err
+	}
+	run.Value, run.Seconds = got.Count/got.Seconds*w.Scale, got.Seconds
+	if got.P50 > 0 {
+		run.Extra = map[string]float64{"p50 µs": got.P50, "p99 µs": got.P99, "max µs": got.Max}
+	}
+	if got.Errors > 0 {
+		run.Failed = fmt.Sprintf("%.0f connections failed of %.0f", got.Errors, got.Count)
+	}
+	return run, nil
+}
+
+// window reads the CPU clocks when the teller, one of the two, says that its window starts and stops, and takes its result.
+func (r *Runner) window(ctx context.Context, server, client, teller *child.Process, length time.Duration, v any) (run result.Run, err error) {
+	limit := patience + r.Warmup + length
+	if err := teller.Next(ctx, "start", limit, nil); err != nil {
+		return run, err
+	}
+	before, err := r.read(server, client)
+	if err != nil {
+		return run, err
+	}
+	if err := teller.Next(ctx, "stop", limit, nil); err != nil {
+		return run, err
+	}
+	after, err := r.read(server, client)
+	if err != nil {
+		return run, err
+	}
+	run.Server, run.Client = after.server.since(before.server), after.client.since(before.client)
+	return run, teller.Next(ctx, "result", limit, v)
+}
+
+// reading is both sides' CPU clocks.
+type reading struct{ server, client usage }
+
+type usage struct{ process, core time.Duration }
+
+func (u usage) since(v usage) result.CPU {
+	return result.CPU{Process: (u.process - v.process).Seconds(), Core: (u.core - v.core).Seconds()}
+}
+
+func (r *Runner) read(server, client *child.Process) (rd reading, err error) {
+	busy, err := child.Busy()
+	if err != nil {
+		return rd, err
+	}
+	if rd.server.process, err = server.CPU(); err != nil {
+		return rd, err
+	}
+	if rd.client.process, err = client.CPU(); err != nil {
+		return rd, err
+	}
+	rd.server.core, rd.client.core = busy[max(0, min(r.ServerCPU, len(busy)-1))], busy[min(r.ClientCPU, len(busy)-1)]
+	return rd, nil
+}
+
+// widenPorts lets the clients in a namespace use nearly every port: new connections per second would run out of the usual 28,000.
+func widenPorts(side *netlab.Side) error {
+	return side.Do(func() error {
+		if err := os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("1024 65535"), 0); err != nil {
+			return fmt.Errorf("veth: widen the range of client ports: %w", err)
+		}
+		return nil
+	})
+}
+
+// Processors chooses a processor for the server and one for the client: apart, and off the first where there are enough, because
+// interrupts go there.
+func Processors() (server, client int) {
+	switch n := runtime.NumCPU(); {
+	case n >= 4:
+		return 2, 3
+	case n >= 2:
+		return 1, 0
+	}
+	return 0, 0
+}
