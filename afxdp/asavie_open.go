@@ -27,7 +27,7 @@ func openAsavie(at place, info *Info, o *Options, attached bpf.AttachMode) (*asa
 		return nil, err
 	}
 	q.fd = q.sock.FD()
-	if err := q.sleeper.open(at, q.fd); err != nil {
+	if err := q.openEvent(at, q.fd); err != nil {
 		return nil, errors.Join(err, q.Close())
 	}
 	q.mode.Driver, q.mode.Attach, q.mode.Memory = DriverAsavie, attached, "pages"
@@ -131,7 +131,7 @@ func (q *asavie) Close() error {
 	if q.sock == nil {
 		return nil
 	}
-	err := q.sleeper.close()
+	err := q.closeEvent()
 	mappingsMu.Lock()
 	defer mappingsMu.Unlock()
 	inode, e := socketInode(q.fd)

@@ -213,7 +213,7 @@ func (q *native) Close() error {
 	if q.mem == nil {
 		return nil
 	}
-	err := errors.Join(q.sleeper.close(), q.disconnect())
+	err := errors.Join(q.closeEvent(), q.disconnect())
 	err = errors.Join(err, q.mem.close())
 	q.mem = nil
 	return err

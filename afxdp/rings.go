@@ -92,8 +92,8 @@ func mapRing[T any](r *rings, fd int, page int64, off *unix.XDPRingOffset, size 
 	}, nil
 }
 
-// close unmaps the rings. Each mapping holds a reference to the socket, which stays bound until the last one is gone.
-func (r *rings) close() error {
+// unmapRings unmaps the rings. Each mapping holds a reference to the socket, which stays bound until the last one is gone.
+func (r *rings) unmapRings() error {
 	mappingsMu.Lock()
 	defer mappingsMu.Unlock()
 	var first error

@@ -34,7 +34,7 @@ const (
 	notified
 )
 
-func (s *sleeper) open(at place, socket int) error {
+func (s *sleeper) openEvent(at place, socket int) error {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
 		s.event = -1
@@ -46,7 +46,7 @@ func (s *sleeper) open(at place, socket int) error {
 	return nil
 }
 
-func (s *sleeper) close() error {
+func (s *sleeper) closeEvent() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fd := s.event

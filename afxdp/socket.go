@@ -23,7 +23,7 @@ func openNative(at place, info *Info, o *Options, attached bpf.AttachMode) (*nat
 		err = q.connect(o)
 	}
 	if err == nil {
-		err = q.sleeper.open(at, q.fd)
+		err = q.openEvent(at, q.fd)
 	}
 	if err != nil {
 		return nil, errors.Join(err, q.Close())
@@ -99,7 +99,8 @@ func (q *native) bind(o *Options, mode uint16) error {
 		if err == nil {
 			return nil
 		}
-		if err != unix.EBUSY && err != unix.ENETDOWN || waited >= o.BindTimeout {
+		passing := errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENETDOWN)
+		if !passing || waited >= o.BindTimeout {
 			return q.bindError(err, mode)
 		}
 		time.Sleep(pause)
@@ -108,14 +109,15 @@ func (q *native) bind(o *Options, mode uint16) error {
 }
 
 func (q *native) bindError(err error, mode uint16) error {
-	switch err {
-	case unix.EPERM, unix.EBUSY, unix.ENODEV, unix.ENETDOWN:
-		return q.at.errno("bind", err)
+	for _, known := range []unix.Errno{unix.EPERM, unix.EBUSY, unix.ENODEV, unix.ENETDOWN} {
+		if errors.Is(err, known) {
+			return q.at.errno("bind", err)
+		}
 	}
 	if mode == unix.XDP_ZEROCOPY {
 		return q.at.fail("bind", ErrNoZeroCopy, err, "the driver cannot, or not with these frame and ring sizes: use mode copy")
 	}
-	if err == unix.EINVAL {
+	if errors.Is(err, unix.EINVAL) {
 		return q.at.fail("bind", ErrNoQueue, err, "see the queues with: ethtool -l "+q.at.name)
 	}
 	return q.at.errno("bind", err)
@@ -123,7 +125,7 @@ func (q *native) bindError(err error, mode uint16) error {
 
 // disconnect closes the socket and takes back the frames that the kernel had.
 func (q *native) disconnect() error {
-	err := q.rings.close()
+	err := q.unmapRings()
 	if q.fd >= 0 {
 		err = errors.Join(err, unix.Close(q.fd))
 		q.fd = -1

@@ -1,0 +1,63 @@
+package afxdp
+
+import (
+	"bufio"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xdpstack/xdpstack/bpf"
+	"github.com/xdpstack/xdpstack/internal/netlab"
+)
+
+// TestMain lets the test binary be the process that TestKilled kills.
+func TestMain(m *testing.M) {
+	if name := os.Getenv("AFXDP_TEST_OPEN"); name != "" {
+		i, err := Open(name, Options{Driver: os.Getenv("AFXDP_TEST_DRIVER")}, bpf.Config{})
+		if err != nil {
+			os.Stdout.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		os.Stdout.WriteString("open\n")
+		time.Sleep(time.Minute)
+		i.Close()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// TestKilled kills a process that has the interface open: the kernel detaches the program, and the interface can be opened at once.
+func TestKilled(t *testing.T) {
+	forDrivers(t, Options{}, func(t *testing.T, opt Options) {
+		lab := netlab.ForTest(t, netlab.Config{Name: "afxdp"})
+		cmd := lab.Stack.Command(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), "AFXDP_TEST_OPEN="+lab.Stack.Interface, "AFXDP_TEST_DRIVER="+opt.Driver)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Skipf("cannot start a process inside the namespace: %v", err)
+		}
+		said, _ := bufio.NewReader(out).ReadString('\n')
+		if strings.TrimSpace(said) != "open" {
+			t.Errorf("the process says %q", said)
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
+			t.Errorf("the process ended by itself: %v", err)
+		}
+		time.Sleep(20 * time.Millisecond)
+		clean(t, lab.Stack)
+		i, err := openSide(lab.Stack, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := i.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
