@@ -70,7 +70,11 @@ func Parse(b []byte, h *Header) error {
 	if err := parse(b, h); err != nil {
 		return err
 	}
-	if !checksum.Valid(checksum.Sum(b[:h.HeaderLen], 0)) {
+	sum := checksum.SumHeader((*[MinHeaderLen]byte)(b))
+	if h.HeaderLen > MinHeaderLen {
+		sum = checksum.Sum(b[MinHeaderLen:h.HeaderLen], sum)
+	}
+	if !checksum.Valid(sum) {
 		return ErrChecksum
 	}
 	return check(b, h)
@@ -201,7 +205,7 @@ func (h *Header) Marshal(b []byte) int {
 	p[10], p[11] = 0, 0
 	copy(p[12:16], h.Src[:])
 	copy(p[16:20], h.Dst[:])
-	binary.BigEndian.PutUint16(p[10:], checksum.Finish(checksum.Sum(p[:], 0)))
+	binary.BigEndian.PutUint16(p[10:], checksum.Finish(checksum.SumHeader(p)))
 	return MinHeaderLen
 }
 

@@ -44,6 +44,14 @@ func Update32(check uint16, before, after uint32) uint16 {
 	return Finish(s)
 }
 
+// SumHeader is Sum of an IPv4 header without options, the sum that is needed most often.
+func SumHeader(p *[20]byte) uint32 {
+	acc, c := bits.Add64(binary.LittleEndian.Uint64(p[0:8]), binary.LittleEndian.Uint64(p[8:16]), 0)
+	acc, c = bits.Add64(acc, uint64(binary.LittleEndian.Uint32(p[16:20])), c)
+	acc += c // cannot carry: the last number has but 32 bits
+	return uint32(foldSwapped(acc))
+}
+
 // sum is Sum without an initial value. The carries chain through the accumulator within a block of 64 bytes and are added back
 // (end-around) once for each block, so that the compiler can use add-with-carry instructions from one line to the next.
 func sum(b []byte) uint16 {
@@ -77,7 +85,11 @@ func finishTail(acc uint64, b []byte) uint16 {
 		carries += c
 	}
 	acc, c = bits.Add64(acc, carries, 0)
-	acc += c
+	return foldSwapped(acc + c)
+}
+
+// foldSwapped folds a sum of little-endian words to 16 bits and puts them in the right order.
+func foldSwapped(acc uint64) uint16 {
 	acc = acc>>32 + acc&0xffffffff
 	acc = acc>>32 + acc&0xffffffff
 	acc = acc>>16 + acc&0xffff

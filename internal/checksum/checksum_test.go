@@ -1,6 +1,7 @@
 package checksum
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -56,6 +57,25 @@ func TestSumEveryLengthAndOffset(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestSumHeader(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for range 1000 {
+		var p [20]byte
+		for i := range p {
+			if p[i] = byte(r.Uint32()); r.IntN(4) == 0 {
+				p[i] = 0xff
+			}
+		}
+		if got, want := SumHeader(&p), reference(p[:], 0); got != uint32(want) {
+			t.Fatalf("SumHeader(%x) = %#x, want %#x", p, got, want)
+		}
+	}
+	ones := [20]byte(bytes.Repeat([]byte{0xff}, 20))
+	if got := SumHeader(&ones); got != 0xffff {
+		t.Errorf("SumHeader of ones = %#x", got)
 	}
 }
 
