@@ -1,0 +1,139 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/ipv4"
+	"github.com/xdpstack/xdpstack/tcp"
+)
+
+// Config says what a stack is and how it works. A zero field means the default that is given with it.
+type Config struct {
+	// Interface is the network interface that Open attaches to.
+	Interface string
+	// Address is the stack's own IPv4 address with the length of its network's prefix. The kernel must not have it.
+	Address netip.Prefix
+	// Gateway is the next hop for addresses outside the network; none by default.
+	Gateway netip.Addr
+	// AFXDP says how Open uses the interface.
+	AFXDP afxdp.Options
+	// TCP says how connections behave.
+	TCP tcp.Config
+
+	BatchSize   int           // packets taken from a queue in one turn; default 64
+	SpinTime    time.Duration // how long an idle shard polls before it sleeps; default 20 µs, negative: not at all
+	MaxConns    int           // connections of one shard, at most; default 262144
+	MaxTimeWait int           // connections of one shard in TIME-WAIT, 32 bytes each, at most; default 65536
+	Backlog     int           // connections of one listener and shard that wait for Accept, at most; default 1024
+	Mailbox     int           // commands that may wait for a shard, a power of two; default 4096
+	RxBudget    uint32        // bytes that all receive windows of a shard may promise together; default a quarter of its frames
+	CPUs        []int         // the CPU of each shard; a shard beyond the list, or with -1, may run on any
+	TTL         uint8         // of the packets sent; default 64
+	TOS         uint8         // of the packets sent: DSCP and ECN bits; default 0
+	Seed        uint64        // makes every random choice repeatable, for simulations only; default 0: unpredictable
+
+	// NoProbe leaves out the check at Open that nobody else on the link uses the address (RFC 5227 section 2.1.1).
+	NoProbe bool
+}
+
+const (
+	defaultBatchSize   = 64
+	defaultSpinTime    = 20 * time.Microsecond
+	defaultMaxConns    = 1 << 18
+	defaultMaxTimeWait = 1 << 16
+	defaultBacklog     = 1024
+	defaultMailbox     = 4096
+)
+
+// Errors of opening a stack and of its calls. Each wraps the errno that a kernel's socket would give.
+var (
+	ErrConfig       = errors.New("stack: bad configuration")
+	ErrAddressInUse = fmt.Errorf("stack: another host on the link uses the address: choose one that is free (%w)", syscall.EADDRINUSE)
+	ErrPortInUse    = fmt.Errorf("stack: the port is already listened on (%w)", syscall.EADDRINUSE)
+	ErrNoPort       = fmt.Errorf("stack: no local port is free (%w)", syscall.EADDRNOTAVAIL)
+	ErrNoRoute      = fmt.Errorf("stack: the address is outside the stack's network and no gateway is configured (%w)", syscall.ENETUNREACH)
+	ErrTooManyConns = fmt.Errorf("stack: the shard has as many connections as Config.MaxConns allows (%w)", syscall.ENOBUFS)
+	ErrNoFrame      = fmt.Errorf("stack: no frame is free (%w)", syscall.ENOBUFS)
+	ErrMessageSize  = fmt.Errorf("stack: the datagram does not fit a packet (%w)", syscall.EMSGSIZE)
+	ErrBroadcast    = fmt.Errorf("stack: TCP does not connect to a broadcast or multicast address (%w)", syscall.ENETUNREACH)
+
+	errClosed = net.ErrClosed
+)
+
+func (cfg *Config) withDefaults() (Config, error) {
+	c := *cfg
+	setDefault(&c.BatchSize, defaultBatchSize)
+	setDefault(&c.SpinTime, defaultSpinTime)
+	setDefault(&c.MaxConns, defaultMaxConns)
+	setDefault(&c.MaxTimeWait, defaultMaxTimeWait)
+	setDefault(&c.Backlog, defaultBacklog)
+	setDefault(&c.Mailbox, defaultMailbox)
+	setDefault(&c.TTL, ipv4.DefaultTTL)
+	if err := c.checkAddresses(); err != nil {
+		return c, err
+	}
+	switch {
+	case c.BatchSize < 1 || c.BatchSize > 4096:
+		return c, fmt.Errorf("%w: BatchSize %d is not within 1 to 4096", ErrConfig, c.BatchSize)
+	case c.MaxConns < 1 || c.MaxConns > 1<<24:
+		return c, fmt.Errorf("%w: MaxConns %d is not within 1 to 2^24", ErrConfig, c.MaxConns)
+	case c.MaxTimeWait < 1 || c.MaxTimeWait > 1<<24:
+		return c, fmt.Errorf("%w: MaxTimeWait %d is not within 1 to 2^24", ErrConfig, c.MaxTimeWait)
+	case c.Backlog < 1 || c.Backlog > 1<<16:
+		return c, fmt.Errorf("%w: Backlog %d is not within 1 to 65536", ErrConfig, c.Backlog)
+	}
+	return c, nil
+}
+
+func (cfg *Config) checkAddresses() error {
+	a := cfg.Address
+	if !a.IsValid() {
+		return fmt.Errorf("%w: Address is missing: give the stack an address with its prefix, like 192.0.2.10/24", ErrConfig)
+	}
+	ip, ok := ipv4.AddrFrom(a.Addr())
+	if !ok {
+		return fmt.Errorf("%w: Address %v is not IPv4, the only version that is implemented", ErrConfig, a)
+	}
+	if !ip.IsHost() || isBroadcast(a, ip) {
+		return fmt.Errorf("%w: Address %v is not the address of a single host", ErrConfig, a)
+	}
+	if !cfg.Gateway.IsValid() {
+		return nil
+	}
+	if !a.Contains(cfg.Gateway) || cfg.Gateway == a.Addr() {
+		return fmt.Errorf("%w: Gateway %v is not another host of the network %v", ErrConfig, cfg.Gateway, a.Masked())
+	}
+	return nil
+}
+
+// isBroadcast reports whether ip is the network's own or its broadcast address (RFC 1122 section 3.2.1.3; a /31 has neither,
+// RFC 3021).
+func isBroadcast(network netip.Prefix, ip ipv4.Addr) bool {
+	if network.Bits() >= 31 {
+		return false
+	}
+	mask := ^uint32(0) >> network.Bits()
+	host := ip.Uint32() & mask
+	base, _ := ipv4.AddrFrom(network.Addr())
+	return ip.Uint32()&^mask == base.Uint32()&^mask && (host == 0 || host == mask)
+}
+
+func (cfg *Config) cpu(shard int) int {
+	if shard < len(cfg.CPUs) {
+		return cfg.CPUs[shard]
+	}
+	return -1
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}

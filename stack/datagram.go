@@ -1,0 +1,112 @@
+package stack
+
+import (
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/ipv4"
+)
+
+// fragment takes in a part of a datagram. When it was the last one that was missing, the whole goes on: in a frame if it fits one,
+// else from the reassembler's memory.
+func (s *Shard) fragment(f frame.Index, ip *ipv4.Header) {
+	whole := s.reasm.Input(s.pool.Data(f), ip, s.now)
+	s.pool.Release(f)
+	if whole == nil {
+		return
+	}
+	var h ipv4.Header
+	if err := ipv4.Parse(whole, &h); err != nil {
+		s.stats.IP.Count(err)
+		return
+	}
+	if headroom+len(whole) > s.pool.ChunkSize() {
+		s.largeDatagram(whole, &h)
+		return
+	}
+	g := s.pool.Alloc()
+	if g == frame.None {
+		s.stats.Drop.NoFrame++
+		return
+	}
+	m := s.pool.Meta(g)
+	m.Off, m.Len = headroom, uint32(len(whole))
+	copy(s.pool.Data(g), whole)
+	m.Off += uint32(h.HeaderLen)
+	m.Len -= uint32(h.HeaderLen)
+	s.transport(g, &h)
+}
+
+// largeDatagram handles a datagram that is larger than a frame. TCP never is: its segments fit the link.
+func (s *Shard) largeDatagram(b []byte, h *ipv4.Header) {
+	switch p := h.Payload(b); h.Proto {
+	case ipv4.ProtoUDP:
+		s.udpDeliver(b, p, h)
+	case ipv4.ProtoICMP:
+		var m ipv4.ICMP
+		if err := ipv4.ParseICMP(p, &m); err != nil {
+			s.stats.ICMP.Count(err)
+			return
+		}
+		if m.Type != ipv4.ICMPEchoRequest || m.Code != 0 {
+			s.stats.Drop.ICMPType++
+			return
+		}
+		s.stats.EchoReplies++
+		reply := ipv4.EchoReply(b, h, s.nextID())
+		s.sendDatagram(ipv4.ProtoICMP, h.Src, reply[ipv4.MinHeaderLen:])
+	default:
+		s.stats.Drop.Datagram++
+	}
+}
+
+// sendDatagram sends a datagram of any length, in fragments if it does not fit a packet.
+func (s *Shard) sendDatagram(proto uint8, dst ipv4.Addr, payload []byte) {
+	h := ipv4.Header{TTL: s.cfg.TTL, TOS: s.cfg.TOS, Proto: proto, Src: s.local, Dst: dst, ID: s.nextID()}
+	for off := 0; off < len(payload); {
+		fh, n := h.FragmentAt(off, len(payload), s.mtu)
+		d, b := s.newPacket(n)
+		if b == nil {
+			return
+		}
+		copy(b, payload[off:off+n])
+		d.Off -= ipv4.MinHeaderLen
+		d.Len += ipv4.MinHeaderLen
+		fh.Marshal(s.pool.Bytes(d))
+		s.sendRouted(d, dst)
+		off += n
+	}
+}
+
+// nextID gives the identification of a datagram that may be fragmented: unique for each for as long as possible (RFC 6864).
+func (s *Shard) nextID() uint16 {
+	s.ipID++
+	return s.ipID
+}
+
+// reportExpired tells the senders of datagrams of which fragments are missing (RFC 1122 section 3.3.2).
+func (s *Shard) reportExpired() {
+	s.reasm.Expire(s.now)
+	for b := s.reasm.NextExpired(); b != nil; b = s.reasm.NextExpired() {
+		var h ipv4.Header
+		if ipv4.ParseNoChecksum(b, &h) == nil {
+			s.sendError(ipv4.ReassemblyTimeout(), b, &h)
+		}
+	}
+}
+
+// sendError sends an ICMP error about the packet b with header h, if the rules and the rate allow one.
+func (s *Shard) sendError(m ipv4.ICMP, b []byte, h *ipv4.Header) {
+	if !s.reporter.Allow(b, h, false, s.now) {
+		return
+	}
+	d, out := s.newPacket(ipv4.MaxErrorLen)
+	if out == nil {
+		return
+	}
+	n := m.MarshalError(out, b, h, s.nextID())
+	if n == 0 {
+		s.pool.Release(d.Frame)
+		return
+	}
+	d.Len = uint32(n)
+	s.sendRouted(d, h.Src)
+}

@@ -1,0 +1,39 @@
+package stack
+
+import (
+	"time"
+
+	"github.com/xdpstack/xdpstack/frame"
+)
+
+// Device is one queue pair of a network interface: what a shard needs of the world below it. The AF_XDP drivers and the simulator
+// satisfy it. All methods but Wake belong to the shard's goroutine.
+//
+// Ownership: a frame from Receive belongs to the caller. Transmit does not take the caller's ownership away; the pool keeps the
+// frame out of the free list until the device has completed it as well.
+type Device interface {
+	// Pool returns the memory that the device receives into and sends from.
+	Pool() *frame.Pool
+	// HardwareAddr returns the Ethernet address.
+	HardwareAddr() [6]byte
+	// MTU returns the largest IP packet in bytes.
+	MTU() int
+	// ChecksumOffload tells which checksum work the device does: rx, it has verified those of IP, TCP and UDP; tx, it fills them in.
+	ChecksumOffload() (rx, tx bool)
+	// Receive fills batch with received packets and returns their number.
+	Receive(batch []frame.Desc) int
+	// Room returns how many packets Transmit would take now.
+	Room() int
+	// Transmit queues packets in order and returns how many it took, fewer than all if the ring is full.
+	Transmit(batch []frame.Desc) int
+	// Flush publishes what Transmit queued and wakes the device if it asks for that.
+	Flush() error
+	// Recycle takes completed frames back, gives the device free ones to receive into, and returns the number completed.
+	Recycle() int
+	// Wait sleeps until a packet may have come, Wake was called, or the timeout (negative: none) passed.
+	Wait(timeout time.Duration) error
+	// Wake ends a Wait. Any goroutine may call it.
+	Wake()
+	// Close gives the device back. Its pool must not be used afterwards.
+	Close() error
+}

@@ -1,0 +1,132 @@
+package stack
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"github.com/xdpstack/xdpstack/ipv4"
+	"github.com/xdpstack/xdpstack/tcp"
+)
+
+// The range of ephemeral ports: RFC 6056 section 3.2 asks for as large a one as possible; this is IANA's dynamic range and what
+// Linux adds to it by default.
+const (
+	firstEphemeral = 32768
+	numEphemeral   = 65536 - firstEphemeral
+)
+
+// Dial connects to an address over "tcp" or "udp" and returns a net.Conn.
+func (s *Stack) Dial(network, address string) (net.Conn, error) {
+	return s.DialContext(context.Background(), network, address)
+}
+
+// DialContext is Dial with a context that bounds the connecting, as net.Dialer.DialContext has it. A host name is looked up with
+// the system's resolver.
+func (s *Stack) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	remote, err := s.remoteAddr(ctx, address)
+	if err != nil {
+		return nil, s.opError("dial", network, address, err)
+	}
+	switch network {
+	case "tcp", "tcp4":
+		c, err := s.dialTCP(ctx, remote)
+		if err != nil {
+			return nil, s.opError("dial", network, address, err)
+		}
+		return c, nil
+	case "udp", "udp4":
+		c, err := s.dialUDP(remote)
+		if err != nil {
+			return nil, s.opError("dial", network, address, err)
+		}
+		return c, nil
+	}
+	return nil, s.opError("dial", network, address, net.UnknownNetworkError(network))
+}
+
+func (s *Stack) dialTCP(ctx context.Context, remote netip.AddrPort) (*TCPConn, error) {
+	t := newTCPConn(nil)
+	sh := s.dialShard()
+	var err error
+	if !sh.call(func(sh *Shard) { _, err = sh.connect(remote, t) }) {
+		return nil, errClosed
+	}
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-t.established:
+		return t, nil
+	case <-t.finished:
+		return nil, t.failure()
+	case <-ctx.Done():
+		sh.post(command{op: opAbort, conn: t})
+		return nil, contextError(ctx)
+	case <-sh.done:
+		return nil, errClosed
+	}
+}
+
+// Connect opens a connection that h handles on a shard. It returns once the SYN is queued; h.Opened or h.Closed tells the outcome.
+// It must not be called on a shard.
+func (s *Stack) Connect(remote netip.AddrPort, h Handler) error {
+	if err := checkRemote(remote); err != nil {
+		return s.opError("dial", "tcp", remote.String(), err)
+	}
+	var err error
+	if !s.dialShard().call(func(sh *Shard) { _, err = sh.connect(remote, h) }) {
+		err = errClosed
+	}
+	if err != nil {
+		return s.opError("dial", "tcp", remote.String(), err)
+	}
+	return nil
+}
+
+// dialShard chooses the shard of the next outgoing connection, in turn.
+func (s *Stack) dialShard() *Shard {
+	return s.shards[int(s.dials.Add(1)-1)%len(s.shards)]
+}
+
+// connect starts an active open on this shard.
+func (s *Shard) connect(remote netip.AddrPort, h Handler) (*Conn, error) {
+	if _, ok := s.stack.route(ipv4.Addr(remote.Addr().As4())); !ok {
+		return nil, ErrNoRoute
+	}
+	f := tcp.Flow{LocalAddr: s.local, RemoteAddr: remote.Addr().As4(), RemotePort: remote.Port()}
+	hash, ok := s.choosePort(&f)
+	if !ok {
+		return nil, ErrNoPort
+	}
+	c := s.open(f, hash, h)
+	if c == nil {
+		return nil, ErrTooManyConns
+	}
+	c.tcp.Connect(s.core, f, nil, s.now)
+	s.schedule(c)
+	return c, nil
+}
+
+// choosePort gives the flow an ephemeral port that is free for its remote end: RFC 6056 section 3.3.3 (algorithm 3), a keyed hash
+// of the remote end as the place to start and a counter to go on from there.
+func (s *Shard) choosePort(f *tcp.Flow) (hash uint32, ok bool) {
+	offset := f.Hash(s.hashKey[1], s.hashKey[0])
+	shards := uint32(len(s.stack.shards))
+	for range numEphemeral {
+		port := uint16(firstEphemeral + (offset+s.portSeq)%numEphemeral)
+		s.portSeq++
+		if uint32(port)%shards != uint32(s.id) {
+			continue // each shard has ports of its own, so that no two shards choose the same flow
+		}
+		if s.ports[port] != nil {
+			continue
+		}
+		f.LocalPort = port
+		hash = f.Hash(s.hashKey[0], s.hashKey[1])
+		if s.flows.lookup(&s.conns, f, hash) == nil && !s.timeWait.Has(*f) {
+			return hash, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,36 @@
+// Package stack puts the protocols together: shards that each serve one queue of an interface, the tables that find a packet's
+// connection, and the API that applications use.
+//
+// # The turn of a shard
+//
+// [Shard.Step] takes a batch of packets down one way, always in this order:
+//
+//	Device.Receive ─► parse the batch ─► look up the batch ─► queue each segment on its connection
+//	                      │ arp, icmp, udp: handled at once       │ no connection: TIME-WAIT record, listener, reset
+//	                      ▼                                       ▼
+//	              commands of applications' goroutines ─► timers that are due
+//	                                                              ▼
+//	             run every runnable connection: process ─► application's callbacks ─► pull what is due
+//	                                                              ▼
+//	                     Device.Transmit ─► Device.Flush ─► Device.Recycle
+//
+// Nothing in a shard is shared with another shard and nothing in it is locked. Step never blocks and takes the time as an argument.
+// [Stack.Start] gives each shard a goroutine that is locked to a thread and calls Step; when there is nothing to do it spins for
+// a while and then sleeps until a packet, a command or a timer.
+//
+// # Two ways to use it
+//
+// A [Handler] runs on the shard: it sees received bytes in the memory that they arrived in and costs no goroutine per
+// connection. It is the fast way, and must not block.
+//
+//	s, err := stack.Open(stack.Config{Interface: "eth0", Address: netip.MustParsePrefix("192.0.2.10/24")})
+//	l, err := s.Handle(":7", echo)
+//
+// [Stack.Listen] and [Stack.Dial] give a net.Listener and net.Conns, for net/http and everything else that is written for them:
+//
+//	ln, err := s.Listen("tcp", ":80")
+//	err = http.Serve(ln, handler)
+//
+// A TCPConn crosses between goroutines and the shard with a message a call: through a mailbox that any goroutine may push to
+// one way, through a list under a mutex that is held for a few instructions the other.
+package stack

@@ -1,0 +1,110 @@
+package stack
+
+import (
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/ipv4"
+	"github.com/xdpstack/xdpstack/tcp"
+)
+
+// parseIP reads the header, and verifies its checksum unless the device has.
+func (s *Shard) parseIP(b []byte, h *ipv4.Header) error {
+	if s.rxSum {
+		return ipv4.ParseNoChecksum(b, h)
+	}
+	return ipv4.Parse(b, h)
+}
+
+// icmpInput handles an ICMP message: it answers an echo request in the frame that it came in, and tells the sockets that an
+// error is about. The frame's range is the message.
+func (s *Shard) icmpInput(f frame.Index, ip *ipv4.Header) {
+	b := s.pool.Data(f)
+	var m ipv4.ICMP
+	if err := ipv4.ParseICMP(b, &m); err != nil {
+		s.stats.ICMP.Count(err)
+		s.pool.Release(f)
+		return
+	}
+	switch {
+	case m.Type == ipv4.ICMPEchoRequest && m.Code == 0:
+		s.echoReply(f, ip)
+		return
+	case m.Type.IsError():
+		s.icmpError(b, &m)
+	default:
+		s.stats.Drop.ICMPType++
+	}
+	s.pool.Release(f)
+}
+
+// echoReply turns the request into its reply where it lies.
+func (s *Shard) echoReply(f frame.Index, ip *ipv4.Header) {
+	m := s.pool.Meta(f)
+	m.Off -= uint32(ip.HeaderLen)
+	m.Len += uint32(ip.HeaderLen)
+	reply := ipv4.EchoReply(s.pool.Data(f), ip, s.nextID())
+	s.stats.EchoReplies++
+	s.sendRouted(frame.Desc{Frame: f, Off: m.Off + m.Len - uint32(len(reply)), Len: uint32(len(reply))}, ip.Src)
+}
+
+// icmpError tells the connection or socket whose packet is quoted.
+func (s *Shard) icmpError(b []byte, m *ipv4.ICMP) {
+	var q ipv4.Quoted
+	if err := ipv4.ParseQuoted(b[ipv4.ICMPHeaderLen:], &q); err != nil {
+		s.stats.ICMP.Count(err)
+		return
+	}
+	if q.Src != s.local {
+		s.stats.ICMP.Quote++
+		return
+	}
+	s.stats.ICMPErrors++
+	switch q.Proto {
+	case ipv4.ProtoTCP:
+		s.tcpError(m, &q)
+	case ipv4.ProtoUDP:
+		if u := s.udp[q.SrcPort]; u != nil {
+			u.icmpError(m, &q)
+		}
+	}
+}
+
+func (s *Shard) tcpError(m *ipv4.ICMP, q *ipv4.Quoted) {
+	f := tcp.Flow{LocalAddr: q.Src, RemoteAddr: q.Dst, LocalPort: q.SrcPort, RemotePort: q.DstPort}
+	c := s.flows.lookup(&s.conns, &f, f.Hash(s.hashKey[0], s.hashKey[1]))
+	if c == nil {
+		return
+	}
+	kind, ok := icmpKind(m)
+	if !ok {
+		return
+	}
+	c.tcp.ICMP(kind, uint32(m.MTU()), tcp.Seq(q.Seq), s.now)
+	s.schedule(c)
+}
+
+// icmpKind translates an ICMP error for TCP (RFC 1122 section 4.2.3.9, RFC 5461). Source quench and parameter problems say nothing
+// that it would act on.
+func icmpKind(m *ipv4.ICMP) (tcp.ICMPKind, bool) {
+	switch m.Type {
+	case ipv4.ICMPTimeExceeded:
+		return tcp.ICMPHostUnreachable, true
+	case ipv4.ICMPUnreachable:
+		switch m.Code {
+		case ipv4.CodeNetUnreachable:
+			return tcp.ICMPNetUnreachable, true
+		case ipv4.CodeProtocolUnreachable, ipv4.CodePortUnreachable:
+			return tcp.ICMPPortUnreachable, true
+		case ipv4.CodeFragNeeded:
+			return tcp.ICMPFragmentationNeeded, true
+		}
+		return tcp.ICMPHostUnreachable, true
+	}
+	return 0, false
+}
+
+// unreachable answers the datagram in frame f, whose range begins after the IP header ip, with an ICMP error. The frame stays the
+// caller's.
+func (s *Shard) unreachable(f frame.Index, ip *ipv4.Header, m ipv4.ICMP) {
+	r := s.pool.Meta(f)
+	s.sendError(m, s.pool.Bytes(frame.Desc{Frame: f, Off: r.Off - uint32(ip.HeaderLen), Len: r.Len + uint32(ip.HeaderLen)}), ip)
+}

@@ -1,0 +1,197 @@
+package stack
+
+import (
+	"encoding/binary"
+
+	"github.com/xdpstack/xdpstack/ethernet"
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/ipv4"
+	"github.com/xdpstack/xdpstack/tcp"
+)
+
+// segment is a TCP segment of the batch between the passes of input.
+type segment struct {
+	frame frame.Index
+	hash  uint32
+	flow  tcp.Flow
+	conn  *Conn
+}
+
+// input takes a batch of received frames through the stack in passes, each over the whole batch: parse, look up, queue. No
+// look-up is interleaved with processing, so the memory that they need is fetched side by side.
+func (s *Shard) input(batch []frame.Desc) {
+	s.segments = s.segments[:0]
+	for _, d := range batch {
+		s.stats.Rx.Bytes += uint64(d.Len)
+		s.parseFrame(d.Frame)
+	}
+	for i := range s.segments {
+		g := &s.segments[i]
+		g.conn = s.flows.lookup(&s.conns, &g.flow, g.hash)
+	}
+	for i := range s.segments {
+		g := &s.segments[i]
+		if c := g.conn; c != nil {
+			c.tcp.Enqueue(g.frame)
+			s.schedule(c)
+			continue
+		}
+		s.orphan(g)
+	}
+}
+
+// parseFrame takes a frame up to its transport protocol. Each layer narrows the frame's range to its payload. The frame is
+// released or handed on.
+func (s *Shard) parseFrame(f frame.Index) {
+	m := s.pool.Meta(f)
+	b := s.pool.Data(f)
+	var eth ethernet.Header
+	off, err := ethernet.Parse(b, &eth)
+	if err != nil {
+		s.stats.Ethernet.Count(err)
+		s.pool.Release(f)
+		return
+	}
+	switch {
+	case eth.NumTags > 0:
+		s.drop(f, &s.stats.Drop.VLAN)
+	case eth.Type == ethernet.TypeARP:
+		s.arpInput(b[off:])
+		s.pool.Release(f)
+	case eth.Type != ethernet.TypeIPv4:
+		s.drop(f, &s.stats.Drop.EtherType)
+	case eth.Dst != s.hw:
+		// RFC 1122 section 3.2.2 and 4.2.3.10: what came by link broadcast is not answered, and is no TCP.
+		s.drop(f, &s.stats.Drop.LinkAddress)
+	default:
+		m.Off += uint32(off)
+		m.Len -= uint32(off)
+		s.ipInput(f)
+	}
+}
+
+// drop counts a frame's end under a reason and releases it.
+func (s *Shard) drop(f frame.Index, reason *uint64) {
+	*reason++
+	s.pool.Release(f)
+}
+
+func (s *Shard) ipInput(f frame.Index) {
+	m := s.pool.Meta(f)
+	b := s.pool.Data(f)
+	var ip ipv4.Header
+	if err := s.parseIP(b, &ip); err != nil {
+		s.stats.IP.Count(err)
+		s.pool.Release(f)
+		return
+	}
+	if ip.Dst != s.local {
+		s.drop(f, &s.stats.Drop.NotOurs)
+		return
+	}
+	if ip.IsFragment() {
+		s.fragment(f, &ip)
+		return
+	}
+	m.Off += uint32(ip.HeaderLen)
+	m.Len = uint32(ip.TotalLen) - uint32(ip.HeaderLen)
+	s.transport(f, &ip)
+}
+
+// transport hands a whole datagram to its protocol. The frame's range is the transport header and what follows.
+func (s *Shard) transport(f frame.Index, ip *ipv4.Header) {
+	switch ip.Proto {
+	case ipv4.ProtoTCP:
+		s.tcpInput(f, ip)
+	case ipv4.ProtoUDP:
+		s.udpInput(f, ip)
+	case ipv4.ProtoICMP:
+		s.icmpInput(f, ip)
+	default:
+		s.unreachable(f, ip, ipv4.ProtocolUnreachable())
+		s.drop(f, &s.stats.Drop.Protocol)
+	}
+}
+
+// tcpInput verifies a segment and puts it into the batch.
+func (s *Shard) tcpInput(f frame.Index, ip *ipv4.Header) {
+	b := s.pool.Data(f)
+	if err := tcp.Parse(b, &s.seg); err != nil {
+		s.drop(f, &s.stats.Drop.TCPHeader)
+		return
+	}
+	if !s.rxSum && !tcp.VerifyChecksum(b, ipv4.PseudoHeaderSum(ip.Src, ip.Dst, ipv4.ProtoTCP, len(b))) {
+		s.drop(f, &s.stats.Drop.TCPChecksum)
+		return
+	}
+	n := len(s.segments)
+	s.segments = s.segments[:n+1]
+	g := &s.segments[n]
+	g.frame = f
+	g.flow = tcp.Flow{
+		LocalAddr: ip.Dst, RemoteAddr: ip.Src,
+		LocalPort: binary.BigEndian.Uint16(b[2:4]), RemotePort: binary.BigEndian.Uint16(b[0:2]),
+	}
+	g.hash = g.flow.Hash(s.hashKey[0], s.hashKey[1])
+}
+
+// orphan handles a segment for which the look-up found no connection: one may have been opened since by a segment before it in
+// the batch; else it is for a compact TIME-WAIT record, a listener, or nobody.
+func (s *Shard) orphan(g *segment) {
+	if c := s.flows.lookup(&s.conns, &g.flow, g.hash); c != nil {
+		c.tcp.Enqueue(g.frame)
+		s.schedule(c)
+		return
+	}
+	seg := &s.seg
+	if tcp.Parse(s.pool.Data(g.frame), seg) != nil {
+		s.drop(g.frame, &s.stats.Drop.TCPHeader)
+		return
+	}
+	found, v := s.timeWait.Input(g.flow, seg, s.now, &s.out)
+	if found && v != tcp.VerdictReopen {
+		if v != tcp.VerdictDrop {
+			s.replyTCP(&g.flow, &s.out)
+		}
+		s.drop(g.frame, &s.stats.TimeWaitSegments)
+		return
+	}
+	l := s.ports[g.flow.LocalPort]
+	if l == nil {
+		if tcp.ResetFor(seg, &s.out) {
+			s.replyTCP(&g.flow, &s.out)
+		}
+		s.drop(g.frame, &s.stats.Drop.NoListener)
+		return
+	}
+	if v == tcp.VerdictReopen {
+		v = l.tcp.Reopen(g.flow, seg, s.out.Seq, s.now, &s.out)
+	} else {
+		v = l.tcp.Input(g.flow, seg, s.now, &s.out)
+	}
+	switch v {
+	case tcp.VerdictAccept:
+		s.accept(l, g)
+		return
+	case tcp.VerdictReply, tcp.VerdictReset:
+		s.replyTCP(&g.flow, &s.out)
+	}
+	s.drop(g.frame, &s.stats.ListenerSegments)
+}
+
+// accept makes the connection whose handshake the segment has completed, and gives it the segment.
+func (s *Shard) accept(l *listener, g *segment) {
+	c := s.open(g.flow, g.hash, l.newHandler())
+	if c == nil {
+		l.tcp.Taken()
+		if tcp.ResetFor(&s.seg, &s.out) {
+			s.replyTCP(&g.flow, &s.out)
+		}
+		s.pool.Release(g.frame)
+		return
+	}
+	c.owner = l
+	c.tcp.Accept(s.core, l.tcp.Accepted(), nil, s.now)
+	c.tcp.Enqueue(g.frame)
+	s.schedule(c)
+}

@@ -1,0 +1,117 @@
+package stack
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/xdpstack/xdpstack/tcp"
+)
+
+// listener is one port that one shard accepts connections on.
+type listener struct {
+	tcp     *tcp.Listener
+	port    uint16
+	handler Handler      // for every connection, or nil
+	net     *NetListener // or the net.Listener that gets them
+	flow    tcp.Flow     // scratch for NextOutput
+}
+
+func (l *listener) newHandler() Handler {
+	if l.net == nil {
+		return l.handler
+	}
+	return newTCPConn(l.net)
+}
+
+// HandlerListener is a port whose connections are handled on the shards.
+type HandlerListener struct {
+	stack *Stack
+	addr  netip.AddrPort
+}
+
+// Addr returns the address that is listened on.
+func (l *HandlerListener) Addr() netip.AddrPort { return l.addr }
+
+// Close stops accepting. Open connections stay.
+func (l *HandlerListener) Close() error { return l.stack.unlisten(l.addr.Port()) }
+
+// Handle accepts TCP connections at an address ("host:port", ":port") and lets h handle them on the shards. One handler serves
+// every connection; what belongs to one connection is kept in its context.
+func (s *Stack) Handle(address string, h Handler) (*HandlerListener, error) {
+	if h == nil {
+		return nil, s.opError("listen", "tcp", address, fmt.Errorf("no handler was given"))
+	}
+	addr, err := s.localAddr(address)
+	if err == nil {
+		addr, err = s.listen(addr, func() *listener { return &listener{handler: h} })
+	}
+	if err != nil {
+		return nil, s.opError("listen", "tcp", address, err)
+	}
+	return &HandlerListener{stack: s, addr: addr}, nil
+}
+
+// listen opens a port on every shard, or on none.
+func (s *Stack) listen(addr netip.AddrPort, make func() *listener) (netip.AddrPort, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return addr, errClosed
+	}
+	if addr.Port() == 0 {
+		port, ok := s.freePort(s.tcpPorts)
+		if !ok {
+			return addr, ErrNoPort
+		}
+		addr = netip.AddrPortFrom(addr.Addr(), port)
+	}
+	if s.tcpPorts[addr.Port()] {
+		return addr, ErrPortInUse
+	}
+	for _, sh := range s.shards {
+		l := make()
+		l.port = addr.Port()
+		err := errClosed
+		sh.call(func(sh *Shard) { err = sh.addListener(l) })
+		if err != nil {
+			return addr, err
+		}
+	}
+	s.tcpPorts[addr.Port()] = true
+	return addr, nil
+}
+
+func (s *Stack) unlisten(port uint16) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.tcpPorts[port] {
+		return errClosed
+	}
+	delete(s.tcpPorts, port)
+	for _, sh := range s.shards {
+		sh.call(func(sh *Shard) { sh.removeListener(port) })
+	}
+	return nil
+}
+
+func (s *Shard) addListener(l *listener) error {
+	var err error
+	if l.tcp, err = tcp.NewListener(s.core, tcp.ListenerConfig{Backlog: s.cfg.Backlog}); err != nil {
+		return err
+	}
+	s.ports[l.port] = l
+	s.lnList = append(s.lnList, l)
+	return nil
+}
+
+func (s *Shard) removeListener(port uint16) {
+	l := s.ports[port]
+	l.tcp.Close()
+	delete(s.ports, port)
+	for i, k := range s.lnList {
+		if k == l {
+			s.lnList = append(s.lnList[:i], s.lnList[i+1:]...)
+			break
+		}
+	}
+}

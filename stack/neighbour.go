@@ -1,0 +1,140 @@
+package stack
+
+import (
+	"time"
+
+	"github.com/xdpstack/xdpstack/ethernet"
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
+	"github.com/xdpstack/xdpstack/ipv4"
+	"github.com/xdpstack/xdpstack/tcp"
+)
+
+// hopRetry is how long a connection waits before it asks again, when the neighbour table had no room for its question.
+const hopRetry = 100 * time.Millisecond
+
+// resolve makes sure that the connection's template has the next hop's hardware address. Where that is not known yet, the
+// connection is parked until it is: nothing is pulled from it meanwhile, so nothing is lost.
+func (s *Shard) resolve(c *Conn) bool {
+	h := &c.header
+	if h.ready && h.gen == s.neigh.Generation() {
+		return true
+	}
+	hw, ok := s.neigh.Lookup(c.nextHop, s.now)
+	if ok {
+		copy(h.bytes[0:6], hw[:])
+		h.ready, h.gen = true, s.neigh.Generation()
+		return true
+	}
+	h.ready = false
+	switch s.neigh.Resolve(c.nextHop, frame.Desc{Frame: frame.None}, s.now) {
+	case ethernet.Queued:
+		if !c.parked {
+			c.parked = true
+			s.parked = append(s.parked, c.id)
+		}
+	case ethernet.Unreachable:
+		s.hopFailed(c)
+	default:
+		c.hopRetry = s.now.Add(hopRetry)
+	}
+	return false
+}
+
+// timer returns when the connection needs a turn if nothing arrives.
+func (c *Conn) timer() clock.Time {
+	d := c.tcp.Deadline()
+	if c.hopRetry != 0 {
+		d, c.hopRetry = min(d, c.hopRetry), 0
+	}
+	return d
+}
+
+// hopFailed tells a connection that its next hop does not answer, as a router would with an ICMP error.
+func (s *Shard) hopFailed(c *Conn) {
+	c.tcp.ICMP(tcp.ICMPNoNeighbour, 0, 0, s.now)
+	c.hopRetry = s.now.Add(hopRetry)
+}
+
+// neighbours runs the neighbour table: its timers, and what waited for an address.
+func (s *Shard) neighbours() {
+	if !s.neigh.Deadline().After(s.now) {
+		s.neigh.Expire(s.now)
+	}
+	var d frame.Desc
+	var hw ethernet.Addr
+	for s.neigh.NextReady(&d, &hw) {
+		copy(s.pool.Bytes(d), hw[:])
+		s.queueTX(d)
+	}
+	var ip [4]byte
+	for s.neigh.NextUnreachable(&ip) {
+		s.unpark(ip, true)
+	}
+	if g := s.neigh.Generation(); g != s.neighGen || s.resolved {
+		s.neighGen, s.resolved = g, false
+		s.unpark(ipv4.Addr{}, false)
+	}
+}
+
+// arpOutput sends the ARP packets that the neighbour table wants sent.
+func (s *Shard) arpOutput() {
+	var a ethernet.ARP
+	for s.neigh.NextOutput(&a) {
+		d, b := s.newPacket(ethernet.ARPLen)
+		if b == nil {
+			return
+		}
+		a.Marshal(b)
+		s.sendLink(d, a.Destination(), ethernet.TypeARP)
+	}
+}
+
+// unpark lets the parked connections try again: all of them, or, failed, those whose next hop does not answer.
+func (s *Shard) unpark(hop ipv4.Addr, failed bool) {
+	kept := s.parked[:0]
+	for _, id := range s.parked {
+		c := s.conns.at(id)
+		if !c.open || !c.parked {
+			continue
+		}
+		if failed && c.nextHop != hop {
+			kept = append(kept, id)
+			continue
+		}
+		c.parked = false
+		if failed {
+			s.hopFailed(c)
+		}
+		s.schedule(c)
+	}
+	s.parked = kept
+}
+
+// arpInput takes in an ARP packet, for this shard and, as it may have come to any queue, for the others.
+func (s *Shard) arpInput(b []byte) {
+	a, err := ethernet.ParseARP(b)
+	if err != nil {
+		s.stats.Ethernet.Count(err)
+		return
+	}
+	s.neigh.Input(&a, s.now)
+	s.resolved = true
+	for _, other := range s.stack.shards {
+		if other != s && !other.offerARP(a) {
+			s.stats.Drop.ARPShared++
+		}
+	}
+}
+
+// offerARP lets another shard learn from an ARP packet that this one received. Nothing waits for it: ARP asks again.
+func (s *Shard) offerARP(a ethernet.ARP) bool {
+	ok := s.mailbox.Push(command{op: opCall, call: func(s *Shard) {
+		s.neigh.Observe(&a, s.now)
+		s.resolved = true
+	}})
+	if ok && s.sleeping.Load() {
+		s.dev.Wake()
+	}
+	return ok
+}

@@ -1,0 +1,98 @@
+package stack
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// NetListener is a port whose connections are accepted as net.Conns.
+type NetListener struct {
+	stack    *Stack
+	addr     netip.AddrPort
+	accepted chan *TCPConn
+	closing  chan struct{}
+	once     sync.Once
+}
+
+// Listen accepts TCP connections at an address ("host:port", ":port"; port 0 chooses one). The network is "tcp" or "tcp4".
+func (s *Stack) Listen(network, address string) (net.Listener, error) {
+	if network != "tcp" && network != "tcp4" {
+		return nil, s.opError("listen", network, address, net.UnknownNetworkError(network))
+	}
+	addr, err := s.localAddr(address)
+	if err != nil {
+		return nil, s.opError("listen", network, address, err)
+	}
+	l := &NetListener{
+		stack: s,
+		// Every shard holds its own backlog in check, so that there is always room here.
+		accepted: make(chan *TCPConn, s.cfg.Backlog*len(s.shards)),
+		closing:  make(chan struct{}),
+	}
+	if l.addr, err = s.listen(addr, func() *listener { return &listener{net: l} }); err != nil {
+		return nil, s.opError("listen", network, address, err)
+	}
+	return l, nil
+}
+
+// deliver gives an established connection to Accept. It runs on the connection's shard.
+func (l *NetListener) deliver(t *TCPConn) {
+	select {
+	case <-l.closing:
+		t.conn.Abort()
+		return
+	default:
+	}
+	select {
+	case l.accepted <- t:
+	default:
+		t.conn.Abort()
+	}
+}
+
+// Accept waits for a connection.
+func (l *NetListener) Accept() (net.Conn, error) {
+	select {
+	case <-l.closing:
+		return nil, l.opError(net.ErrClosed)
+	default:
+	}
+	select {
+	case t := <-l.accepted:
+		t.shard.postLazy(command{op: opAccepted, conn: t})
+		return t, nil
+	case <-l.closing:
+		return nil, l.opError(net.ErrClosed)
+	case <-l.stack.stopped:
+		return nil, l.opError(net.ErrClosed)
+	}
+}
+
+// Close stops accepting. Connections that were accepted stay; those that wait for Accept are reset.
+func (l *NetListener) Close() error {
+	err := net.ErrClosed
+	l.once.Do(func() {
+		close(l.closing)
+		err = l.stack.unlisten(l.addr.Port())
+		for {
+			select {
+			case t := <-l.accepted:
+				t.shard.post(command{op: opAbort, conn: t})
+			default:
+				return
+			}
+		}
+	})
+	if err != nil {
+		return l.opError(err)
+	}
+	return nil
+}
+
+// Addr returns the address that is listened on, a *net.TCPAddr.
+func (l *NetListener) Addr() net.Addr { return net.TCPAddrFromAddrPort(l.addr) }
+
+func (l *NetListener) opError(err error) error {
+	return &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: err}
+}

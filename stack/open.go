@@ -1,0 +1,114 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/bpf"
+	"github.com/xdpstack/xdpstack/ethernet"
+)
+
+// Open attaches to cfg.Interface, opens a shard for each of its queues, and starts them: the stack owns cfg.Address from then on,
+// and the kernel keeps everything else that the interface carries.
+//
+// All descriptors that belong to a network namespace are opened on the calling goroutine's thread, so a caller that has locked
+// itself to a thread in another namespace gets a stack there.
+func Open(cfg Config) (*Stack, error) {
+	full, err := cfg.withDefaults() // before anything is attached
+	if err != nil {
+		return nil, err
+	}
+	iface, err := afxdp.Open(full.Interface, full.AFXDP, bpf.Config{Mode: bpf.OwnAddress})
+	if err != nil {
+		return nil, err
+	}
+	info := iface.Info()
+	for _, a := range info.Addresses {
+		if a.Addr() == full.Address.Addr() {
+			return nil, errors.Join(fmt.Errorf("%w: the kernel has %v on %s itself: give the stack another, or take it away with: "+
+				"ip addr del %v dev %s", ErrConfig, a.Addr(), info.Name, a, info.Name), iface.Close())
+		}
+	}
+	queues := iface.Queues()
+	devices := make([]Device, len(queues))
+	for i, q := range queues {
+		devices[i] = q
+	}
+	if full.RxBudget == 0 {
+		// What is promised must fit the receive rings; a quarter of them is left for everything that no window governs.
+		full.RxBudget = uint32(iface.RxRing()) * uint32(info.MTU) / 4 * 3
+	}
+	s, err := New(full, devices...)
+	if err != nil {
+		return nil, errors.Join(err, iface.Close())
+	}
+	s.iface = iface
+	if err := iface.Program().AddAddress(full.Address.Addr()); err != nil {
+		return nil, errors.Join(err, iface.Close())
+	}
+	s.Start()
+	if err := s.claimAddress(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// probeInterval is what the probes for the address are one to two apart. RFC 5227 section 2.1.1 has one second, for links that
+// take long to forward; a stack that is started by hand or by a supervisor cannot wait that long. It goes on listening
+// for conflicts afterwards.
+const probeInterval = 30 * time.Millisecond
+
+// claimAddress makes sure that nobody else on the link has the address, and announces it.
+func (s *Stack) claimAddress() error {
+	sh := s.shards[0]
+	if s.cfg.NoProbe {
+		sh.call(func(sh *Shard) { sh.neigh.Announce(sh.now) })
+		return nil
+	}
+	sh.call(func(sh *Shard) { sh.neigh.Claim(sh.now, probeInterval) })
+	for {
+		time.Sleep(probeInterval / 2)
+		var rival ethernet.Addr
+		state := ethernet.Owned
+		sh.call(func(sh *Shard) {
+			if state = sh.neigh.ClaimState(); state == ethernet.Lost {
+				sh.neigh.NextConflict(&rival)
+			}
+		})
+		switch state {
+		case ethernet.Owned:
+			return nil
+		case ethernet.Lost:
+			return fmt.Errorf("%w: %v on %s is used by %v", ErrAddressInUse, s.address.Addr(), s.cfg.Interface, rival)
+		}
+	}
+}
+
+// Describe says in one line what the stack runs on.
+func (s *Stack) Describe() string {
+	if i, ok := s.iface.(*afxdp.Interface); ok {
+		return i.Describe()
+	}
+	return fmt.Sprintf("%d devices of the caller's", len(s.shards))
+}
+
+// Interface returns the AF_XDP interface of a stack that Open made, else nil.
+func (s *Stack) Interface() *afxdp.Interface {
+	i, _ := s.iface.(*afxdp.Interface)
+	return i
+}
+
+// setAffinity binds the calling thread to a CPU.
+func setAffinity(cpu int) error {
+	if cpu >= runtime.NumCPU() && cpu >= 1024 {
+		return unix.EINVAL
+	}
+	var set unix.CPUSet
+	set.Set(cpu)
+	return unix.SchedSetaffinity(0, &set)
+}

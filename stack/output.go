@@ -1,0 +1,187 @@
+package stack
+
+import (
+	"encoding/binary"
+
+	"github.com/xdpstack/xdpstack/ethernet"
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/checksum"
+	"github.com/xdpstack/xdpstack/ipv4"
+	"github.com/xdpstack/xdpstack/tcp"
+)
+
+// headroom is what is kept free before the payload of a frame that is sent: Ethernet, IPv4, the longest TCP header, rounded up so
+// that the payload starts on a cache line.
+const headroom = 128
+
+// controlReserve is how many frames connections leave to answers that belong to none: a stack whose senders hold all memory
+// still answers ARP.
+const controlReserve = 8
+
+// headerTemplate is the part of a connection's headers that does not change from segment to segment.
+type headerTemplate struct {
+	bytes  [ethernet.HeaderLen + ipv4.MinHeaderLen]byte
+	ready  bool
+	gen    uint32 // generation of the neighbour table when the next hop's address was looked up
+	ipSum  uint32 // sum of the IP header without its length
+	tcpSum uint32 // sum of the pseudo-header without its length
+}
+
+func (h *headerTemplate) init(s *Shard, f *tcp.Flow) {
+	eth := ethernet.Header{Src: s.hw, Type: ethernet.TypeIPv4}
+	n := eth.Marshal(h.bytes[:])
+	ip := ipv4.Header{TTL: s.cfg.TTL, TOS: s.cfg.TOS, DF: true, Proto: ipv4.ProtoTCP, Src: ipv4.Addr(f.LocalAddr), Dst: ipv4.Addr(f.RemoteAddr)}
+	ip.Marshal(h.bytes[n:])
+	b := h.bytes[n:]
+	b[2], b[3], b[10], b[11] = 0, 0, 0, 0
+	h.ipSum = checksum.Sum(b, 0)
+	h.tcpSum = ipv4.PseudoHeaderSum(ip.Src, ip.Dst, ipv4.ProtoTCP, 0)
+	h.ready = false
+}
+
+// pull sends what is due of the connection. blocked means that it had to stop before the end: the device or the pool is
+// exhausted, or the connection has had its share of the turn.
+func (s *Shard) pull(c *Conn) (sent int, blocked bool) {
+	if !s.resolve(c) {
+		return 0, false
+	}
+	for ; sent < tcp.MaxSegmentsPerWake; sent++ {
+		if s.room <= 0 {
+			s.stats.Tx.RingFull++
+			return sent, true
+		}
+		if s.pool.Free() < controlReserve {
+			s.stats.Tx.PoolEmpty++
+			return sent, true
+		}
+		if !c.tcp.Output(s.now, &s.out) {
+			s.transmit()
+			return sent, false
+		}
+		s.emit(c, &s.out)
+	}
+	s.transmit()
+	return sent, c.tcp.Wants(s.now)
+}
+
+// emit writes the headers of one segment before its payload and queues the packet.
+func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
+	f, off := o.Frame, o.Off
+	switch {
+	case f == frame.None:
+		f, off = s.pool.Alloc(), headroom
+	case o.Copy:
+		f, off = s.pool.Alloc(), headroom
+		copy(s.pool.Chunk(f)[off:off+o.Len], s.pool.Chunk(o.Frame)[o.Off:o.Off+o.Len])
+	default:
+		s.pool.Retain(f)
+	}
+	tcpLen := o.HeaderLen()
+	start := off - uint32(len(c.header.bytes)+tcpLen)
+	b := s.pool.Chunk(f)[start : off+o.Len]
+	*(*[len(c.header.bytes)]byte)(b) = c.header.bytes
+	ip := b[ethernet.HeaderLen:]
+	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
+	binary.BigEndian.PutUint16(ip[10:], checksum.Finish(c.header.ipSum+uint32(len(ip))))
+	t := ip[ipv4.MinHeaderLen:]
+	o.Marshal(t, c.flow.LocalPort, c.flow.RemotePort)
+	if !s.txSum {
+		binary.BigEndian.PutUint16(t[16:], checksum.Finish(checksum.Sum(t, c.header.tcpSum+uint32(len(t)))))
+	}
+	s.queueTX(frame.Desc{Frame: f, Off: start, Len: uint32(len(b))})
+}
+
+// queueTX queues a packet for the end of the turn. It takes over one ownership of the frame.
+func (s *Shard) queueTX(d frame.Desc) {
+	s.room--
+	s.txq = append(s.txq, d)
+	s.stats.Tx.Frames++
+	s.stats.Tx.Bytes += uint64(d.Len)
+	if len(s.txq) == cap(s.txq) {
+		s.transmit()
+	}
+}
+
+// transmit gives the queued packets to the device. What it has no room for is dropped and counted: callers that must not lose a
+// packet look at room first.
+func (s *Shard) transmit() {
+	if len(s.txq) == 0 {
+		return
+	}
+	n := s.dev.Transmit(s.txq)
+	s.stats.Drop.TxRing += uint64(len(s.txq) - n)
+	for _, d := range s.txq {
+		s.pool.Release(d.Frame)
+	}
+	s.txq = s.txq[:0]
+}
+
+// replyTCP sends a segment that belongs to no connection: a SYN-ACK, a reset, an ACK out of TIME-WAIT.
+func (s *Shard) replyTCP(f *tcp.Flow, o *tcp.OutSegment) {
+	n := o.HeaderLen()
+	d, b := s.newPacket(n)
+	if b == nil {
+		return
+	}
+	o.Marshal(b, f.LocalPort, f.RemotePort)
+	dst := ipv4.Addr(f.RemoteAddr)
+	if !s.txSum {
+		sum := ipv4.PseudoHeaderSum(s.local, dst, ipv4.ProtoTCP, n)
+		binary.BigEndian.PutUint16(b[16:], checksum.Finish(checksum.Sum(b, sum)))
+	}
+	s.sendIP(d, ipv4.ProtoTCP, dst)
+}
+
+// newPacket allocates a frame with n bytes of transport header and payload behind the reserved headroom, or returns nil when
+// there is no frame, which is counted.
+func (s *Shard) newPacket(n int) (frame.Desc, []byte) {
+	f := s.pool.Alloc()
+	if f == frame.None {
+		s.stats.Drop.NoFrame++
+		return frame.Desc{}, nil
+	}
+	d := frame.Desc{Frame: f, Off: headroom, Len: uint32(n)}
+	return d, s.pool.Bytes(d)
+}
+
+// sendIP puts an IP header before the packet d and sends it to dst. It takes over the ownership of the frame.
+func (s *Shard) sendIP(d frame.Desc, proto uint8, dst ipv4.Addr) {
+	d.Off -= ipv4.MinHeaderLen
+	d.Len += ipv4.MinHeaderLen
+	h := ipv4.Header{TTL: s.cfg.TTL, TOS: s.cfg.TOS, DF: true, Proto: proto, Src: s.local, Dst: dst, TotalLen: uint16(d.Len)}
+	h.Marshal(s.pool.Bytes(d))
+	s.sendRouted(d, dst)
+}
+
+// sendRouted sends a complete IP packet to the next hop for dst. It takes over the ownership of the frame.
+func (s *Shard) sendRouted(d frame.Desc, dst ipv4.Addr) {
+	hop, ok := s.stack.route(dst)
+	if !ok {
+		s.stats.Drop.NoRoute++
+		s.pool.Release(d.Frame)
+		return
+	}
+	hw, ok := s.neigh.Lookup(hop, s.now)
+	d = s.addLink(d, hw, ethernet.TypeIPv4)
+	if ok {
+		s.queueTX(d)
+		return
+	}
+	if s.neigh.Resolve(hop, d, s.now) != ethernet.Queued {
+		s.stats.Drop.Neighbour++
+		s.pool.Release(d.Frame)
+	}
+}
+
+// sendLink puts an Ethernet header before the packet and queues it. It takes over the ownership of the frame.
+func (s *Shard) sendLink(d frame.Desc, dst ethernet.Addr, typ ethernet.Type) {
+	s.queueTX(s.addLink(d, dst, typ))
+}
+
+func (s *Shard) addLink(d frame.Desc, dst ethernet.Addr, typ ethernet.Type) frame.Desc {
+	d.Off -= ethernet.HeaderLen
+	d.Len += ethernet.HeaderLen
+	h := ethernet.Header{Dst: dst, Src: s.hw, Type: typ}
+	h.Marshal(s.pool.Bytes(d))
+	return d
+}

@@ -1,0 +1,161 @@
+package stack
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/ipv4"
+	"github.com/xdpstack/xdpstack/udp"
+)
+
+// PacketHandler is given the UDP datagrams of a port, on the shard that received them. p is the memory that the datagram arrived
+// in, valid until ReceivedPacket returns.
+type PacketHandler interface {
+	ReceivedPacket(s *PacketSocket, from netip.AddrPort, p []byte)
+}
+
+// PacketSocket is one UDP port on one shard. Its methods may be called only there: in ReceivedPacket.
+type PacketSocket struct {
+	shard   *Shard
+	port    uint16
+	handler PacketHandler
+	conn    *UDPConn // the handler, if it is one of this package's
+}
+
+// LocalAddr returns this end's address.
+func (u *PacketSocket) LocalAddr() netip.AddrPort {
+	return netip.AddrPortFrom(u.shard.local.Netip(), u.port)
+}
+
+// maxDatagram is the largest payload of a UDP datagram in bytes.
+const maxDatagram = ipv4.MaxLen - ipv4.MinHeaderLen - udp.HeaderLen
+
+// WriteTo sends a datagram of up to 65,507 bytes, in fragments if it does not fit a packet. It returns an error if it is longer,
+// there is no route or no free frame.
+func (u *PacketSocket) WriteTo(p []byte, to netip.AddrPort) error {
+	s := u.shard
+	dst, ok := ipv4.AddrFrom(to.Addr())
+	if !ok {
+		return fmt.Errorf("%w: %v is not an IPv4 address", ErrConfig, to.Addr())
+	}
+	if len(p) > maxDatagram {
+		return ErrMessageSize
+	}
+	if _, ok := s.stack.route(dst); !ok {
+		return ErrNoRoute
+	}
+	n := udp.HeaderLen + len(p)
+	d, b := u.buffer(n)
+	if b == nil {
+		return ErrNoFrame
+	}
+	h := udp.Header{SrcPort: u.port, DstPort: to.Port(), Length: uint16(n)}
+	h.Marshal(b)
+	copy(b[udp.HeaderLen:], p)
+	if !s.txSum {
+		udp.SetChecksum(b, ipv4.PseudoHeaderSum(s.local, dst, ipv4.ProtoUDP, n))
+	}
+	if d.Frame == frame.None {
+		s.sendDatagram(ipv4.ProtoUDP, dst, b)
+		return nil
+	}
+	s.sendIP(d, ipv4.ProtoUDP, dst)
+	return nil
+}
+
+// buffer returns n bytes to build a datagram in: of a frame, or, with d.Frame frame.None, on the heap if it must be fragmented.
+func (u *PacketSocket) buffer(n int) (d frame.Desc, b []byte) {
+	if n+ipv4.MinHeaderLen > u.shard.mtu {
+		return frame.Desc{Frame: frame.None}, make([]byte, n)
+	}
+	return u.shard.newPacket(n)
+}
+
+// HandlePacket lets h handle the UDP datagrams that come to an address ("host:port", ":port"), on the shards.
+func (s *Stack) HandlePacket(address string, h PacketHandler) error {
+	if h == nil {
+		return s.opError("listen", "udp", address, fmt.Errorf("no handler was given"))
+	}
+	addr, err := s.localAddr(address)
+	if err == nil {
+		_, err = s.openPackets(addr, func() *PacketSocket { return &PacketSocket{handler: h} })
+	}
+	if err != nil {
+		return s.opError("listen", "udp", address, err)
+	}
+	return nil
+}
+
+// openPackets opens a UDP port on every shard.
+func (s *Stack) openPackets(addr netip.AddrPort, make func() *PacketSocket) (netip.AddrPort, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return addr, errClosed
+	}
+	if addr.Port() == 0 {
+		port, ok := s.freePort(s.udpPorts)
+		if !ok {
+			return addr, ErrNoPort
+		}
+		addr = netip.AddrPortFrom(addr.Addr(), port)
+	}
+	if s.udpPorts[addr.Port()] {
+		return addr, ErrPortInUse
+	}
+	for _, sh := range s.shards {
+		u := make()
+		u.shard, u.port = sh, addr.Port()
+		if !sh.call(func(sh *Shard) { sh.udp[u.port] = u }) {
+			return addr, errClosed
+		}
+	}
+	s.udpPorts[addr.Port()] = true
+	return addr, nil
+}
+
+func (s *Stack) closePackets(port uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.udpPorts, port)
+	for _, sh := range s.shards {
+		sh.call(func(sh *Shard) { delete(sh.udp, port) })
+	}
+}
+
+// udpInput delivers a datagram. The frame's range is the UDP header and payload.
+func (s *Shard) udpInput(f frame.Index, ip *ipv4.Header) {
+	m := s.pool.Meta(f)
+	packet := s.pool.Bytes(frame.Desc{Frame: f, Off: m.Off - uint32(ip.HeaderLen), Len: m.Len + uint32(ip.HeaderLen)})
+	s.udpDeliver(packet, s.pool.Data(f), ip)
+	s.pool.Release(f)
+}
+
+// udpDeliver hands the datagram b to its socket; packet is the IP packet that it came in.
+func (s *Shard) udpDeliver(packet, b []byte, ip *ipv4.Header) {
+	var h udp.Header
+	err := udp.Parse(b, &h)
+	if err == nil && !s.rxSum {
+		err = h.Verify(b, ipv4.PseudoHeaderSum(ip.Src, ip.Dst, ipv4.ProtoUDP, int(h.Length)))
+	}
+	if err != nil {
+		s.stats.UDP.Count(err)
+		return
+	}
+	u := s.udp[h.DstPort]
+	if u == nil {
+		s.stats.Drop.UDPNoSocket++
+		s.sendError(ipv4.PortUnreachable(), packet, ip)
+		return
+	}
+	s.stats.Datagrams++
+	u.handler.ReceivedPacket(u, netip.AddrPortFrom(ip.Src.Netip(), h.SrcPort), h.Payload(b))
+}
+
+// icmpError tells a connected socket of this package that its peer cannot be reached (RFC 1122 section 4.1.3.3).
+func (u *PacketSocket) icmpError(m *ipv4.ICMP, q *ipv4.Quoted) {
+	if u.conn != nil && m.Type == ipv4.ICMPUnreachable {
+		u.conn.unreachable(m.Code, netip.AddrPortFrom(q.Dst.Netip(), q.DstPort))
+	}
+}

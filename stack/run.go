@@ -1,0 +1,56 @@
+package stack
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
+
+// maxSleep bounds a sleep of a shard, so that a lost wake-up costs time and not the connection.
+const maxSleep = time.Second
+
+// loop drives a shard until the stack is closed. It spins for a bounded time after there was something to do, because the next
+// packet often follows at once and a sleep costs two context switches, then sleeps until a packet, a command or a timer.
+func (s *Shard) loop() {
+	defer close(s.done)
+	runtime.LockOSThread()
+	if cpu := s.cfg.cpu(s.id); cpu >= 0 {
+		s.affinityErr = setAffinity(cpu)
+	}
+	idleSince := clock.Now()
+	for !s.stopping {
+		now := clock.Now()
+		if s.Step(now) {
+			idleSince = now
+			continue
+		}
+		if now.Sub(idleSince) < s.cfg.SpinTime {
+			continue
+		}
+		s.sleep(now)
+		idleSince = clock.Now()
+	}
+	s.shutdown(clock.Now())
+}
+
+// sleep waits for the device, a command or the next timer.
+func (s *Shard) sleep(now clock.Time) {
+	wait := maxSleep
+	if d := s.Deadline(); d != clock.Never {
+		wait = min(wait, max(d.Sub(now), 0))
+	}
+	if wait == 0 {
+		return
+	}
+	// A sender that pushes after this store sees it and wakes the device; one that pushed before is seen here.
+	s.sleeping.Store(true)
+	if s.mailbox.Empty() {
+		s.stats.Sleeps++
+		if err := s.dev.Wait(wait); err != nil {
+			s.stats.Rx.WaitErrors++
+			time.Sleep(time.Millisecond)
+		}
+	}
+	s.sleeping.Store(false)
+}

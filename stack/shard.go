@@ -1,0 +1,208 @@
+package stack
+
+import (
+	"sync/atomic"
+
+	"github.com/xdpstack/xdpstack/ethernet"
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
+	"github.com/xdpstack/xdpstack/internal/wheel"
+	"github.com/xdpstack/xdpstack/ipv4"
+	"github.com/xdpstack/xdpstack/ring"
+	"github.com/xdpstack/xdpstack/tcp"
+)
+
+// Shard is one queue pair with everything that its traffic needs: nothing in it is shared with another shard, and one goroutine
+// at a time may use it. Start gives it a goroutine of its own; a simulator calls Step instead.
+type Shard struct {
+	stack *Stack
+	cfg   *Config
+	id    int
+	dev   Device
+	pool  *frame.Pool
+	hw    ethernet.Addr
+	local ipv4.Addr
+	mtu   int
+	rxSum bool // the device verified the checksums
+	txSum bool // the device computes the checksums
+
+	now      clock.Time
+	core     *tcp.Core
+	conns    connSlab
+	flows    flowTable
+	hashKey  [2]uint64
+	runq     runQueue
+	running  *Conn // the connection that is being run
+	wheel    *wheel.Wheel
+	timeWait *tcp.TimeWaitTable
+	adapters map[*TCPConn]struct{} // the net.Conns that may hold frames
+	ports    map[uint16]*listener
+	lnList   []*listener // the values of ports, to be walked in order
+	portSeq  uint32      // counts ephemeral ports given out (RFC 6056)
+	udp      map[uint16]*PacketSocket
+	neigh    *ethernet.Neighbours
+	neighGen uint32 // generation of neigh when parked connections last looked
+	resolved bool   // an ARP packet came since
+	parked   []uint32
+	reasm    *ipv4.Reassembler
+	reporter *ipv4.Reporter
+
+	rx       []frame.Desc
+	segments []segment // the TCP segments of the batch, between the passes
+	txq      []frame.Desc
+	room     int // how many more packets the device and txq take
+	due      []uint32
+	out      tcp.OutSegment
+	seg      tcp.Segment
+
+	mailbox                         *ring.Mailbox[command]
+	ipID                            uint16
+	scarce                          int           // below so many free frames, payload is copied out of them
+	done                            chan struct{} // closed when the shard has stopped
+	sleeping                        atomic.Bool
+	stopping                        bool
+	flushErr, affinityErr, closeErr error
+	stats                           ShardStats
+}
+
+func newShard(s *Stack, id int, dev Device) (*Shard, error) {
+	cfg := &s.cfg
+	sh := &Shard{
+		stack: s, cfg: cfg, id: id, dev: dev, pool: dev.Pool(),
+		hw: ethernet.Addr(dev.HardwareAddr()), local: ipv4.Addr(s.address.Addr().As4()), mtu: dev.MTU(),
+		adapters: make(map[*TCPConn]struct{}), done: make(chan struct{}),
+		ports: make(map[uint16]*listener), udp: make(map[uint16]*PacketSocket),
+		rx:       make([]frame.Desc, cfg.BatchSize),
+		segments: make([]segment, 0, cfg.BatchSize),
+		txq:      make([]frame.Desc, 0, txQueue),
+		due:      make([]uint32, 256),
+	}
+	sh.rxSum, sh.txSum = dev.ChecksumOffload()
+	sh.flows.init()
+	sh.hashKey = [2]uint64{s.random.Uint64(), s.random.Uint64()}
+	sh.portSeq = s.random.Uint32()
+	var err error
+	if sh.mailbox, err = ring.NewMailbox[command](cfg.Mailbox); err != nil {
+		return nil, err
+	}
+	return sh, sh.initProtocols()
+}
+
+// txQueue is how many packets a shard collects before it gives them to the device.
+const txQueue = 256
+
+// Step does one turn of the shard, in the order that docs/architecture.md gives, and reports whether there was anything to do. It
+// never blocks.
+func (s *Shard) Step(now clock.Time) bool {
+	s.now = now
+	s.core.BeginBatch(now)
+	n := s.dev.Receive(s.rx)
+	if n > 0 {
+		s.stats.Rx.Batches++
+		s.stats.Rx.Frames += uint64(n)
+		s.input(s.rx[:n])
+	}
+	worked := n > 0
+	worked = s.commands() || worked
+	worked = s.timers() || worked
+	s.control()
+	worked = s.run() || worked
+	s.arpOutput()
+	s.transmit()
+	if err := s.dev.Flush(); err != nil {
+		s.stats.Tx.FlushErrors++
+		s.flushErr = err
+	}
+	worked = s.dev.Recycle() > 0 || worked
+	s.stats.Steps++
+	return worked
+}
+
+// run gives every connection that was runnable at the start one turn. A connection that has more to do goes to the back of the
+// queue, so that none starves the others.
+func (s *Shard) run() bool {
+	n := s.runq.n
+	if n == 0 {
+		return false
+	}
+	s.room = s.dev.Room() - len(s.txq)
+	progress := false
+	for ; n > 0; n-- {
+		c := s.nextRunnable()
+		if c == nil {
+			break
+		}
+		progress = s.runConn(c) || progress
+	}
+	return progress
+}
+
+// runConn processes what is queued for the connection, lets the application see it, and sends what is due.
+func (s *Shard) runConn(c *Conn) bool {
+	s.running = c
+	more := c.tcp.Process(s.now)
+	if !s.deliver(c) {
+		s.running = nil
+		return true
+	}
+	sent, blocked := s.pull(c)
+	// Sending may have been the last step, of a reset for example.
+	alive := s.deliver(c)
+	s.running = nil
+	if !alive {
+		return true
+	}
+	s.wheel.Set(c.id, c.timer())
+	if more || blocked {
+		s.schedule(c)
+	}
+	return more || sent > 0 || !blocked
+}
+
+// timers runs every timer that is due.
+func (s *Shard) timers() bool {
+	worked := false
+	for {
+		n := s.wheel.Advance(s.now, s.due)
+		for _, id := range s.due[:n] {
+			c := s.conns.at(id)
+			c.tcp.Expire(s.now)
+			s.schedule(c)
+		}
+		worked = worked || n > 0
+		if n < len(s.due) {
+			return worked
+		}
+	}
+}
+
+// control runs the timers of everything that is not a connection and sends what they ask for.
+func (s *Shard) control() {
+	for _, l := range s.lnList {
+		if !l.tcp.Deadline().After(s.now) {
+			l.tcp.Expire(s.now)
+		}
+		for l.tcp.NextOutput(s.now, &l.flow, &s.out) {
+			s.replyTCP(&l.flow, &s.out)
+		}
+	}
+	if !s.timeWait.Deadline().After(s.now) {
+		s.timeWait.Expire(s.now)
+	}
+	if !s.reasm.Deadline().After(s.now) {
+		s.reportExpired()
+	}
+	s.neighbours()
+}
+
+// Deadline returns when the shard has something to do if nothing arrives before: at once, if a connection is runnable.
+func (s *Shard) Deadline() clock.Time {
+	if s.runq.n > 0 || len(s.txq) > 0 {
+		return s.now
+	}
+	d := min(s.wheel.Next(), s.timeWait.Deadline(), s.reasm.Deadline(), s.neigh.Deadline())
+	for _, l := range s.lnList {
+		d = min(d, l.tcp.Deadline())
+	}
+	return d
+}

@@ -1,0 +1,174 @@
+package stack
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	crand "crypto/rand"
+
+	"github.com/xdpstack/xdpstack/ethernet"
+	"github.com/xdpstack/xdpstack/internal/clock"
+	"github.com/xdpstack/xdpstack/internal/wheel"
+	"github.com/xdpstack/xdpstack/ipv4"
+	"github.com/xdpstack/xdpstack/tcp"
+)
+
+// Stack is one IP address on one interface, served by a shard for each queue.
+type Stack struct {
+	cfg     Config
+	address netip.Prefix
+	network uint32 // the network's number, host part zero
+	mask    uint32
+	gateway ipv4.Addr
+	hasGW   bool
+	shards  []*Shard
+	random  *rand.Rand // used while shards are made; they have generators of their own afterwards
+	iface   closer     // what Open made, closed last
+	dials   atomic.Uint64
+	started atomic.Bool
+	stopped chan struct{} // closed when Close begins
+
+	mu       sync.Mutex
+	closed   bool
+	tcpPorts map[uint16]bool
+	udpPorts map[uint16]bool
+	portSeed atomic.Uint32
+}
+
+// closer is what is below the devices and closed after them.
+type closer interface{ Close() error }
+
+// New makes a stack on devices of the caller's, one shard on each. It does nothing by itself until Start; a simulator calls
+// [Shard.Step] instead. The stack closes the devices.
+func New(cfg Config, devices ...Device) (*Stack, error) {
+	full, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if len(devices) == 0 {
+		return nil, fmt.Errorf("%w: a stack needs at least one device", ErrConfig)
+	}
+	s := &Stack{
+		cfg: full, address: full.Address, stopped: make(chan struct{}),
+		tcpPorts: make(map[uint16]bool), udpPorts: make(map[uint16]bool),
+		random: newRandom(full.Seed),
+	}
+	s.mask = ^(^uint32(0) >> full.Address.Bits())
+	local, _ := ipv4.AddrFrom(full.Address.Addr())
+	s.network = local.Uint32() & s.mask
+	s.gateway, s.hasGW = ipv4.AddrFrom(full.Gateway)
+	for i, d := range devices {
+		sh, err := newShard(s, i, d)
+		if err != nil {
+			return nil, err
+		}
+		s.shards = append(s.shards, sh)
+	}
+	return s, nil
+}
+
+func newRandom(seed uint64) *rand.Rand {
+	if seed != 0 {
+		return rand.New(rand.NewPCG(seed, seed))
+	}
+	var b [32]byte
+	crand.Read(b[:])
+	return rand.New(rand.NewChaCha8(b))
+}
+
+// Start runs every shard in a goroutine of its own.
+func (s *Stack) Start() {
+	if s.started.Swap(true) {
+		return
+	}
+	for _, sh := range s.shards {
+		go sh.loop()
+	}
+}
+
+// Close ends the stack: open connections are reset, calls that wait return net.ErrClosed, the devices are given back.
+func (s *Stack) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return errClosed
+	}
+	s.closed = true
+	close(s.stopped)
+	s.mu.Unlock()
+	var errs []error
+	for _, sh := range s.shards {
+		if s.started.Load() {
+			sh.post(command{op: opCall, call: func(sh *Shard) { sh.stopping = true }})
+			<-sh.done
+		} else {
+			sh.shutdown(sh.now)
+			close(sh.done)
+		}
+		errs = append(errs, sh.closeErr)
+	}
+	if s.iface != nil {
+		errs = append(errs, s.iface.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Address returns the stack's address and its network's prefix length.
+func (s *Stack) Address() netip.Prefix { return s.address }
+
+// HardwareAddr returns the Ethernet address of the stack's interface.
+func (s *Stack) HardwareAddr() [6]byte { return s.shards[0].hw }
+
+// MTU returns the largest IP packet in bytes.
+func (s *Stack) MTU() int { return s.shards[0].mtu }
+
+// Shards returns the number of shards.
+func (s *Stack) Shards() int { return len(s.shards) }
+
+// Shard returns a shard, for those who call Step themselves.
+func (s *Stack) Shard(i int) *Shard { return s.shards[i] }
+
+// route returns the next hop for an address.
+func (s *Stack) route(dst ipv4.Addr) (hop ipv4.Addr, ok bool) {
+	if dst.Uint32()&s.mask == s.network {
+		return dst, true
+	}
+	return s.gateway, s.hasGW
+}
+
+// initProtocols makes the protocols of a shard.
+func (s *Shard) initProtocols() error {
+	mss := s.mtu - ipv4.MinHeaderLen - tcp.MinHeaderLen
+	if mss < tcp.MinMSS || mss > 1<<16-1 {
+		return fmt.Errorf("%w: the device's MTU of %d bytes leaves no sensible segment size", ErrConfig, s.mtu)
+	}
+	budget := s.cfg.RxBudget
+	if budget == 0 {
+		budget = uint32(s.pool.Size()/4) * uint32(mss)
+	}
+	var secret [16]byte
+	binary.LittleEndian.PutUint64(secret[:], s.stack.random.Uint64())
+	binary.LittleEndian.PutUint64(secret[8:], s.stack.random.Uint64())
+	var err error
+	if s.core, err = tcp.NewCore(s.pool, headroom, uint16(mss), budget, secret, s.cfg.TCP); err != nil {
+		return err
+	}
+	s.scarce = s.pool.Size() / 4
+	s.wheel = wheel.New(slabSize, clock.Time(0))
+	s.timeWait = tcp.NewTimeWaitTable(s.core, s.cfg.MaxTimeWait)
+	s.reporter = ipv4.NewReporter(ipv4.ReporterConfig{Subnet: s.stack.address, Seed: s.stack.random.Uint64()})
+	if s.reasm, err = ipv4.NewReassembler(ipv4.ReassemblerConfig{}); err != nil {
+		return err
+	}
+	if s.neigh, err = ethernet.NewNeighbours(s.pool, ethernet.NeighboursConfig{
+		MAC: s.hw, IP: s.local, Gateway: s.stack.gateway, Seed: s.stack.random.Uint64(),
+	}); err != nil {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package stack
+
+import (
+	"github.com/xdpstack/xdpstack/ethernet"
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/ipv4"
+	"github.com/xdpstack/xdpstack/tcp"
+	"github.com/xdpstack/xdpstack/udp"
+)
+
+// ShardStats are the counters of one shard. Only the shard writes them.
+type ShardStats struct {
+	Rx       RxStats
+	Tx       TxStats
+	Drop     DropStats
+	Ethernet ethernet.Stats
+	ARP      ethernet.NeighbourStats
+	IP       ipv4.Stats
+	ICMP     ipv4.ICMPStats
+	Report   ipv4.ReporterStats
+	Reasm    ipv4.ReassemblyStats
+	UDP      udp.Stats
+	TCP      tcp.Stats
+
+	Steps            uint64 `help:"turns of the shard's loop"`
+	Sleeps           uint64 `help:"times that the shard slept because there was nothing to do"`
+	Commands         uint64 `help:"requests from applications' goroutines"`
+	Opened           uint64 `help:"connections opened"`
+	Closed           uint64 `help:"connections closed"`
+	TimeWaitSegments uint64 `help:"TCP segments answered from TIME-WAIT"`
+	ListenerSegments uint64 `help:"TCP segments of handshakes that were not complete"`
+	CopiedOut        uint64 `help:"received frames copied to the heap because frames were scarce"`
+	EchoReplies      uint64 `help:"ICMP echo requests answered"`
+	ICMPErrors       uint64 `help:"ICMP errors taken in"`
+	Datagrams        uint64 `help:"UDP datagrams delivered"`
+}
+
+// RxStats count what came in.
+type RxStats struct {
+	Frames     uint64 `help:"frames received"`
+	Bytes      uint64 `help:"bytes received, Ethernet headers included"`
+	Batches    uint64 `help:"batches of frames received"`
+	WaitErrors uint64 `help:"failed waits for the device, while the link was down for example"`
+}
+
+// TxStats count what went out.
+type TxStats struct {
+	Frames      uint64 `help:"frames sent"`
+	Bytes       uint64 `help:"bytes sent, Ethernet headers included"`
+	RingFull    uint64 `help:"times that a connection had to wait for room in the TX ring"`
+	PoolEmpty   uint64 `help:"times that a connection had to wait for a free frame"`
+	FlushErrors uint64 `help:"failed wake-ups of the device, while the link was down for example"`
+}
+
+// DropStats count the frames that ended in the stack, by reason, besides those that the protocols count themselves.
+type DropStats struct {
+	VLAN        uint64 `help:"frames dropped: VLAN tag, and the stack is not on a VLAN"`
+	EtherType   uint64 `help:"frames dropped: neither IPv4 nor ARP"`
+	LinkAddress uint64 `help:"frames dropped: IP in a frame for another or for all Ethernet addresses"`
+	NotOurs     uint64 `help:"packets dropped: for another IP address"`
+	Protocol    uint64 `help:"packets dropped: no such transport protocol"`
+	TCPHeader   uint64 `help:"TCP segments dropped: header malformed"`
+	TCPChecksum uint64 `help:"TCP segments dropped: wrong checksum"`
+	NoListener  uint64 `help:"TCP segments answered with a reset: no connection, and nobody listens on the port"`
+	UDPNoSocket uint64 `help:"UDP datagrams dropped: nobody listens on the port"`
+	UDPQueue    uint64 `help:"UDP datagrams dropped: the application does not read them fast enough"`
+	ICMPType    uint64 `help:"ICMP messages dropped: of a type that is not handled"`
+	Datagram    uint64 `help:"reassembled datagrams dropped: larger than a frame"`
+	ConnLimit   uint64 `help:"connections refused: the shard has as many as it may"`
+	NoFrame     uint64 `help:"answers dropped: no free frame"`
+	Neighbour   uint64 `help:"packets dropped: the next hop does not answer ARP"`
+	NoRoute     uint64 `help:"packets dropped: no route to the destination"`
+	ARPShared   uint64 `help:"ARP packets that another shard had no room for"`
+	TxRing      uint64 `help:"packets dropped: no room in the TX ring"`
+}
+
+// ShardReport is the state of one shard at one moment.
+type ShardReport struct {
+	Stats       ShardStats
+	Frames      frame.Account // where the memory is
+	Connections int
+	TimeWait    int
+	HalfOpen    int
+}
+
+// Report returns the state of every shard, each taken between two of its turns.
+func (s *Stack) Report() ([]ShardReport, error) {
+	reports := make([]ShardReport, len(s.shards))
+	for i, sh := range s.shards {
+		if !sh.call(func(sh *Shard) { reports[i] = sh.report() }) {
+			return nil, errClosed
+		}
+	}
+	return reports, nil
+}
+
+func (s *Shard) report() ShardReport {
+	r := ShardReport{
+		Stats: s.stats, Frames: s.pool.Account(), Connections: s.conns.n, TimeWait: s.timeWait.Len(),
+	}
+	r.Stats.TCP = s.core.Stats
+	r.Stats.ARP = s.neigh.Stats
+	r.Stats.Report = s.reporter.Stats
+	r.Stats.Reasm = s.reasm.Stats
+	for _, l := range s.lnList {
+		r.HalfOpen += l.tcp.SynCount()
+	}
+	return r
+}

@@ -1,0 +1,169 @@
+package stack
+
+import (
+	"errors"
+	"net"
+
+	"github.com/xdpstack/xdpstack/frame"
+)
+
+// What follows runs on the shard: the half of a TCPConn that is a [Handler].
+
+// errCancelled marks a Write whose slice was taken back before all of it was sent.
+var errCancelled = errors.New("stack: write cancelled")
+
+// attach binds the adapter to its connection, before anybody else can see it.
+func (t *TCPConn) attach(c *Conn) {
+	t.shard, t.conn = c.shard, c
+	c.shard.adapters[t] = struct{}{}
+	t.local, t.remote = net.TCPAddrFromAddrPort(c.LocalAddr()), net.TCPAddrFromAddrPort(c.RemoteAddr())
+}
+
+// Opened hands the connection to Accept or Dial.
+func (t *TCPConn) Opened(c *Conn) {
+	close(t.established)
+	if t.origin != nil {
+		t.origin.deliver(t)
+	}
+}
+
+// Received is not called: the connection takes the frames themselves.
+func (t *TCPConn) Received(*Conn, []byte) {}
+
+// receivedFrame hands a frame over to Read. Where too much of the memory is held already, the payload is copied out of it, so
+// that a slow reader cannot stop the NIC.
+func (t *TCPConn) receivedFrame(c *Conn, f frame.Index) {
+	s := c.shard
+	data := s.pool.Data(f)
+	ch := chunk{data: data, frame: f}
+	if s.pool.Free() < s.scarce {
+		s.stats.CopiedOut++
+		ch = chunk{data: append([]byte(nil), data...), frame: frame.None}
+		s.pool.Release(f)
+	}
+	t.mu.Lock()
+	t.received = append(t.received, ch)
+	first := len(t.received) == 1
+	t.mu.Unlock()
+	if first {
+		t.wakeReader()
+	}
+}
+
+func (t *TCPConn) wakeReader() {
+	select {
+	case t.readable <- struct{}{}:
+	default:
+	}
+}
+
+// Writable goes on with a Write that waits for room.
+func (t *TCPConn) Writable(*Conn) {
+	if t.pushOn {
+		t.push()
+	}
+}
+
+// PeerClosed makes Read return io.EOF once everything before the FIN was read.
+func (t *TCPConn) PeerClosed(*Conn) {
+	t.mu.Lock()
+	t.eof = true
+	t.mu.Unlock()
+	t.wakeReader()
+}
+
+// Closed ends every call that waits.
+func (t *TCPConn) Closed(c *Conn, err error) {
+	t.mu.Lock()
+	t.err = err
+	if err == nil {
+		t.eof = true
+	}
+	t.mu.Unlock()
+	t.conn = nil
+	if t.pushOn {
+		if err == nil {
+			err = net.ErrClosed
+		}
+		t.wroteAll(err)
+	}
+	close(t.finished)
+	t.wakeReader()
+}
+
+// command runs what a method asked for.
+func (t *TCPConn) command(op opcode) {
+	switch op {
+	case opWrite:
+		t.pushOn = true
+		t.push()
+	case opCancelWrite:
+		if t.pushOn {
+			t.wroteAll(errCancelled)
+		}
+	case opAccepted:
+		if t.conn != nil && t.conn.owner != nil {
+			t.conn.owner.tcp.Taken()
+			t.conn.owner = nil
+		}
+	case opCredit:
+		t.settle()
+	case opCloseWrite:
+		if t.conn != nil {
+			t.conn.CloseWrite()
+		}
+	case opClose:
+		t.settle()
+		delete(t.shard.adapters, t)
+		if t.conn != nil {
+			t.conn.Close()
+		}
+	case opAbort:
+		t.settle()
+		delete(t.shard.adapters, t)
+		if t.conn != nil {
+			t.conn.Abort()
+		}
+	}
+}
+
+// push moves as much as there is room for from the waiting Write into the connection.
+func (t *TCPConn) push() {
+	if t.conn == nil {
+		err := t.failure()
+		if err == nil {
+			err = net.ErrClosed
+		}
+		t.wroteAll(err)
+		return
+	}
+	t.taken += t.conn.Write(t.writing[t.taken:])
+	if t.taken == len(t.writing) {
+		t.wroteAll(nil)
+	}
+}
+
+// wroteAll ends the waiting Write. From here on the slice is the writer's again.
+func (t *TCPConn) wroteAll(err error) {
+	t.pushOn = false
+	t.writeErr = err
+	t.wrote <- struct{}{}
+}
+
+// settle takes back the frames that Read is done with and lets the window open.
+func (t *TCPConn) settle() {
+	t.creditPosted.Store(false)
+	t.mu.Lock()
+	frames, n := t.returned, t.returnedBytes
+	t.returnedBytes = 0
+	pool := t.shard.pool
+	for _, f := range frames {
+		pool.Release(f)
+	}
+	t.returned = frames[:0]
+	t.mu.Unlock()
+	if t.conn != nil && n > 0 {
+		t.conn.tcp.Consumed(n)
+		t.shard.schedule(t.conn)
+	}
+}
