@@ -131,6 +131,9 @@ func NewNeighbours(pool *frame.Pool, cfg NeighboursConfig) (*Neighbours, error) 
 // Generation returns a number that changes whenever an address that Lookup gave out must be looked up again: it changed, it was
 // removed, or it is due to be verified. A sender may keep the address with the generation it saw and skip Lookup until the two
 // differ. That also keeps the entry alive: Lookup is what marks an entry as used.
+//
+// It also changes when an entry that somebody waits for without a frame in the table was evicted: a new generation is the time to
+// ask again.
 func (n *Neighbours) Generation() uint32 { return n.gen }
 
 // Len returns how many entries have an address and how many wait for one or failed to get it.
@@ -180,7 +183,8 @@ const (
 
 // Resolve asks for the address of ip, if that is not done already, and keeps the frame that d names until it is known: with
 // Queued the table becomes an owner in the caller's place. d has the whole frame as it will be sent but for the destination
-// address. A frame.None in d.Frame only asks.
+// address. A frame.None in d.Frame only asks; the caller learns of the outcome by looking the address up after ARP packets have
+// come in, from NextUnreachable, or from a new Generation.
 //
 // Of the frames that wait for one address the newest are kept (RFC 1122 section 2.3.2.2).
 func (n *Neighbours) Resolve(ip [4]byte, d frame.Desc, now clock.Time) Verdict {
@@ -199,7 +203,11 @@ func (n *Neighbours) Resolve(ip [4]byte, d frame.Desc, now clock.Time) Verdict {
 	default:
 		return Known
 	}
-	if d.Frame != frame.None && !n.enqueue(i, d) {
+	if d.Frame == frame.None {
+		n.entries[i].given = true
+		return Queued
+	}
+	if !n.enqueue(i, d) {
 		n.Stats.ResolveRefused++
 		return Refused
 	}

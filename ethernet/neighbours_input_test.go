@@ -183,6 +183,30 @@ func TestScanOfHostsThatDoNotExist(t *testing.T) {
 	}
 }
 
+func TestEvictionIsToldToWhoWaitsWithoutFrame(t *testing.T) {
+	b := newBench(t, NeighboursConfig{MaxUnresolved: 2})
+	if v := b.Resolve(peerIP, frame.Desc{Frame: frame.None}, b.now); v != Queued {
+		t.Fatalf("verdict %v", v)
+	}
+	ip, _ := host(1)
+	b.resolve(ip, Queued)
+	ip, _ = host(2)
+	b.wantGeneration(true, func() { b.resolve(ip, Queued) })
+	b.wantState(peerIP, "")
+	ip, _ = host(3)
+	b.wantGeneration(false, func() { b.resolve(ip, Queued) }) // here the frame's end is enough
+	if v := b.Resolve(peerIP, frame.Desc{Frame: frame.None}, b.now); v != Queued {
+		t.Fatalf("verdict %v", v)
+	}
+	b.wantGeneration(false, func() { b.advance(time.Minute) })
+	var gone [4]byte
+	for b.NextUnreachable(&gone) && gone != peerIP {
+	}
+	if gone != peerIP {
+		t.Errorf("%v failed and nobody was told", peerIP)
+	}
+}
+
 func TestEvictionSparesWhatIsInUse(t *testing.T) {
 	b := newBench(t, NeighboursConfig{MaxKnown: 8, Gateway: peerIP})
 	b.reachable(peerIP, peerMAC)

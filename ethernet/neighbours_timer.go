@@ -78,6 +78,7 @@ func (n *Neighbours) fail(i int32, now clock.Time) {
 	n.Stats.Failed++
 	n.Stats.PendingDropped += n.dropPending(i)
 	n.failures.push(n.entries[i].ip)
+	n.entries[i].given = false // the failure is told by name
 	n.move(i, listFailed, now)
 }
 

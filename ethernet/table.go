@@ -19,7 +19,7 @@ type entry struct {
 	mac      Addr
 	list     listID
 	tries    uint8 // requests sent without an answer
-	given    bool  // Lookup gave the address out in the present generation
+	given    bool  // in the present generation Lookup gave the address out, or somebody waits for it without a frame
 	queue    int32 // the queue of waiting frames, or none
 	chain    int32 // next in the hash chain; next free entry
 	next     int32 // neighbours in the list
@@ -118,7 +118,7 @@ func (n *Neighbours) remove(i int32) {
 	n.free = i
 }
 
-// taint begins a new generation if the entry's address was given out in the present one.
+// taint begins a new generation if somebody relies on the entry in the present one.
 func (n *Neighbours) taint(i int32) {
 	if e := &n.entries[i]; e.given {
 		e.given = false
