@@ -3,6 +3,7 @@ package ethernet
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"strings"
 	"testing"
 )
@@ -46,7 +47,7 @@ func TestParse(t *testing.T) {
 			b := unhex(t, tt.frame)
 			h := Header{NumTags: 2}
 			off, err := Parse(b, &h)
-			if err != tt.err || off != tt.off {
+			if !errors.Is(err, tt.err) || off != tt.off {
 				t.Fatalf("Parse = %d, %v; want %d, %v", off, err, tt.off, tt.err)
 			}
 			var s Stats
@@ -128,7 +129,7 @@ func TestARP(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := unhex(t, tt.packet)
 			a, err := ParseARP(b)
-			if err != tt.err {
+			if !errors.Is(err, tt.err) {
 				t.Fatalf("ParseARP: %v, want %v", err, tt.err)
 			}
 			var s Stats

@@ -2,6 +2,7 @@ package ipv4
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 	"time"
 )
@@ -29,7 +30,7 @@ func FuzzParse(f *testing.F) {
 			if s.Count(err); s == (Stats{}) {
 				t.Fatalf("%v is not counted", err)
 			}
-			if err != ErrChecksum {
+			if !errors.Is(err, ErrChecksum) {
 				return
 			}
 			if fixChecksum(b); Parse(b, &h) != nil {
@@ -66,7 +67,7 @@ func fuzzICMP(t *testing.T, b []byte, h *Header) {
 		if s.Count(err); s == (ICMPStats{}) {
 			t.Fatalf("%v is not counted", err)
 		}
-		if err != ErrICMPChecksum {
+		if !errors.Is(err, ErrICMPChecksum) {
 			return
 		}
 		m = ICMP{Type: ICMPType(p[0]), Code: p[1]}
@@ -90,7 +91,7 @@ func fuzzICMP(t *testing.T, b []byte, h *Header) {
 		if err := ParseICMP(r[MinHeaderLen:], &m); err != nil || m.Type != ICMPEchoReply {
 			t.Fatalf("reply %+v: %v", m, err)
 		}
-		if err := Parse(r, &rh); err != nil && err != ErrSource {
+		if err := Parse(r, &rh); err != nil && !errors.Is(err, ErrSource) {
 			t.Fatalf("reply: %v", err) // ErrSource: the request went to a group
 		}
 	}

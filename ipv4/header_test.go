@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -115,7 +116,7 @@ func TestParseRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var h Header
 			err := Parse(tt.packet, &h)
-			if err != tt.err {
+			if !errors.Is(err, tt.err) {
 				t.Fatalf("Parse: %v, want %v", err, tt.err)
 			}
 			var s Stats
@@ -124,10 +125,10 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("error %v, counters %+v", err, s)
 			}
 			want := tt.err
-			if want == ErrChecksum {
+			if errors.Is(want, ErrChecksum) {
 				want = nil
 			}
-			if err := ParseNoChecksum(tt.packet, &h); err != want {
+			if err := ParseNoChecksum(tt.packet, &h); !errors.Is(err, want) {
 				t.Errorf("ParseNoChecksum: %v, want %v", err, want)
 			}
 		})
@@ -192,7 +193,8 @@ func TestPseudoHeaderSum(t *testing.T) {
 		{Addr{}, Addr{}, 0, 0},
 	} {
 		p := append(append(tt.src[:], tt.dst[:]...), 0, tt.proto, byte(tt.length>>8), byte(tt.length))
-		if got, want := checksum.Fold(PseudoHeaderSum(tt.src, tt.dst, tt.proto, tt.length)), checksum.Fold(checksum.Sum(p, 0)); got != want {
+		got, want := PseudoHeaderSum(tt.src, tt.dst, tt.proto, tt.length), checksum.Sum(p, 0)
+		if got, want := checksum.Fold(got), checksum.Fold(want); got != want {
 			t.Errorf("%+v: %#x, want %#x", tt, got, want)
 		}
 	}

@@ -2,6 +2,7 @@ package ipv4
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 
 	"github.com/xdpstack/xdpstack/internal/checksum"
@@ -62,13 +63,13 @@ func TestEchoReply(t *testing.T) {
 func TestParseICMPRefuses(t *testing.T) {
 	good := echoRequest(t, "", []byte("data"))[MinHeaderLen:]
 	for n := range ICMPHeaderLen {
-		if err := ParseICMP(good[:n], new(ICMP)); err != ErrICMPShort {
+		if err := ParseICMP(good[:n], new(ICMP)); !errors.Is(err, ErrICMPShort) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
 	for i := range good {
 		good[i] ^= 0x10
-		if err := ParseICMP(good, new(ICMP)); err != ErrICMPChecksum {
+		if err := ParseICMP(good, new(ICMP)); !errors.Is(err, ErrICMPChecksum) {
 			t.Errorf("byte %d flipped: %v", i, err)
 		}
 		good[i] ^= 0x10
@@ -92,7 +93,7 @@ func TestParseQuoted(t *testing.T) {
 		t.Errorf("got %+v", q)
 	}
 	for n := range quote {
-		if err := ParseQuoted(quote[:n], &q); err != ErrICMPQuote {
+		if err := ParseQuoted(quote[:n], &q); !errors.Is(err, ErrICMPQuote) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
@@ -105,7 +106,7 @@ func TestParseQuoted(t *testing.T) {
 		b := bytes.Clone(quote)
 		edit(b)
 		err := ParseQuoted(b, &q)
-		if err != ErrICMPQuote {
+		if !errors.Is(err, ErrICMPQuote) {
 			t.Errorf("%s: %v", name, err)
 		}
 		var s ICMPStats

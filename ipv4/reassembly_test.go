@@ -97,12 +97,12 @@ func TestReassembleInAnyOrder(t *testing.T) {
 		if len(f) == 1 {
 			continue
 		}
-		switch {
-		case round%3 == 1:
+		switch round % 3 {
+		case 1:
 			for i, j := 0, len(f)-1; i < j; i, j = i+1, j-1 {
 				f[i], f[j] = f[j], f[i]
 			}
-		case round%3 == 2:
+		case 2:
 			rnd.Shuffle(len(f), func(i, j int) { f[i], f[j] = f[j], f[i] })
 		}
 		for i, b := range f {
@@ -173,7 +173,8 @@ func TestHostileFragments(t *testing.T) {
 		{"two ends", ReassemblerConfig{}, frags{fragment(whole, 32, 40, false), fragment(whole, 48, 56, false)}, overlaps},
 		{"beyond the end", ReassemblerConfig{}, frags{fragment(whole, 32, 40, false), fragment(whole, 40, 48, true)}, overlaps},
 		{"end before others", ReassemblerConfig{}, frags{fragment(whole, 40, 48, true), fragment(whole, 16, 24, false)}, overlaps},
-		{"longer than allowed", ReassemblerConfig{MaxSize: 100}, frags{fragment(whole, 0, 8, true), fragment(whole, 80, 88, true)}, tooLong},
+		{"longer than allowed", ReassemblerConfig{MaxSize: 100},
+			frags{fragment(whole, 0, 8, true), fragment(whole, 80, 88, true)}, tooLong},
 		{"first header makes it too long", ReassemblerConfig{MaxSize: 100},
 			frags{fragment(whole, 8, 80, false), withOptionsOf(fragment(whole, 0, 8, true), 4)}, tooLong},
 		{"many small ones", ReassemblerConfig{MaxFragments: 3}, pieces(whole, 40, 8), tooMany},

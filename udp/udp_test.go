@@ -2,6 +2,7 @@ package udp
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 
 	"github.com/xdpstack/xdpstack/internal/checksum"
@@ -42,7 +43,7 @@ func TestRoundTrip(t *testing.T) {
 		for i := range b {
 			padded[i] ^= 4
 			if i < 6 || i > 7 { // the parsed checksum field is what counts, and it is not zero
-				if err := h.Verify(padded, pseudo(b)); err != ErrChecksum {
+				if err := h.Verify(padded, pseudo(b)); !errors.Is(err, ErrChecksum) {
 					t.Errorf("byte %d flipped: %v", i, err)
 				}
 			}
@@ -74,7 +75,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		err := Parse(tt.b, new(Header))
-		if err != tt.err {
+		if !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.err)
 		}
 		var s Stats
