@@ -178,17 +178,25 @@ func (d *Device) Recycle() int {
 	}
 	d.done = d.done[:0]
 	d.busy -= n
-	// The frames in the RX ring are still the device's, so the two rings together never have more than FillRing.
-	want := d.cfg.FillRing - d.pool.Account().Fill
-	if want = min(want, d.pool.Free()); want <= 0 {
-		return n
+	d.refill()
+	return n
+}
+
+// refill tops up the fill ring. The frames in the RX ring are still the device's, so the two rings together never have more than
+// FillRing. When frames run short an eighth of the pool is left for sending, as long as there is an eighth of FillRing to
+// receive acknowledgements into.
+func (d *Device) refill() {
+	have := d.pool.Account().Fill
+	spare := max(d.pool.Free()-d.pool.Size()/8, min(d.pool.Free(), d.cfg.FillRing/8-have))
+	want := min(d.cfg.FillRing-have, spare)
+	if want <= 0 {
+		return
 	}
 	first, got := d.fill.Reserve(want)
 	for i := range uint32(got) {
 		*d.fill.Slot(first + i) = d.pool.GiveToFill()
 	}
 	d.fill.Submit()
-	return n
 }
 
 // Close gives up what the device has: packets that were not flushed or received are lost, and every frame that it had is free. The
