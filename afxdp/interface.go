@@ -148,7 +148,11 @@ func (i *Interface) Describe() string {
 	if len(i.queues) == 0 {
 		return fmt.Sprintf("%s (%s), closed", i.info.Name, i.info.Driver)
 	}
-	return fmt.Sprintf("%s (%s), %d queues, %v", i.info.Name, i.info.Driver, len(i.queues), i.queues[0].Mode())
+	queues := "1 queue"
+	if n := len(i.queues); n > 1 {
+		queues = fmt.Sprintf("%d queues", n)
+	}
+	return fmt.Sprintf("%s (%s), %s, %v", i.info.Name, i.info.Driver, queues, i.queues[0].Mode())
 }
 
 // Close detaches the program and closes the queues. The goroutines that use the queues must have ended, and no frame may be in
