@@ -18,7 +18,7 @@ type Stats struct {
 // Count adds one to the counter of an error that Parse returned. It ignores other errors, nil too.
 func (s *Stats) Count(err error) {
 	switch err {
-	case ErrShort:
+	case ErrShort: //nolint:errorlint // compared as they are: this counts dropped packets, maybe millions a second
 		s.Short++
 	case ErrVersion:
 		s.Version++
@@ -53,7 +53,7 @@ type ICMPStats struct {
 // Count adds one to the counter of an error that ParseICMP or ParseQuoted returned. It ignores other errors, nil too.
 func (s *ICMPStats) Count(err error) {
 	switch err {
-	case ErrICMPShort:
+	case ErrICMPShort: //nolint:errorlint // compared as they are: this counts dropped packets, maybe millions a second
 		s.Short++
 	case ErrICMPChecksum:
 		s.Checksum++
