@@ -1,0 +1,336 @@
+package stack_test
+
+import (
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"hash"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/clock"
+	"github.com/xdpstack/xdpstack/internal/sim"
+	"github.com/xdpstack/xdpstack/stack"
+)
+
+// The tests over the simulator run whole stacks in virtual time. Everything that is random in a test comes from its seed.
+var (
+	onlySeed  = flag.Uint64("sim.seed", 0, "run the simulations with this seed only")
+	seedCount = flag.Uint64("sim.seeds", 0, "run the simulations with so many seeds; 0: each test's own number")
+)
+
+// forSeeds runs a test for seeds 1 to n, and says how to run one that failed again.
+func forSeeds(t *testing.T, n uint64, test func(t *testing.T, seed uint64)) {
+	first, last := uint64(1), n
+	switch {
+	case *onlySeed != 0:
+		first, last = *onlySeed, *onlySeed
+	case *seedCount != 0:
+		last = *seedCount
+	case testing.Short():
+		last = min(n, 3)
+	}
+	for seed := first; seed <= last; seed++ {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			defer func() {
+				if t.Failed() {
+					t.Logf("to replay: go test ./stack -run '%s' -sim.seed=%d", t.Name(), seed)
+				}
+			}()
+			test(t, seed)
+		})
+	}
+}
+
+var (
+	serverPrefix = netip.MustParsePrefix("10.0.0.1/8")
+	clientPrefix = netip.MustParsePrefix("10.0.0.2/8")
+	serverPort   = netip.AddrPortFrom(serverPrefix.Addr(), 7)
+)
+
+// world is a client and a server, joined by a link.
+type world struct {
+	t      *testing.T
+	net    *sim.Network
+	link   *sim.Link
+	client host
+	server host
+}
+
+type host struct {
+	*stack.Stack
+	dev *sim.Device
+}
+
+// settings of a world. The zero settings are a perfect link with a delay of 1 ms between defaults.
+type settings struct {
+	link      sim.Impairment
+	clientDev sim.Config
+	serverDev sim.Config
+	config    stack.Config // of both stacks
+}
+
+func newWorld(t *testing.T, seed uint64, s settings) *world {
+	t.Helper()
+	w := &world{t: t, net: sim.NewNetwork(seed)}
+	if s.link == (sim.Impairment{}) {
+		s.link.Delay = time.Millisecond
+	}
+	w.client = w.newHost("client", clientPrefix, seed, s.clientDev, s.config)
+	w.server = w.newHost("server", serverPrefix, seed+1<<32, s.serverDev, s.config)
+	var err error
+	if w.link, err = w.net.Link(w.client.dev, w.server.dev, s.link); err != nil {
+		t.Fatal(err)
+	}
+	w.net.RunFor(time.Microsecond, w.steppers()...) // the stacks learn what time it is
+	return w
+}
+
+func (w *world) newHost(name string, p netip.Prefix, seed uint64, dev sim.Config, cfg stack.Config) host {
+	w.t.Helper()
+	dev.Name = name
+	d, err := w.net.NewDevice(dev)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cfg.Address, cfg.Seed = p, seed
+	s, err := stack.New(cfg, d)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return host{s, d}
+}
+
+func (w *world) steppers() []sim.Stepper {
+	return []sim.Stepper{w.client.Shard(0), w.server.Shard(0)}
+}
+
+// until runs the world until done, and fails the test if that takes longer than the limit of virtual time.
+func (w *world) until(limit time.Duration, what string, done func() bool) {
+	w.t.Helper()
+	if !w.net.RunUntil(w.net.Now().Add(limit), done, w.steppers()...) {
+		w.report()
+		w.t.Fatalf("after %v of virtual time still not: %s", limit, what)
+	}
+}
+
+func (w *world) runFor(d time.Duration) { w.net.RunFor(d, w.steppers()...) }
+
+// serve lets an endpoint that make returns handle each connection to the server.
+func (w *world) serve(make func() *endpoint) {
+	w.t.Helper()
+	if _, err := w.server.Handle(":7", &accepting{make}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// connect opens a connection from the client to the server.
+func (w *world) connect(e *endpoint) *endpoint {
+	w.t.Helper()
+	if err := w.client.Connect(serverPort, &connecting{e}); err != nil {
+		w.t.Fatal(err)
+	}
+	return e
+}
+
+// report logs where everything is, for a test that failed.
+func (w *world) report() {
+	w.t.Helper()
+	for _, h := range []host{w.client, w.server} {
+		r, err := h.Report()
+		if err != nil {
+			w.t.Log(err)
+			continue
+		}
+		w.t.Logf("%s: %d connections, %d in TIME-WAIT, %d half-open, frames %+v\n  device %+v\n  link %+v\n  %+v", h.dev.Name(),
+			r[0].Connections, r[0].TimeWait, r[0].HalfOpen, r[0].Frames, h.dev.Stats(), w.link.Stats(h.dev), r[0].Stats)
+	}
+}
+
+// settle waits until every connection is forgotten, and checks that every frame is back and that nobody broke a rule.
+func (w *world) settle() {
+	w.t.Helper()
+	w.until(time.Hour, "both stacks are empty", func() bool { return empty(w.t, w.client) && empty(w.t, w.server) })
+	w.runFor(time.Second)
+	w.checkFrames()
+	if w.t.Failed() {
+		w.report()
+	}
+}
+
+func empty(t *testing.T, h host) bool {
+	t.Helper()
+	r, err := h.Report()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r[0].Connections+r[0].TimeWait+r[0].HalfOpen == 0
+}
+
+// checkFrames checks that no frame of an idle stack is anywhere but free or waiting to be received into.
+func (w *world) checkFrames() {
+	w.t.Helper()
+	for _, h := range []host{w.client, w.server} {
+		if err := h.dev.Pool().Check(); err != nil {
+			w.t.Errorf("%s: %v", h.dev.Name(), err)
+		}
+		if a := h.dev.Pool().Account(); a.Held != 0 || a.TX != 0 {
+			w.t.Errorf("%s: frames are missing: %+v", h.dev.Name(), a)
+		}
+	}
+	if err := w.net.Err(); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// endpoint is one end of a connection: it sends a number of bytes and then closes its side, and keeps the digests of what it
+// sent and received.
+type endpoint struct {
+	size    int  // bytes to send
+	chunk   int  // bytes of one Write, at most; default 16 KiB
+	afterIn bool // send only when the peer has closed its side
+	hold    int  // keep up to so many received buffers until release is called
+	onData  func(c *stack.Conn)
+
+	conn     *stack.Conn
+	random   *rand.Rand
+	buf      []byte
+	pending  []byte
+	sent     int
+	received int
+	out, in  hash.Hash
+	held     []stack.Buffer
+
+	opened, peerClosed, wroteAll, closed bool
+	err                                  error
+}
+
+func newEndpoint(seed uint64, size int) *endpoint {
+	return &endpoint{size: size, chunk: 16 << 10, random: rand.New(rand.NewPCG(seed, uint64(size))), out: sha256.New(), in: sha256.New()}
+}
+
+// send writes as much as there is room for.
+func (e *endpoint) send() {
+	if e.conn == nil || e.wroteAll || e.afterIn && !e.peerClosed {
+		return
+	}
+	for e.sent < e.size {
+		if len(e.pending) == 0 {
+			e.pending = e.more(min(e.chunk, e.size-e.sent))
+		}
+		n := e.conn.Write(e.pending)
+		e.out.Write(e.pending[:n])
+		e.sent += n
+		e.pending = e.pending[n:]
+		if len(e.pending) > 0 {
+			return
+		}
+	}
+	e.wroteAll = true
+	e.conn.CloseWrite()
+}
+
+// more returns n random bytes.
+func (e *endpoint) more(n int) []byte {
+	if e.buf == nil {
+		e.buf = make([]byte, e.chunk)
+	}
+	for i := range e.buf[:n] {
+		if i%8 == 0 {
+			v := e.random.Uint64()
+			for j := i; j < min(i+8, n); j++ {
+				e.buf[j] = byte(v >> (8 * (j - i)))
+			}
+		}
+	}
+	return e.buf[:n]
+}
+
+func (e *endpoint) receive(p []byte) {
+	e.in.Write(p)
+	e.received += len(p)
+	if len(e.held) < e.hold {
+		e.held = append(e.held, e.conn.Retain())
+	}
+	if e.onData != nil {
+		e.onData(e.conn)
+	}
+}
+
+// release gives the kept buffers back.
+func (e *endpoint) release() {
+	e.hold = 0
+	for _, b := range e.held {
+		e.conn.Release(b)
+	}
+	e.held = nil
+}
+
+// accepting is the handler of a server: it makes an endpoint for each connection.
+type accepting struct{ make func() *endpoint }
+
+func (a *accepting) Opened(c *stack.Conn) {
+	e := a.make()
+	c.SetContext(e)
+	(&connecting{e}).Opened(c)
+}
+func (a *accepting) Received(c *stack.Conn, p []byte) { endpointOf(c).receive(p) }
+func (a *accepting) Writable(c *stack.Conn)           { endpointOf(c).send() }
+func (a *accepting) PeerClosed(c *stack.Conn)         { (&connecting{endpointOf(c)}).PeerClosed(c) }
+
+func (a *accepting) Closed(c *stack.Conn, err error) {
+	if e, ok := c.Context().(*endpoint); ok {
+		(&connecting{e}).Closed(c, err)
+	}
+}
+
+func endpointOf(c *stack.Conn) *endpoint { return c.Context().(*endpoint) }
+
+// connecting is the handler of one connection.
+type connecting struct{ e *endpoint }
+
+func (h *connecting) Opened(c *stack.Conn) {
+	h.e.opened, h.e.conn = true, c
+	h.e.send()
+}
+func (h *connecting) Received(_ *stack.Conn, p []byte) { h.e.receive(p) }
+func (h *connecting) Writable(*stack.Conn)             { h.e.send() }
+
+func (h *connecting) PeerClosed(*stack.Conn) {
+	h.e.peerClosed = true
+	h.e.send()
+}
+
+func (h *connecting) Closed(_ *stack.Conn, err error) {
+	h.e.closed, h.e.err, h.e.conn, h.e.held = true, err, nil, nil
+}
+
+// done reports whether the whole exchange between two endpoints is over.
+func done(a, b *endpoint) bool { return a.closed && b.closed }
+
+// checkExchange checks that each end has received exactly what the other sent, and that the end was an orderly one.
+func checkExchange(t *testing.T, a, b *endpoint) {
+	t.Helper()
+	for _, d := range []struct {
+		what     string
+		from, to *endpoint
+	}{{"client to server", a, b}, {"server to client", b, a}} {
+		if d.from.sent != d.from.size || d.to.received != d.from.size {
+			t.Errorf("%s: %d bytes to send, %d sent, %d received", d.what, d.from.size, d.from.sent, d.to.received)
+		}
+		if got, want := d.to.in.Sum(nil), d.from.out.Sum(nil); string(got) != string(want) {
+			t.Errorf("%s: what was received has SHA-256 %x, what was sent %x", d.what, got, want)
+		}
+		if !d.to.peerClosed {
+			t.Errorf("%s: the end of the data was not reported", d.what)
+		}
+		if d.from.err != nil {
+			t.Errorf("%s: the sender's connection ended with: %v", d.what, d.from.err)
+		}
+	}
+}
+
+// since returns the virtual time since a moment.
+func (w *world) since(start clock.Time) time.Duration { return w.net.Now().Sub(start) }
