@@ -67,11 +67,11 @@ func TestLifeOfAChild(t *testing.T) {
 }
 
 func TestFailuresReachTheParent(t *testing.T) {
-	if err := start(t, "failing").Next(t.Context(), "ready", 5*time.Second, nil); err == nil || err.Error() != "no such interface" {
-		t.Errorf("got %v", err)
-	}
-	if err := start(t, "dying").Next(t.Context(), "ready", 5*time.Second, nil); err == nil || !strings.Contains(err.Error(), "last words") {
-		t.Errorf("got %v, want the child's last words", err)
+	for what, want := range map[string]string{"failing": "no such interface", "dying": "last words"} {
+		err := start(t, what).Next(t.Context(), "ready", 5*time.Second, nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", what, err, want)
+		}
 	}
 }
 

@@ -91,6 +91,8 @@ type Memory struct {
 	data     []byte
 	payload  bytes.Reader
 	unsent   int // bytes written and not seen as frames yet
+	// inspect sees every sent frame whole; nil but in tests.
+	inspect func(frame []byte)
 }
 
 // MemoryOptions configure a Memory.
@@ -144,6 +146,11 @@ func (m *Memory) Work(take func(head []byte, size int)) {
 	m.batch, m.link.sent = m.link.sent, m.batch[:0]
 	m.link.mu.Unlock()
 	for i, pkt := range m.batch {
+		if m.inspect != nil {
+			whole := pkt.ToView()
+			m.inspect(whole.AsSlice())
+			whole.Release()
+		}
 		views, off := pkt.AsViewList()
 		m.unsent -= max(0, pkt.Size()-peer.HeaderSize)
 		take(views.Front().AsSlice()[off:], pkt.Size()) // all headers are in the first view
@@ -172,3 +179,6 @@ func (m *Memory) Close() {
 	m.listener.Close()
 	m.stack.Close()
 }
+
+// Inspect lets a test see every sent frame whole.
+func (m *Memory) Inspect(f func(frame []byte)) { m.inspect = f }

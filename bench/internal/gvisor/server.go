@@ -78,7 +78,8 @@ func NewServer(l Link, ifname string, addr netip.Prefix) (*Server, error) {
 
 // watch asks for notifications and looks once, for what happened before.
 func (c *conn) watch() {
-	e := waiter.NewFunctionEntry(waiter.ReadableEvents|waiter.WritableEvents|waiter.EventHUp|waiter.EventErr, func(waiter.EventMask) { c.notify() })
+	const all = waiter.ReadableEvents | waiter.WritableEvents | waiter.EventHUp | waiter.EventErr
+	e := waiter.NewFunctionEntry(all, func(waiter.EventMask) { c.notify() })
 	c.queue.EventRegister(&e)
 	c.notify()
 }

@@ -23,7 +23,9 @@ func TestEveryWork(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	for _, cfg := range []Config{{Work: Receive, Conns: 2}, {Work: Send, Conns: 2}, {Work: HTTP, Conns: 16}, {Work: Connect, Conns: 16}} {
+	for _, cfg := range []Config{
+		{Work: Receive, Conns: 2}, {Work: Send, Conns: 2}, {Work: HTTP, Conns: 16}, {Work: Connect, Conns: 16},
+	} {
 		cfg.Addr, cfg.Warmup, cfg.Window = addr, 20*time.Millisecond, 200*time.Millisecond
 		marks := 0
 		r, err := Run(ctx, cfg, func(bool) { marks++ })

@@ -37,7 +37,9 @@ func open(driver, ifname string) (*afxdp.Interface, afxdp.Queue, error) {
 
 // Receive counts frames to addr for a window that begins warmup after the first of them. It calls mark when it is ready, and at
 // the window's start and end.
-func Receive(ctx context.Context, driver, ifname string, addr netip.Addr, warmup, window time.Duration, mark func(string)) (Result, error) {
+func Receive(
+	ctx context.Context, driver, ifname string, addr netip.Addr, warmup, window time.Duration, mark func(string),
+) (Result, error) {
 	i, q, err := open(driver, ifname)
 	if err != nil {
 		return Result{}, err

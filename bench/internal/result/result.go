@@ -21,18 +21,19 @@ type Run struct {
 // CPU is processor time used during a window, in seconds.
 type CPU struct {
 	Process float64 `json:"process"`        // user and system time of the process
-	Core    float64 `json:"core,omitempty"` // all time that the processor which the process is bound to was not idle, interrupts included
+	Core    float64 `json:"core,omitempty"` // all busy time of the processor that it is bound to, interrupts included
 }
 
 // Side is one of the systems that a benchmark compares.
 type Side struct {
 	Name    string   `json:"name"`
-	Setup   string   `json:"setup,omitempty"` // how it was configured: threads, buffers, driver mode
+	Setup   string   `json:"setup,omitempty"`   // how it was configured: threads, buffers, driver mode
+	NoPeer  bool     `json:"no_peer,omitempty"` // not something to be compared with, but a cost or a limit
 	Runs    []Run    `json:"runs,omitempty"`
 	Skipped string   `json:"skipped,omitempty"` // why it has no runs
 	Notes   []string `json:"notes,omitempty"`
 	Value   Summary  `json:"value"`
-	Ratio   Summary  `json:"ratio"` // ours ÷ this one, above one when ours is better; empty for ours and for what is no peer
+	Ratio   Summary  `json:"ratio"` // ours to this one, above one when ours is better; empty for ours and for what is no peer
 }
 
 // Values returns the runs' values, 0 for one that failed: their places matter to Ratio.
@@ -116,7 +117,7 @@ func (b *Benchmark) Finish() {
 	ours := b.Side(b.Ours)
 	for _, s := range b.Sides {
 		s.Value = Summarize(s.Good())
-		if ours != nil && s != ours {
+		if ours != nil && s != ours && !s.NoPeer {
 			s.Ratio = Ratio(ours.Values(), s.Values(), b.Lower)
 		}
 	}

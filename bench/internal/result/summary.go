@@ -36,8 +36,9 @@ func (s Summary) Spread() float64 {
 	return (s.Max - s.Min) / math.Abs(s.Median)
 }
 
-// Ratio says how many times better ours is than the other, repeat by repeat. More is better, unless lower is set: then the ratio is
-// that of the inverses. Either way a ratio above one means that ours is better. A pair with a value that is not positive is left out.
+// Ratio says how many times better ours is than the other, repeat by repeat. More is better, unless lower is set: then the
+// ratio is that of the inverses. Either way a ratio above one means that ours is better. A pair with a value that is not positive
+// is left out.
 func Ratio(ours, other []float64, lower bool) Summary {
 	var r []float64
 	for i := range min(len(ours), len(other)) {

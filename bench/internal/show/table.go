@@ -24,7 +24,9 @@ func Table(w io.Writer, r *result.Report) {
 		"benchmark", "side", "median (spread)", "xdpstack is", "server CPU", "client CPU", "per CPU s", "remarks",
 	})
 	right := table.ColumnConfig{Align: text.AlignRight}
-	columns := []table.ColumnConfig{{Number: 1, WidthMax: 24, WidthMaxEnforcer: text.WrapSoft}, {Number: 8, WidthMax: 44, WidthMaxEnforcer: text.WrapSoft}}
+	columns := []table.ColumnConfig{
+		{Number: 1, WidthMax: 24, WidthMaxEnforcer: text.WrapSoft}, {Number: 8, WidthMax: 44, WidthMaxEnforcer: text.WrapSoft},
+	}
 	for _, n := range []int{3, 4, 5, 6, 7} {
 		c := right
 		c.Number = n
@@ -99,7 +101,7 @@ func footer(w io.Writer, r *result.Report) {
 	if r.Quick {
 		fmt.Fprintln(w, "A quick run: short windows and few repeats. Do not quote these numbers.")
 	}
-	fmt.Fprintf(w, "Medians with the extremes of the repeats; %q is above one when xdpstack is better, repeat by repeat.\n", "xdpstack is")
+	fmt.Fprintln(w, "Medians with the extremes of the repeats; \"xdpstack is\" is above one when xdpstack is better, repeat by repeat.")
 	fmt.Fprintln(w, "CPU: processor seconds per second, of the process / of the processor it is bound to, interrupts included.")
 	for _, b := range r.Benchmarks {
 		for _, n := range b.Notes {

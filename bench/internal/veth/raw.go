@@ -3,6 +3,7 @@ package veth
 import (
 	"context"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/xdpstack/xdpstack/bench/internal/child"
@@ -39,10 +40,12 @@ func (r *Runner) raw(ctx context.Context, driver string) (run result.Run, err er
 			err = e
 		}
 	}()
-	common := []string{"raw", "-driver", driver, "-dst", lab.Stack.Address.Addr().String(), "-src", lab.Kernel.Address.Addr().String(),
-		"-to", net.HardwareAddr(lab.Stack.MAC[:]).String(), "-warmup", r.Warmup.String(), "-window", r.RawWindow.String()}
-	receiver, err := child.Start(r.command(lab.Stack, 1, append(common, "-role", "receive", "-interface", lab.Stack.Interface,
-		"-cpu", strconv.Itoa(r.ServerCPU))...))
+	common := []string{
+		"raw", "-driver", driver, "-dst", lab.Stack.Address.Addr().String(), "-src", lab.Kernel.Address.Addr().String(),
+		"-to", net.HardwareAddr(lab.Stack.MAC[:]).String(), "-warmup", r.Warmup.String(), "-window", r.RawWindow.String(),
+	}
+	receiver, err := child.Start(r.command(lab.Stack, 1, append(slices.Clone(common), "-role", "receive",
+		"-interface", lab.Stack.Interface, "-cpu", strconv.Itoa(r.ServerCPU))...))
 	if err != nil {
 		return run, err
 	}
@@ -50,8 +53,8 @@ func (r *Runner) raw(ctx context.Context, driver string) (run result.Run, err er
 	if err := receiver.Next(ctx, "ready", patience, nil); err != nil {
 		return run, err
 	}
-	sender, err := child.Start(r.command(lab.Kernel, 1, append(common, "-role", "send", "-interface", lab.Kernel.Interface,
-		"-cpu", strconv.Itoa(r.ClientCPU))...))
+	sender, err := child.Start(r.command(lab.Kernel, 1, append(slices.Clone(common), "-role", "send",
+		"-interface", lab.Kernel.Interface, "-cpu", strconv.Itoa(r.ClientCPU))...))
 	if err != nil {
 		return run, err
 	}

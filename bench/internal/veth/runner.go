@@ -141,8 +141,8 @@ func (r *Runner) command(side *netlab.Side, threads int, args ...string) *exec.C
 
 // measure runs the load generator once. The readings of the CPU clocks are taken when it says that its window begins and ends.
 func (r *Runner) measure(ctx context.Context, lab *netlab.Lab, server *child.Process, w Work) (run result.Run, err error) {
-	client, err := child.Start(r.command(lab.Kernel, 1, "load", "-work", string(w.Work), "-address", lab.Stack.Address.Addr().String(),
-		"-conns", strconv.Itoa(w.Conns), "-warmup", r.Warmup.String(), "-window", r.Window.String(), "-cpu", strconv.Itoa(r.ClientCPU)))
+	client, err := child.Start(r.command(lab.Kernel, 1, "load", "-work", string(w.Work),
+		"-address", lab.Stack.Address.Addr().String(), "-conns", strconv.Itoa(w.Conns), "-warmup", r.Warmup.String(), "-window", r.Window.String(), "-cpu", strconv.Itoa(r.ClientCPU)))
 	if err != nil {
 		return run, err
 	}
@@ -163,7 +163,9 @@ func (r *Runner) measure(ctx context.Context, lab *netlab.Lab, server *child.Pro
 }
 
 // window reads the CPU clocks when the teller, one of the two, says that its window starts and stops, and takes its result.
-func (r *Runner) window(ctx context.Context, server, client, teller *child.Process, length time.Duration, v any) (run result.Run, err error) {
+func (r *Runner) window(
+	ctx context.Context, server, client, teller *child.Process, length time.Duration, v any,
+) (run result.Run, err error) {
 	limit := patience + r.Warmup + length
 	if err := teller.Next(ctx, "start", limit, nil); err != nil {
 		return run, err

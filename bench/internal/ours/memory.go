@@ -1,0 +1,70 @@
+package ours
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/xdpstack/xdpstack/bench/internal/core"
+	"github.com/xdpstack/xdpstack/internal/clock"
+	"github.com/xdpstack/xdpstack/stack"
+)
+
+// Memory is xdpstack over a device in memory: a target of the core benchmarks. The harness drives the shard.
+type Memory struct {
+	dev   *device
+	stack *stack.Stack
+	shard *stack.Shard
+	lost  uint64 // frames that there was no room for
+	// inspect sees every sent frame whole; nil but in tests.
+	inspect func(frame []byte)
+}
+
+// NewMemory makes a stack with a listener for the work.
+func NewMemory(w core.Work) (*Memory, error) {
+	ends := w.Ends()
+	dev, err := newDevice(ends.MAC)
+	if err != nil {
+		return nil, err
+	}
+	s, err := stack.New(stack.Config{Address: netip.PrefixFrom(netip.AddrFrom4(ends.Addr), 24)}, dev)
+	if err != nil {
+		return nil, err
+	}
+	var h stack.Handler = discard{}
+	if w == core.Send {
+		h = source{}
+	}
+	if _, err := s.Handle(fmt.Sprintf(":%d", w.Port()), h); err != nil {
+		return nil, err
+	}
+	return &Memory{dev: dev, stack: s, shard: s.Shard(0)}, nil
+}
+
+// Deliver implements core.Target.
+func (m *Memory) Deliver(n int, next func(b []byte) int) {
+	for range n {
+		if !m.dev.put(next) {
+			m.lost++
+		}
+	}
+}
+
+// Work implements core.Target.
+func (m *Memory) Work(take func(head []byte, size int)) {
+	m.shard.Step(clock.Now())
+	for m.dev.pending() {
+		m.shard.Step(clock.Now())
+	}
+	if m.inspect != nil {
+		for _, d := range m.dev.sent {
+			m.inspect(m.dev.pool.Bytes(d))
+		}
+	}
+	m.dev.takeSent(take)
+}
+
+// Close implements core.Target.
+func (m *Memory) Close() { _ = m.stack.Close() }
+
+// Inspect lets a test see every sent frame whole.
+func (m *Memory) Inspect(f func(frame []byte)) { m.inspect = f }

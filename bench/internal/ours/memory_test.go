@@ -1,0 +1,33 @@
+package ours
+
+import (
+	"testing"
+	"time"
+
+	"github.com/xdpstack/xdpstack/bench/internal/core"
+	"github.com/xdpstack/xdpstack/bench/internal/core/coretest"
+)
+
+func TestTarget(t *testing.T) {
+	coretest.Run(t, func(w core.Work) (coretest.Target, error) { return NewMemory(w) })
+}
+
+func TestNoAllocationsAndNoLeak(t *testing.T) {
+	for _, w := range []core.Work{core.Receive, core.Send} {
+		m, err := NewMemory(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := core.Run(m, w, 50*time.Millisecond, 100*time.Millisecond)
+		if err != nil {
+			t.Fatalf("%s: %v", w, err)
+		}
+		if m.lost > 0 || r.Allocs > 0.001 {
+			t.Errorf("%s: %.4f allocations a segment, %d frames without room", w, r.Allocs, m.lost)
+		}
+		if err := m.dev.pool.Check(); err != nil {
+			t.Error(err)
+		}
+		m.Close()
+	}
+}

@@ -1,0 +1,34 @@
+package ours
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/bench/internal/app"
+	"github.com/xdpstack/xdpstack/stack"
+)
+
+// Server serves the benchmarks' ports over AF_XDP.
+type Server struct{ stack *stack.Stack }
+
+// NewServer opens the interface with one of the drivers and listens.
+func NewServer(driver, ifname string, addr netip.Prefix) (*Server, error) {
+	s, err := stack.Open(stack.Config{Interface: ifname, Address: addr, AFXDP: afxdp.Options{Driver: driver, Mode: afxdp.ModeCopy}})
+	if err != nil {
+		return nil, err
+	}
+	for port, h := range map[uint16]stack.Handler{app.DiscardPort: discard{}, app.SourcePort: source{}, app.HTTPPort: web{}} {
+		if _, err := s.Handle(fmt.Sprintf(":%d", port), h); err != nil {
+			_ = s.Close()
+			return nil, err
+		}
+	}
+	return &Server{stack: s}, nil
+}
+
+// Describe says what the server runs on.
+func (s *Server) Describe() string { return s.stack.Describe() }
+
+// Close gives the interface back.
+func (s *Server) Close() error { return s.stack.Close() }

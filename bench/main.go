@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/xdpstack/xdpstack/bench/internal/child"
+	"github.com/xdpstack/xdpstack/bench/internal/result"
+	"github.com/xdpstack/xdpstack/bench/internal/show"
+)
+
+// children are what this program is when it starts itself again.
+var children = map[string]func(ctx context.Context, emit child.Emit, args []string) (any, error){
+	"core":  measureCore,
+	"serve": serve,
+	"load":  drive,
+	"raw":   raw,
+}
+
+func main() {
+	if len(os.Args) > 1 {
+		if f, ok := children[os.Args[1]]; ok {
+			os.Exit(child.Inside(func(ctx context.Context, emit child.Emit) (any, error) { return f(ctx, emit, os.Args[2:]) }))
+		}
+	}
+	if err := run(os.Args[1:]); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+// options are the command line's.
+type options struct {
+	quick  bool
+	only   []string
+	json   string
+	chart  string
+	show   string
+	times  times
+	driver bool
+}
+
+// times say how long and how often.
+type times struct {
+	coreRepeats, repeats      int
+	coreWarmup, coreWindow    time.Duration
+	warmup, window, rawWindow time.Duration
+}
+
+var (
+	thorough = times{
+		coreRepeats: 5, repeats: 3, coreWarmup: 200 * time.Millisecond, coreWindow: time.Second,
+		warmup: 500 * time.Millisecond, window: 2 * time.Second, rawWindow: 2 * time.Second,
+	}
+	brief = times{
+		coreRepeats: 2, repeats: 1, coreWarmup: 100 * time.Millisecond, coreWindow: 200 * time.Millisecond,
+		warmup: 200 * time.Millisecond, window: 500 * time.Millisecond, rawWindow: 500 * time.Millisecond,
+	}
+)
+
+func parse(args []string) (options, error) {
+	o := options{times: thorough}
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.BoolVar(&o.quick, "quick", false, "few repeats and short windows: to see that it works, not to quote")
+	only := fs.String("only", "", "run only what begins with one of these names, separated by commas: "+strings.Join(names(), ", "))
+	fs.StringVar(&o.json, "json", "results/bench.json", "where to write the report; empty for nowhere")
+	fs.StringVar(&o.chart, "chart", "results/bench.svg", "where to write the chart; empty for nowhere")
+	fs.StringVar(&o.show, "show", "", "print the table of a report that was written before, and run nothing")
+	repeats := fs.Int("repeats", 0, "repeats of each benchmark, instead of 5 in memory and 3 over veth")
+	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory and 2s over veth")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q: flags only, see -help", fs.Arg(0))
+	}
+	if o.quick {
+		o.times = brief
+	}
+	if *repeats > 0 {
+		o.times.coreRepeats, o.times.repeats = *repeats, *repeats
+	}
+	if *window > 0 {
+		o.times.coreWindow, o.times.window, o.times.rawWindow = *window, *window, *window
+	}
+	if *only != "" {
+		o.only = strings.Split(*only, ",")
+		for _, name := range o.only {
+			if !known(name) {
+				return o, fmt.Errorf("-only %s: there is no such benchmark; the names are %s", name, strings.Join(names(), ", "))
+			}
+		}
+	}
+	return o, nil
+}
+
+func run(args []string) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	if o.show != "" {
+		r, err := result.Read(o.show)
+		if err != nil {
+			return err
+		}
+		show.Table(os.Stdout, r)
+		return nil
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	started := time.Now()
+	s := &session{options: o, started: started}
+	r := s.all(ctx)
+	r.Started, r.Took, r.Quick, r.Stopped = started, time.Since(started), o.quick, ctx.Err() != nil
+	s.clearLine()
+	show.Table(os.Stdout, r)
+	if o.json != "" {
+		if err := r.Write(o.json); err != nil {
+			return err
+		}
+	}
+	if o.chart != "" {
+		if err := show.Chart(o.chart, r); err != nil && !errors.Is(err, show.ErrNothing) {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return errors.New("stopped")
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xdpstack/xdpstack/bench/internal/result"
+	"github.com/xdpstack/xdpstack/internal/netlab"
+)
+
+// TestMain plays a child when the test binary is started as one.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		if _, ok := children[os.Args[1]]; ok {
+			main()
+		}
+	}
+	os.Exit(m.Run())
+}
+
+func TestParse(t *testing.T) {
+	o, err := parse([]string{"-only", "core,http", "-quick", "-repeats", "7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range names() {
+		if o.wanted(n) {
+			got = append(got, n)
+		}
+	}
+	if !slices.Equal(got, []string{"core-receive", "core-send", "http"}) || o.times.repeats != 7 || o.times.window != brief.window {
+		t.Errorf("wanted %v, times %+v", got, o.times)
+	}
+	for _, args := range [][]string{{"-only", "nothing"}, {"argument"}, {"-unknown"}} {
+		if _, err := parse(args); err == nil {
+			t.Errorf("%v: no error", args)
+		}
+	}
+}
+
+// tiny is a session that shows that everything runs, and measures nothing worth reading.
+func tiny(only ...string) *session {
+	short := 100 * time.Millisecond
+	return &session{started: time.Now(), options: options{only: only, times: times{
+		coreRepeats: 1, repeats: 1, coreWarmup: short, coreWindow: short, warmup: short, window: short, rawWindow: short,
+	}}}
+}
+
+func check(t *testing.T, r *result.Report, benchmarks int) {
+	t.Helper()
+	if len(r.Benchmarks) != benchmarks {
+		t.Errorf("%d benchmarks, want %d", len(r.Benchmarks), benchmarks)
+	}
+	for _, b := range r.Benchmarks {
+		if b.Skipped != "" {
+			t.Errorf("%s was skipped: %s", b.Name, b.Skipped)
+		}
+		for _, side := range b.Sides {
+			if side.Value.N != 1 || side.Value.Median <= 0 {
+				t.Errorf("%s, %s: %+v, %s", b.Name, side.Name, side.Value, side.Failed())
+			}
+		}
+	}
+}
+
+func TestCore(t *testing.T) {
+	r := tiny("core").all(t.Context())
+	check(t, r, 2)
+	if got := r.Benchmarks[0].Side(coreGVisor).Ratio; got.N != 1 {
+		t.Errorf("no ratio to %s", coreGVisor)
+	}
+	if got := r.Benchmarks[0].Side("the harness alone").Ratio; got.N != 0 {
+		t.Errorf("a ratio to the harness: %+v", got)
+	}
+}
+
+func needLab(t *testing.T) {
+	t.Helper()
+	if err := netlab.Available(); err != nil {
+		t.Skip("needs a network laboratory:", err)
+	}
+}
+
+func TestOverVeth(t *testing.T) {
+	needLab(t)
+	check(t, tiny("bulk", "http", "connect", "raw").all(t.Context()), 5)
+	expectNothingLeft(t)
+}
+
+func TestStop(t *testing.T) {
+	needLab(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	defer cancel()
+	s := tiny("bulk")
+	s.times.window = time.Minute
+	begin := time.Now()
+	s.all(ctx)
+	if d := time.Since(begin); d > 10*time.Second {
+		t.Errorf("took %v to stop", d)
+	}
+	expectNothingLeft(t)
+}
+
+// expectNothingLeft looks for namespaces of this process.
+func expectNothingLeft(t *testing.T) {
+	t.Helper()
+	left, _ := filepath.Glob("/var/run/netns/xs-bench-*")
+	left = slices.DeleteFunc(left, func(n string) bool { return !strings.Contains(n, "-"+strconv.Itoa(os.Getpid())+"-") })
+	if len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}

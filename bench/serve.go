@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/xdpstack/xdpstack/bench/internal/child"
+	"github.com/xdpstack/xdpstack/bench/internal/gvisor"
+	"github.com/xdpstack/xdpstack/bench/internal/kernel"
+	"github.com/xdpstack/xdpstack/bench/internal/load"
+	"github.com/xdpstack/xdpstack/bench/internal/veth"
+	"github.com/xdpstack/xdpstack/bench/internal/xdp"
+)
+
+// serve is the child that plays a server.
+func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
+	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
+	kind := fs.String("kind", "", "which server")
+	ifname := fs.String("interface", "", "its interface")
+	address := fs.String("address", "", "its address and prefix length")
+	cpu := fs.Int("cpu", -1, "the processor it is bound to")
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	addr, err := netip.ParsePrefix(*address)
+	if err != nil {
+		return nil, err
+	}
+	if err := pin(*cpu); err != nil {
+		return nil, err
+	}
+	switch *kind {
+	case "xdpstack", "xdpstack-asavie":
+		return serveOurs(ctx, emit, *kind, *ifname, addr)
+	case "gvisor-xdp":
+		return serveGVisor(ctx, emit, gvisor.AFXDP, *ifname, addr)
+	case "gvisor-packet":
+		return serveGVisor(ctx, emit, gvisor.AFPacket, *ifname, addr)
+	case "kernel", "kernel-xdp":
+		return serveKernel(ctx, emit, *kind == "kernel-xdp", *ifname, addr)
+	}
+	return nil, fmt.Errorf("no server of kind %q", *kind)
+}
+
+func pin(cpu int) error {
+	if cpu < 0 {
+		return nil
+	}
+	return child.Pin(cpu)
+}
+
+func serveGVisor(ctx context.Context, emit child.Emit, l gvisor.Link, ifname string, addr netip.Prefix) (any, error) {
+	s, err := gvisor.NewServer(l, ifname, addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := emit("ready", veth.Ready{Mode: string(l)}); err != nil {
+		return nil, err
+	}
+	s.Run(ctx)
+	return s.Counters(), s.Close()
+}
+
+func serveKernel(ctx context.Context, emit child.Emit, withXDP bool, ifname string, addr netip.Prefix) (any, error) {
+	mode := "no XDP"
+	if withXDP {
+		iface, err := net.InterfaceByName(ifname)
+		if err != nil {
+			return nil, err
+		}
+		prog, err := xdp.Pass(iface.Index)
+		if err != nil {
+			return nil, err
+		}
+		defer prog.Close()
+		mode = "XDP_PASS, native"
+	}
+	s, err := kernel.NewServer(addr.Addr().As4())
+	if err != nil {
+		return nil, err
+	}
+	if err := emit("ready", veth.Ready{Mode: mode}); err != nil {
+		return nil, err
+	}
+	if err := s.Run(ctx); err != nil {
+		return nil, err
+	}
+	return map[string]float64{}, s.Close()
+}
+
+// drive is the child that plays the client.
+func drive(ctx context.Context, emit child.Emit, args []string) (any, error) {
+	fs := flag.NewFlagSet("load", flag.ContinueOnError)
+	var cfg load.Config
+	work := fs.String("work", "", "what to ask of the server")
+	address := fs.String("address", "", "the server's address")
+	cpu := fs.Int("cpu", -1, "the processor it is bound to")
+	fs.IntVar(&cfg.Conns, "conns", 1, "connections at a time")
+	fs.DurationVar(&cfg.Warmup, "warmup", 0, "time before the window")
+	fs.DurationVar(&cfg.Window, "window", 0, "measured time")
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	addr, err := netip.ParseAddr(*address)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Work, cfg.Addr = load.Work(*work), addr.As4()
+	if err := pin(*cpu); err != nil {
+		return nil, err
+	}
+	r, err := load.Run(ctx, cfg, func(start bool) {
+		kind := "stop"
+		if start {
+			kind = "start"
+		}
+		_ = emit(kind, nil) // a parent that is gone ends us anyway
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := emit("result", r); err != nil {
+		return nil, err
+	}
+	<-ctx.Done() // the parent still reads this process's CPU clock
+	return nil, nil
+}

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/xdpstack/xdpstack/bench/internal/child"
+	"github.com/xdpstack/xdpstack/bench/internal/ours"
+	"github.com/xdpstack/xdpstack/bench/internal/veth"
+)
+
+func serveOurs(ctx context.Context, emit child.Emit, kind, ifname string, addr netip.Prefix) (any, error) {
+	driver := "native"
+	if kind == "xdpstack-asavie" {
+		driver = "asavie"
+	}
+	s, err := ours.NewServer(driver, ifname, addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := emit("ready", veth.Ready{Mode: s.Describe()}); err != nil {
+		return nil, err
+	}
+	<-ctx.Done()
+	return map[string]float64{}, s.Close()
+}
