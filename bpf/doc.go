@@ -6,7 +6,7 @@
 //	  │
 //	Ethernet header, at most two VLAN tags? ─── no, or an EtherType not below ────────────────────┐
 //	  │                                                                                           │
-//	  ├─ ARP    own address:    for IPv4 over Ethernet, target address owned? ─── no ─────────────┤
+//	  ├─ ARP    own address:    for IPv4 over Ethernet, sender or target owned? ─ no ─────────────┤
 //	  │         shared address: the kernel's ─────────────────────────────────────────────────────┤
 //	  │                                                                                           │
 //	  ├─ IPv4   header and lengths sound? ─── no ─────────────────────────────────────────────────┤

@@ -128,7 +128,7 @@ func oracleARP(mode Mode, b []byte) steerReason {
 		return steerReasonPASS_SHORT_ARP
 	case be.Uint64(b)>>16 != 0x0001_0800_0604:
 		return steerReasonPASS_BAD_ARP
-	case !isOurs(b[24:28]):
+	case !isOurs(b[24:28]) && !isOurs(b[14:18]):
 		return steerReasonPASS_ARP
 	}
 	return steerReasonREDIRECT_ARP

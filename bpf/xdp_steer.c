@@ -97,7 +97,7 @@ static __always_inline bool take(struct cursor *c, __u32 size, void **part)
 static __always_inline enum reason classify_arp(struct cursor *c)
 {
 	struct arp_packet *arp;
-	__be32 target;
+	__be32 target, sender;
 
 	if (address_mode == SHARED_ADDRESS)
 		return PASS_ARP;
@@ -107,7 +107,11 @@ static __always_inline enum reason classify_arp(struct cursor *c)
 	    arp->protocol_len != sizeof(target))
 		return PASS_BAD_ARP;
 	__builtin_memcpy(&target, arp->target_ip, sizeof(target));
-	return bpf_map_lookup_elem(&addresses, &target) ? REDIRECT_ARP : PASS_ARP;
+	if (bpf_map_lookup_elem(&addresses, &target))
+		return REDIRECT_ARP;
+	// Somebody else says that our address is theirs, in answer to a probe for example, whose own address is 0 (RFC 5227).
+	__builtin_memcpy(&sender, arp->sender_ip, sizeof(sender));
+	return bpf_map_lookup_elem(&addresses, &sender) ? REDIRECT_ARP : PASS_ARP;
 }
 
 // Own-address mode: the address decides, the stack looks at the rest.
