@@ -112,11 +112,10 @@ func (s *Shard) connect(remote netip.AddrPort, h Handler) (*Conn, error) {
 // of the remote end as the place to start and a counter to go on from there.
 func (s *Shard) choosePort(f *tcp.Flow) (hash uint32, ok bool) {
 	offset := f.Hash(s.hashKey[1], s.hashKey[0])
-	shards := uint32(len(s.stack.shards))
 	for range numEphemeral {
 		port := uint16(firstEphemeral + (offset+s.portSeq)%numEphemeral)
 		s.portSeq++
-		if uint32(port)%shards != uint32(s.id) {
+		if s.stack.portShard(port) != s {
 			continue // each shard has ports of its own, so that no two shards choose the same flow
 		}
 		if s.ports[port] != nil {

@@ -25,6 +25,11 @@ func (s *Shard) input(batch []frame.Desc) {
 		s.stats.Rx.Bytes += uint64(d.Len)
 		s.parseFrame(d.Frame)
 	}
+	s.dispatch()
+}
+
+// dispatch takes the segments of the batch through the passes that follow parsing.
+func (s *Shard) dispatch() {
 	for i := range s.segments {
 		g := &s.segments[i]
 		g.conn = s.flows.lookup(&s.conns, &g.flow, g.hash)
@@ -158,6 +163,9 @@ func (s *Shard) orphan(g *segment) {
 	}
 	l := s.ports[g.flow.LocalPort]
 	if l == nil {
+		if s.passOn(g) {
+			return
+		}
 		if tcp.ResetFor(seg, &s.out) {
 			s.replyTCP(&g.flow, &s.out)
 		}

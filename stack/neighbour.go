@@ -71,8 +71,8 @@ func (s *Shard) neighbours() {
 	for s.neigh.NextUnreachable(&ip) {
 		s.unpark(ip, true)
 	}
-	if g := s.neigh.Generation(); g != s.neighGen || s.resolved {
-		s.neighGen, s.resolved = g, false
+	if g, r := s.neigh.Generation(), s.neigh.Stats.Resolved; g != s.neighGen || r != s.neighResolved {
+		s.neighGen, s.neighResolved = g, r
 		s.unpark(ipv4.Addr{}, false)
 	}
 }
@@ -119,7 +119,9 @@ func (s *Shard) arpInput(b []byte) {
 		return
 	}
 	s.neigh.Input(&a, s.now)
-	s.resolved = true
+	if len(s.stack.shards) == 1 || a.Op == ethernet.ARPRequest && a.TargetIP != s.local && !a.IsAnnouncement() {
+		return
+	}
 	for _, other := range s.stack.shards {
 		if other != s && !other.offerARP(a) {
 			s.stats.Drop.ARPShared++
@@ -131,7 +133,6 @@ func (s *Shard) arpInput(b []byte) {
 func (s *Shard) offerARP(a ethernet.ARP) bool {
 	ok := s.mailbox.Push(command{op: opCall, call: func(s *Shard) {
 		s.neigh.Observe(&a, s.now)
-		s.resolved = true
 	}})
 	if ok && s.sleeping.Load() {
 		s.dev.Wake()

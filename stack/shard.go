@@ -26,26 +26,26 @@ type Shard struct {
 	rxSum bool // the device verified the checksums
 	txSum bool // the device computes the checksums
 
-	now      clock.Time
-	core     *tcp.Core
-	conns    connSlab
-	flows    flowTable
-	hashKey  [2]uint64
-	runq     runQueue
-	running  *Conn // the connection that is being run
-	wheel    *wheel.Wheel
-	timeWait *tcp.TimeWaitTable
-	adapters map[*TCPConn]struct{} // the net.Conns that may hold frames
-	ports    map[uint16]*listener
-	lnList   []*listener // the values of ports, to be walked in order
-	portSeq  uint32      // counts ephemeral ports given out (RFC 6056)
-	udp      map[uint16]*PacketSocket
-	neigh    *ethernet.Neighbours
-	neighGen uint32 // generation of neigh when parked connections last looked
-	resolved bool   // an ARP packet came since
-	parked   []uint32
-	reasm    *ipv4.Reassembler
-	reporter *ipv4.Reporter
+	now           clock.Time
+	core          *tcp.Core
+	conns         connSlab
+	flows         flowTable
+	hashKey       [2]uint64
+	runq          runQueue
+	running       *Conn // the connection that is being run
+	wheel         *wheel.Wheel
+	timeWait      *tcp.TimeWaitTable
+	adapters      map[*TCPConn]struct{} // the net.Conns that may hold frames
+	ports         map[uint16]*listener
+	lnList        []*listener // the values of ports, to be walked in order
+	portSeq       uint32      // counts ephemeral ports given out (RFC 6056)
+	udp           map[uint16]*PacketSocket
+	neigh         *ethernet.Neighbours
+	neighGen      uint32 // generation of neigh when parked connections last looked
+	neighResolved uint64 // and how many addresses it had found
+	parked        []uint32
+	reasm         *ipv4.Reassembler
+	reporter      *ipv4.Reporter
 
 	rx       []frame.Desc
 	segments []segment // the TCP segments of the batch, between the passes

@@ -29,6 +29,7 @@ type ShardStats struct {
 	Closed           uint64 `help:"connections closed"`
 	TimeWaitSegments uint64 `help:"TCP segments answered from TIME-WAIT"`
 	ListenerSegments uint64 `help:"TCP segments of handshakes that were not complete"`
+	PassedOn         uint64 `help:"TCP segments that another shard's connection was waiting for, given to it"`
 	CopiedOut        uint64 `help:"received frames copied to the heap because frames were scarce"`
 	EchoReplies      uint64 `help:"ICMP echo requests answered"`
 	ICMPErrors       uint64 `help:"ICMP errors taken in"`
@@ -70,6 +71,7 @@ type DropStats struct {
 	NoFrame     uint64 `help:"answers dropped: no free frame"`
 	Neighbour   uint64 `help:"packets dropped: the next hop does not answer ARP"`
 	NoRoute     uint64 `help:"packets dropped: no route to the destination"`
+	PassOn      uint64 `help:"TCP segments dropped: another shard had no room for them"`
 	ARPShared   uint64 `help:"ARP packets that another shard had no room for"`
 	TxRing      uint64 `help:"packets dropped: no room in the TX ring"`
 }

@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -153,4 +154,109 @@ func TestDialToKernel(t *testing.T) {
 	if b, err := io.ReadAll(resp.Body); string(b) != body || err != nil {
 		t.Errorf("got %d bytes, %v; want %d", len(b), err, len(body))
 	}
+}
+
+// TestSeveralQueues runs connections in both directions over an interface with two queues, whose hash nobody controls.
+func TestSeveralQueues(t *testing.T) {
+	s, l := openOnVeth(t, netlab.Config{Queues: 2}, Config{})
+	if s.Shards() != 2 {
+		t.Fatalf("%d shards on two queues", s.Shards())
+	}
+	if _, err := s.Handle(":7", &slowEcho{}); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := l.Kernel.Listen("tcp", addr(l.Kernel.Address, 7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() { io.Copy(c, c); c.Close() }()
+		}
+	}()
+	echo := func(c net.Conn, err error) {
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		text := strings.Repeat("through any queue ", 5000)
+		go io.WriteString(c, text)
+		got := make([]byte, len(text))
+		if _, err := io.ReadFull(c, got); err != nil || string(got) != text {
+			t.Errorf("echo: %v", err)
+		}
+	}
+	for range 20 {
+		echo(l.Kernel.Dial("tcp", addr(s.Address(), 7)))
+		echo(s.Dial("tcp", addr(l.Kernel.Address, 7)))
+	}
+	reports, err := s.Report()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range reports {
+		t.Logf("shard %d: %d frames received, %d passed on", i, r.Stats.Rx.Frames, r.Stats.PassedOn)
+		if r.Stats.Rx.Frames == 0 {
+			t.Errorf("shard %d received nothing", i)
+		}
+	}
+}
+
+func TestAddressInUseOnTheLink(t *testing.T) {
+	l := netlab.ForTest(t, netlab.Config{})
+	cfg := Config{Interface: l.Stack.Interface, Address: l.Kernel.Address}
+	err := l.Stack.Do(func() error {
+		s, err := Open(cfg)
+		if err == nil {
+			s.Close()
+		}
+		return err
+	})
+	if !errors.Is(err, ErrAddressInUse) || !strings.Contains(err.Error(), l.Kernel.Address.Addr().String()) {
+		t.Errorf("got %v, want ErrAddressInUse that names the address", err)
+	}
+}
+
+func TestLinkDownAndUp(t *testing.T) {
+	s, l := openOnVeth(t, netlab.Config{}, Config{})
+	if _, err := s.Handle(":7", &slowEcho{}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Kernel.Dial("tcp", addr(s.Address(), 7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	echo := func() {
+		t.Helper()
+		buf := make([]byte, 5)
+		if _, err := c.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, buf); err != nil || string(buf) != "hello" {
+			t.Fatalf("got %q, %v", buf, err)
+		}
+	}
+	echo()
+	if err := l.Stack.SetDown(); err != nil {
+		t.Fatal(err)
+	}
+	c.Write([]byte("lost?"))
+	time.Sleep(300 * time.Millisecond)
+	if err := l.Stack.SetUp(); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 5)
+	if _, err := io.ReadFull(c, buf); err != nil || string(buf) != "lost?" {
+		t.Fatalf("after the link came back: %q, %v", buf, err)
+	}
+	echo()
 }

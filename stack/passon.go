@@ -1,0 +1,42 @@
+package stack
+
+import "github.com/xdpstack/xdpstack/frame"
+
+// portShard returns the shard that dials from an ephemeral port.
+func (s *Stack) portShard(port uint16) *Shard { return s.shards[int(port)%len(s.shards)] }
+
+// passOn gives a segment for a connection that another shard has dialed to that shard, and reports whether it did. The interface
+// chooses the queue that a packet arrives at by a hash that the dialing side does not control, so the answers to a dialed
+// connection may come to any. Accepted connections live on the shard that their packets come to.
+func (s *Shard) passOn(g *segment) bool {
+	if g.flow.LocalPort < firstEphemeral {
+		return false
+	}
+	owner := s.stack.portShard(g.flow.LocalPort)
+	if owner == s {
+		return false
+	}
+	b := append([]byte(nil), s.pool.Data(g.frame)...)
+	flow := g.flow
+	s.pool.Release(g.frame)
+	s.stats.PassedOn++
+	if !owner.mailbox.Push(command{op: opCall, call: func(s *Shard) { s.takeOver(segment{flow: flow, hash: flow.Hash(s.hashKey[0], s.hashKey[1])}, b) }}) {
+		s.stats.Drop.PassOn++
+	} else if owner.sleeping.Load() {
+		owner.dev.Wake()
+	}
+	return true
+}
+
+// takeOver puts a segment that another shard received into a batch of its own.
+func (s *Shard) takeOver(g segment, b []byte) {
+	if g.frame = s.pool.Alloc(); g.frame == frame.None {
+		s.stats.Drop.NoFrame++
+		return
+	}
+	m := s.pool.Meta(g.frame)
+	m.Off, m.Len = headroom, uint32(len(b))
+	copy(s.pool.Data(g.frame), b)
+	s.segments = append(s.segments[:0], g)
+	s.dispatch()
+}
