@@ -41,7 +41,7 @@ func (s *session) conditions() []result.Condition {
 	add("client", "kernel TCP, %s, epoll, one thread", app.CongestionControl)
 	for _, srv := range veth.Servers {
 		if m := s.modes[srv.Name]; m != "" {
-			add(srv.Name, "%s; %s; GOMAXPROCS %d", srv.Setup, m, srv.Threads)
+			add(srv.Name, "%s; %s", srv.Describe(), m)
 		}
 	}
 	return c

@@ -71,7 +71,7 @@ func (s *session) overVeth(ctx context.Context, found map[string]*result.Benchma
 	for _, w := range works {
 		b := found[vethNames[w.Work]]
 		for _, srv := range veth.Servers {
-			b.Sides = append(b.Sides, &result.Side{Name: srv.Name, Setup: fmt.Sprintf("%s; GOMAXPROCS %d", srv.Setup, srv.Threads)})
+			b.Sides = append(b.Sides, &result.Side{Name: srv.Name, Setup: srv.Describe()})
 		}
 	}
 	r := s.runner()

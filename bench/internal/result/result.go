@@ -14,6 +14,7 @@ type Run struct {
 	Seconds float64            `json:"seconds"`          // length of the measured window
 	Server  CPU                `json:"server"`           // of the process under test during the window
 	Client  CPU                `json:"client"`           // of the process that drives it
+	Busy    float64            `json:"busy,omitempty"`   // processor seconds of both processors together, whoever used them
 	Extra   map[string]float64 `json:"extra,omitempty"`  // further figures, by name with unit
 	Failed  string             `json:"failed,omitempty"` // why there is no value
 }

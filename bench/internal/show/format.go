@@ -77,11 +77,10 @@ func perSecond(v float64, r result.Run) float64 {
 // perCPU returns the work done for each second of processor time, that of both processors together.
 func perCPU(s *result.Side) (result.Summary, bool) {
 	v := s.Median(func(r result.Run) float64 {
-		used := r.Server.Core + r.Client.Core
-		if used == 0 {
+		if r.Busy == 0 {
 			return 0
 		}
-		return r.Value * r.Seconds / used
+		return r.Value * r.Seconds / r.Busy
 	})
 	return v, v.N > 0 && v.Median > 0
 }

@@ -25,7 +25,7 @@ func TestNumber(t *testing.T) {
 
 func report() *result.Report {
 	run := func(v float64) result.Run {
-		return result.Run{Value: v, Seconds: 2, Server: result.CPU{Process: 1, Core: 2}, Client: result.CPU{Process: 0.5, Core: 1}}
+		return result.Run{Value: v, Seconds: 2, Server: result.CPU{Process: 1, Core: 2}, Client: result.CPU{Process: 0.5, Core: 1}, Busy: 3}
 	}
 	r := &result.Report{
 		Conditions: []result.Condition{{Name: "kernel", Value: "6.18"}},

@@ -22,18 +22,28 @@ type Server struct {
 	Threads int    // GOMAXPROCS
 	Setup   string
 	Kernel  bool // the kernel itself has the server's address
+	Free    bool // may run on every processor, the client's too
 }
 
 // Servers are the sides, the first one ours.
 //
-// GOMAXPROCS: a shard of xdpstack is one thread, and the second P is for the collector; gVisor reads, processes and writes on
-// goroutines of their own and is fastest with two, all on one processor; the kernel's server is one thread.
+// A shard of xdpstack is one thread (the second P is for the collector), and so is the kernel's server. gVisor reads, processes
+// and writes on goroutines of their own: it gets every processor, because bound to one it is slower.
 var Servers = []Server{
 	{Name: "xdpstack", Kind: "xdpstack", Threads: 2, Setup: "AF_XDP, native driver, handler API"},
-	{Name: "gVisor AF_XDP", Kind: "gvisor-xdp", Threads: 2, Setup: "link/xdp, receive buffer 512 KiB fixed, fifo qdisc"},
-	{Name: "gVisor AF_PACKET", Kind: "gvisor-packet", Threads: 2, Setup: "link/fdbased, recvmmsg, GRO, software GSO, fifo qdisc"},
+	{Name: "gVisor AF_XDP", Kind: "gvisor-xdp", Threads: 2, Free: true, Setup: "link/xdp, receive buffer 512 KiB fixed, fifo qdisc"},
+	{Name: "gVisor AF_PACKET", Kind: "gvisor-packet", Threads: 2, Free: true, Setup: "link/fdbased, recvmmsg, GRO, software GSO"},
 	{Name: "kernel, XDP_PASS", Kind: "kernel-xdp", Threads: 1, Setup: "epoll server, XDP_PASS attached to its interface", Kernel: true},
 	{Name: "kernel", Kind: "kernel", Threads: 1, Setup: "epoll server, no XDP", Kernel: true},
+}
+
+// Describe says how the server is set up.
+func (s *Server) Describe() string {
+	place := "bound to one processor"
+	if s.Free {
+		place = "on every processor"
+	}
+	return fmt.Sprintf("%s; GOMAXPROCS %d, %s", s.Setup, s.Threads, place)
 }
 
 // Work is one benchmark.
@@ -96,8 +106,12 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[load.
 	if err := widenPorts(lab.Kernel); err != nil {
 		return ready, err
 	}
+	cpu := r.ServerCPU
+	if s.Free {
+		cpu = -1
+	}
 	server, err := child.Start(r.command(lab.Stack, s.Threads, "serve", "-kind", s.Kind, "-interface", lab.Stack.Interface,
-		"-address", lab.Stack.Address.String(), "-cpu", strconv.Itoa(r.ServerCPU)))
+		"-address", lab.Stack.Address.String(), "-cpu", strconv.Itoa(cpu)))
 	if err != nil {
 		return ready, err
 	}
@@ -112,6 +126,9 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[load.
 		}
 		if err != nil {
 			run = result.Run{Failed: err.Error()}
+		}
+		if s.Free { // neither processor is one side's alone
+			run.Server.Core, run.Client.Core = 0, 0
 		}
 		runs[w.Work] = run
 	}
@@ -142,7 +159,8 @@ func (r *Runner) command(side *netlab.Side, threads int, args ...string) *exec.C
 // measure runs the load generator once. The readings of the CPU clocks are taken when it says that its window begins and ends.
 func (r *Runner) measure(ctx context.Context, lab *netlab.Lab, server *child.Process, w Work) (run result.Run, err error) {
 	client, err := child.Start(r.command(lab.Kernel, 1, "load", "-work", string(w.Work),
-		"-address", lab.Stack.Address.Addr().String(), "-conns", strconv.Itoa(w.Conns), "-warmup", r.Warmup.String(), "-window", r.Window.String(), "-cpu", strconv.Itoa(r.ClientCPU)))
+		"-address", lab.Stack.Address.Addr().String(), "-conns", strconv.Itoa(w.Conns), "-warmup", r.Warmup.String(),
+		"-window", r.Window.String(), "-cpu", strconv.Itoa(r.ClientCPU)))
 	if err != nil {
 		return run, err
 	}
@@ -182,6 +200,10 @@ func (r *Runner) window(
 		return run, err
 	}
 	run.Server, run.Client = after.server.since(before.server), after.client.since(before.client)
+	run.Busy = run.Server.Core
+	if r.ClientCPU != r.ServerCPU {
+		run.Busy += run.Client.Core
+	}
 	return run, teller.Next(ctx, "result", limit, v)
 }
 
@@ -205,7 +227,7 @@ func (r *Runner) read(server, client *child.Process) (rd reading, err error) {
 	if rd.client.process, err = client.CPU(); err != nil {
 		return rd, err
 	}
-	rd.server.core, rd.client.core = busy[max(0, min(r.ServerCPU, len(busy)-1))], busy[min(r.ClientCPU, len(busy)-1)]
+	rd.server.core, rd.client.core = busy[min(r.ServerCPU, len(busy)-1)], busy[min(r.ClientCPU, len(busy)-1)]
 	return rd, nil
 }
 
