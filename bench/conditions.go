@@ -37,7 +37,12 @@ func (s *session) conditions() []result.Condition {
 	if len(s.modes) == 0 {
 		return c
 	}
-	add("link", "veth, one queue, MTU 1500, no queueing discipline, offloads: %s", offloads())
+	receive := "in the sender's softirq"
+	if s.threads {
+		receive = "by a kernel thread bound to the side's processor, where a side has an XDP program"
+	}
+	add("link", "veth, one queue, MTU 1500, no queueing discipline; receiving %s", receive)
+	add("offloads", "%s", offloads())
 	add("client", "kernel TCP, %s, epoll, one thread", app.CongestionControl)
 	for _, srv := range veth.Servers {
 		if m := s.modes[srv.Name]; m != "" {

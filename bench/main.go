@@ -40,13 +40,13 @@ func main() {
 
 // options are the command line's.
 type options struct {
-	quick  bool
-	only   []string
-	json   string
-	chart  string
-	show   string
-	times  times
-	driver bool
+	quick   bool
+	only    []string
+	json    string
+	chart   string
+	show    string
+	times   times
+	threads bool
 }
 
 // times say how long and how often.
@@ -58,7 +58,7 @@ type times struct {
 
 var (
 	thorough = times{
-		coreRepeats: 5, repeats: 3, coreWarmup: 200 * time.Millisecond, coreWindow: time.Second,
+		coreRepeats: 5, repeats: 5, coreWarmup: 200 * time.Millisecond, coreWindow: time.Second,
 		warmup: 500 * time.Millisecond, window: 2 * time.Second, rawWindow: 2 * time.Second,
 	}
 	brief = times{
@@ -75,7 +75,8 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.json, "json", "results/bench.json", "where to write the report; empty for nowhere")
 	fs.StringVar(&o.chart, "chart", "results/bench.svg", "where to write the chart; empty for nowhere")
 	fs.StringVar(&o.show, "show", "", "print the table of a report that was written before, and run nothing")
-	repeats := fs.Int("repeats", 0, "repeats of each benchmark, instead of 5 in memory and 3 over veth")
+	fs.BoolVar(&o.threads, "threaded", false, "let a kernel thread on its own processor receive for a side with XDP, not the sender")
+	repeats := fs.Int("repeats", 0, "repeats of each benchmark, instead of 5")
 	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory and 2s over veth")
 	if err := fs.Parse(args); err != nil {
 		return o, err

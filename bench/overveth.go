@@ -45,6 +45,7 @@ func (s *session) plan(found map[string]*result.Benchmark) int {
 func (s *session) runner() *veth.Runner {
 	server, client := veth.Processors()
 	return &veth.Runner{
+		Lab:    netlab.Config{Threaded: s.threads, GRO: s.threads},
 		Warmup: s.times.warmup, Window: s.times.window, RawWindow: s.times.rawWindow, ServerCPU: server, ClientCPU: client,
 	}
 }

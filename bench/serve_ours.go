@@ -22,5 +22,5 @@ func serveOurs(ctx context.Context, emit child.Emit, kind, ifname string, addr n
 		return nil, err
 	}
 	<-ctx.Done()
-	return map[string]float64{}, s.Close()
+	return s.Counters(), s.Close()
 }

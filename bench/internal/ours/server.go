@@ -6,6 +6,7 @@ import (
 
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/bench/internal/app"
+	"github.com/xdpstack/xdpstack/internal/metrics"
 	"github.com/xdpstack/xdpstack/stack"
 )
 
@@ -29,6 +30,28 @@ func NewServer(driver, ifname string, addr netip.Prefix) (*Server, error) {
 
 // Describe says what the server runs on.
 func (s *Server) Describe() string { return s.stack.Describe() }
+
+// Counters returns what the stack and its queue counted, by name, without the zeros: they tell why a run was slow.
+func (s *Server) Counters() map[string]float64 {
+	counters := make(map[string]float64)
+	keep := func(m metrics.Metric) {
+		if m.Value > 0 {
+			counters[m.Name] += float64(m.Value)
+		}
+	}
+	if reports, err := s.stack.Report(); err == nil {
+		for i := range reports {
+			metrics.Walk("", reports[i].Stats, keep)
+		}
+	}
+	for _, q := range s.stack.Interface().Queues() {
+		if kernel, err := q.Statistics(); err == nil {
+			metrics.Walk("socket", kernel, keep)
+		}
+		metrics.Walk("queue", *q.Stats(), keep)
+	}
+	return counters
+}
 
 // Close gives the interface back.
 func (s *Server) Close() error { return s.stack.Close() }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/xdpstack/xdpstack/bench/internal/child"
 	"github.com/xdpstack/xdpstack/bench/internal/load"
 	"github.com/xdpstack/xdpstack/bench/internal/result"
@@ -119,6 +121,9 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[load.
 	if err := server.Next(ctx, "ready", patience, &ready); err != nil {
 		return ready, fmt.Errorf("%s: %w", s.Name, err)
 	}
+	if err := r.bindReceivers(lab); err != nil {
+		return ready, err
+	}
 	for _, w := range works {
 		run, err := r.measure(ctx, lab, server, w)
 		if ctx.Err() != nil {
@@ -147,6 +152,30 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[load.
 		runs[w] = run
 	}
 	return ready, nil
+}
+
+// bindReceivers binds the kernel threads that receive for either side, if the laboratory has any, to the side's processor.
+func (r *Runner) bindReceivers(lab *netlab.Lab) error {
+	if !r.Lab.Threaded {
+		return nil
+	}
+	for _, end := range []struct {
+		side *netlab.Side
+		cpu  int
+	}{{lab.Stack, r.ServerCPU}, {lab.Kernel, r.ClientCPU}} {
+		pids, err := end.side.ReceiveThreads()
+		if err != nil {
+			return err
+		}
+		var set unix.CPUSet
+		set.Set(end.cpu)
+		for _, pid := range pids {
+			if err := unix.SchedSetaffinity(pid, &set); err != nil {
+				return fmt.Errorf("veth: bind the receive thread %d to processor %d: %w", pid, end.cpu, err)
+			}
+		}
+	}
+	return nil
 }
 
 // command prepares this executable as a child inside a namespace.
