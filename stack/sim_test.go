@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/xdpstack/xdpstack/internal/clock"
+	"github.com/xdpstack/xdpstack/internal/metrics"
 	"github.com/xdpstack/xdpstack/internal/sim"
 	"github.com/xdpstack/xdpstack/ipv4"
 	"github.com/xdpstack/xdpstack/stack"
@@ -76,6 +77,8 @@ func devices(r *rand.Rand) sim.Config {
 }
 
 func TestExchangeOverBadLinks(t *testing.T) {
+	var all stack.ShardStats
+	runs := 0
 	forSeeds(t, 60, func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		set := settings{link: impairments(r), clientDev: devices(r), serverDev: devices(r)}
@@ -84,9 +87,31 @@ func TestExchangeOverBadLinks(t *testing.T) {
 			NoTimestamps: r.IntN(4) == 0, NoSACK: r.IntN(4) == 0, NoWindowScale: r.IntN(4) == 0, NoDelay: r.IntN(2) == 0,
 			RecvBuffer: 1 << (13 + r.IntN(8)), SendBuffer: 1 << (13 + r.IntN(8)),
 		}
-		t.Logf("%+v", set)
-		exchange(newWorld(t, seed, set), seed, r.IntN(300_000), r.IntN(300_000), 2*time.Hour)
+		w := newWorld(t, seed, set)
+		exchange(w, seed, r.IntN(1<<(10+r.IntN(10))), r.IntN(1<<(10+r.IntN(10))), 2*time.Hour)
+		for _, h := range []host{w.client, w.server} {
+			if report, err := h.Report(); err == nil {
+				all = metrics.Add(all, report[0].Stats)
+			}
+		}
+		if t.Failed() {
+			t.Logf("%+v", set)
+		}
+		runs++
 	})
+	if runs < 50 || t.Failed() {
+		return
+	}
+	// Links that are not bad in every way would prove little.
+	for name, n := range map[string]uint64{
+		"retransmissions": all.TCP.Retransmits, "timeouts": all.TCP.Timeouts, "fast recoveries": all.TCP.FastRecoveries,
+		"SYN retransmissions": all.TCP.SYNRetransmits, "out of order": all.TCP.OutOfOrder, "duplicates": all.TCP.DropDuplicate,
+		"TCP checksums": all.Drop.TCPChecksum, "IP checksums": all.IP.Checksum, "full TX rings": all.Tx.RingFull,
+	} {
+		if n == 0 {
+			t.Errorf("no run had this: %s", name)
+		}
+	}
 }
 
 func TestManyConnectionsOverBadLinks(t *testing.T) {
@@ -226,7 +251,7 @@ func TestPeerDies(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, 1, settings{})
+			w := newWorld(t, 1, settings{strangers: true})
 			server := newEndpoint(2, 1<<20)
 			w.serve(func() *endpoint { return server })
 			client := w.connect(newEndpoint(1, 1<<20))

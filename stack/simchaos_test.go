@@ -43,12 +43,20 @@ func (h *chaotic) Received(c *stack.Conn, p []byte) {
 func (h *chaotic) Writable(*stack.Conn) { h.act() }
 
 func (h *chaotic) PeerClosed(*stack.Conn) {
-	h.peerClosed = true
+	h.peerClosed = !h.closed && !h.aborted // what comes after either is not delivered, so the end says nothing then
 	h.act()
 }
 
-func (h *chaotic) Closed(_ *stack.Conn, err error) {
-	h.over, h.err, h.conn, h.held = true, err, nil, nil
+func (h *chaotic) Closed(c *stack.Conn, err error) {
+	h.release(c)
+	h.over, h.err, h.conn = true, err, nil
+}
+
+func (h *chaotic) release(c *stack.Conn) {
+	for _, b := range h.held {
+		c.Release(b)
+	}
+	h.held = nil
 }
 
 // act does something, or nothing.
@@ -87,10 +95,7 @@ func (h *chaotic) lastAct() {
 	if h.conn == nil {
 		return
 	}
-	for _, b := range h.held {
-		h.conn.Release(b)
-	}
-	h.held = nil
+	h.release(h.conn)
 	h.conn.Close()
 	h.closed = true
 }

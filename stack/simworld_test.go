@@ -70,6 +70,7 @@ type settings struct {
 	clientDev sim.Config
 	serverDev sim.Config
 	config    stack.Config // of both stacks
+	strangers bool         // the hosts do not know each other's hardware address yet
 }
 
 func newWorld(t *testing.T, seed uint64, s settings) *world {
@@ -81,11 +82,27 @@ func newWorld(t *testing.T, seed uint64, s settings) *world {
 	w.client = w.newHost("client", clientPrefix, seed, s.clientDev, s.config)
 	w.server = w.newHost("server", serverPrefix, seed+1<<32, s.serverDev, s.config)
 	var err error
-	if w.link, err = w.net.Link(w.client.dev, w.server.dev, s.link); err != nil {
+	if w.link, err = w.net.Link(w.client.dev, w.server.dev, sim.Impairment{}); err != nil {
 		t.Fatal(err)
 	}
-	w.net.RunFor(time.Microsecond, w.steppers()...) // the stacks learn what time it is
+	w.runFor(time.Microsecond) // the stacks learn what time it is
+	if !s.strangers {
+		w.meet()
+	}
+	w.link.Impair(w.client.dev, s.link)
+	w.link.Impair(w.server.dev, s.link)
 	return w
+}
+
+// meet lets the hosts learn each other's hardware address, while the link is still perfect: a link that loses three ARP requests
+// one after the other makes a host unreachable, which is right but not what most tests are about.
+func (w *world) meet() {
+	w.t.Helper()
+	e := newEndpoint(0, 0)
+	if err := w.client.Connect(netip.AddrPortFrom(serverPort.Addr(), 1), &connecting{e}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.until(time.Second, "the hosts know each other", func() bool { return e.closed })
 }
 
 func (w *world) newHost(name string, p netip.Prefix, seed uint64, dev sim.Config, cfg stack.Config) host {
@@ -303,8 +320,10 @@ func (h *connecting) PeerClosed(*stack.Conn) {
 	h.e.send()
 }
 
-func (h *connecting) Closed(_ *stack.Conn, err error) {
-	h.e.closed, h.e.err, h.e.conn, h.e.held = true, err, nil, nil
+func (h *connecting) Closed(c *stack.Conn, err error) {
+	h.e.conn = c
+	h.e.release()
+	h.e.closed, h.e.err, h.e.conn = true, err, nil
 }
 
 // done reports whether the whole exchange between two endpoints is over.
