@@ -64,14 +64,11 @@ func (c *Conn) Abort(now clock.Time) {
 
 // abort ends the connection for the reason and, in a state in which the peer knows of it, with a reset.
 func (c *Conn) abort(why reason) {
-	if c.state != StateSynSent && c.state != StateTimeWait {
-		c.due = dueReset
-	} else {
-		c.due = 0
-	}
-	due := c.due
+	known := c.state != StateClosed && c.state != StateSynSent && c.state != StateTimeWait
 	c.finish(why)
-	c.due = due
+	if known {
+		c.due = dueReset
+	}
 }
 
 // finish enters CLOSED. What was received in order can still be read.
@@ -81,7 +78,7 @@ func (c *Conn) finish(why reason) {
 	}
 	c.setState(StateClosed)
 	c.ended = why
-	c.due &= dueACK | dueBareReset
+	c.due &= dueBareReset
 	c.rcv.dupACKs = 0
 	c.timers.init()
 	c.releaseSend()
@@ -112,7 +109,6 @@ func (c *Conn) finAcked(now clock.Time) {
 	case StateClosing:
 		c.enterTimeWait(now)
 	case StateLastAck:
-		c.due &^= dueACK
 		c.finish(reasonNone)
 	}
 }

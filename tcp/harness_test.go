@@ -277,6 +277,9 @@ func (n *network) turn(e *endpoint) bool {
 		n.transmit(e, &o)
 		worked = true
 	}
+	if err := checkInvariants(c); err != nil {
+		n.t.Fatalf("%s at %v: %v", e.name, time.Duration(n.now), err)
+	}
 	return worked
 }
 

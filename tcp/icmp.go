@@ -73,7 +73,7 @@ func (c *Conn) pathMTU(mtu uint32) {
 		if m := p.Meta(f); m.Len > mss && m.Len <= old {
 			m.Flags &^= metaResent
 			c.markLost(f)
-			c.set(flagForceLost)
 		}
 	}
+	c.resend()
 }

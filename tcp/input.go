@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"time"
+
 	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
@@ -113,7 +115,7 @@ func (c *Conn) segment(s *Segment, now clock.Time) {
 		c.synReceivedACK(s, now)
 		return
 	}
-	if !c.checkTimestamp(s, now) || !c.checkSequence(s) || !c.checkRST(s, now) || !c.checkSYN(s, now) {
+	if !c.checkTimestamp(s, now) || !c.checkSequence(s, now) || !c.checkRST(s, now) || !c.checkSYN(s, now) {
 		return
 	}
 	c.updateTimestamp(s, now)
@@ -156,7 +158,7 @@ func (c *Conn) updateTimestamp(s *Segment, now clock.Time) {
 
 // checkSequence is the first check: some of the segment must be in the receive window. One that is not is answered with an ACK,
 // unless it is a reset (RFC 9293 section 3.10.7.4, first).
-func (c *Conn) checkSequence(s *Segment) bool {
+func (c *Conn) checkSequence(s *Segment, now clock.Time) bool {
 	r, st := &c.rcv, &c.core.Stats
 	wnd := uint32(r.adv - r.nxt)
 	if n := s.Len(); n == 0 {
@@ -187,13 +189,30 @@ func (c *Conn) checkSequence(s *Segment) bool {
 	if s.Seq.Less(r.nxt) {
 		st.DropDuplicate++
 		if c.state == StateTimeWait && s.Flags&FlagFIN != 0 {
-			c.armSlow(c.core.now) // The peer did not get the ACK of its FIN: the wait begins anew.
+			c.armSlow(now) // The peer did not get the ACK of its FIN: the wait begins anew.
 		}
 	} else {
 		st.DropOutsideWindow++
 	}
-	c.due |= dueACK
+	c.answerOutside(s, now)
 	return false
+}
+
+// outsideInterval is how often a connection answers segments without data that are outside the window.
+const outsideInterval = 100 * time.Millisecond
+
+// answerOutside has a segment outside the window answered with an ACK. Two ends that each take the other's ACKs to be outside
+// would answer each other for ever, so those without data are answered once in a while only (RFC 5961 section 7 has the
+// same concern); probes of a closed or idle connection come at longer intervals.
+func (c *Conn) answerOutside(s *Segment, now clock.Time) {
+	if s.Len() == 0 {
+		if now < c.timers.outside {
+			c.core.Stats.ChallengeACKsLimited++
+			return
+		}
+		c.timers.outside = now.Add(outsideInterval)
+	}
+	c.due |= dueACK
 }
 
 // checkRST is the second check. A reset must be at exactly the next sequence number; elsewhere in the window it is answered with a

@@ -8,7 +8,7 @@ import (
 // too small to be worth a segment, or the application corked. One segment goes out all the same: as much as the window takes,
 // or a single byte as a probe (RFC 9293 section 3.8.6.1). The interval doubles; the connection lives as long as the peer answers.
 func (c *Conn) persistTimeout(now clock.Time) {
-	d := &c.snd
+	d, p := &c.snd, c.core.Pool
 	if !c.maySendData() || d.queue.Empty() {
 		return
 	}
@@ -28,8 +28,9 @@ func (c *Conn) persistTimeout(now clock.Time) {
 	c.rtt.Backoff()
 	c.core.Stats.WindowProbes++
 	if front := d.queue.Front(); front != d.unsent {
+		p.Meta(front).Flags &^= metaResent
 		c.markLost(front)
-		c.set(flagForceLost)
+		c.resend()
 	} else {
 		c.set(flagOverride)
 	}
@@ -53,6 +54,7 @@ func (c *Conn) windowOpened(ack Seq, now clock.Time) {
 			c.markLost(f)
 		}
 	}
+	c.resend()
 	if c.outstanding() == 0 {
 		c.timers.rtx = clock.Never
 	} else {

@@ -11,7 +11,7 @@ type recovery uint8
 const (
 	recoveryNone recovery = iota
 	recoveryFast          // fast recovery (RFC 5681 section 3.2, RFC 6582, RFC 6675)
-	recoveryRTO           // after a timeout, until all that was outstanding then is acknowledged
+	recoveryRTO           // what was outstanding at a timeout is sent again, from the first on, until all of it is acknowledged
 )
 
 // duplicateThreshold is how many duplicate ACKs, or segments' worth of SACKed bytes, mean a loss (RFC 5681, RFC 6675: DupThresh).
@@ -54,9 +54,10 @@ func (c *Conn) countDuplicate() {
 	if d.dupACKs < 255 {
 		d.dupACKs++
 	}
-	if most := c.outstanding() - min(c.outstanding(), uint32(d.mss)) - d.lost; d.lost < c.outstanding() {
-		d.sacked = min(d.sacked+uint32(d.mss), most)
-	}
+	// All but the first may have arrived.
+	most := c.outstanding() - d.lost
+	most -= min(most, uint32(d.mss))
+	d.sacked = min(d.sacked+uint32(d.mss), most)
 	// RFC 6582 section 3.2, step 2: duplicates of what an earlier recovery sent again do not begin a new one.
 	if d.dupACKs >= duplicateThreshold && d.recovery == recoveryNone && d.una.Greater(d.recover) {
 		if f := d.queue.Front(); f != d.unsent {
@@ -112,6 +113,18 @@ func (c *Conn) markLost(f frame.Index) {
 	if d.lostHint != frame.None && Seq(m.Seq).Less(Seq(p.Meta(d.lostHint).Seq)) {
 		d.lostHint = frame.None
 	}
+}
+
+// resend begins to send again what was marked as lost for a reason that says nothing about the path's capacity.
+func (c *Conn) resend() {
+	d := &c.snd
+	if d.lost == 0 {
+		return
+	}
+	if d.recovery == recoveryNone {
+		d.recovery, d.recover = recoveryRTO, d.nxt
+	}
+	c.set(flagForceLost)
 }
 
 // forget takes n bytes of a frame out of the counts of what is lost or SACKed, because they are acknowledged.

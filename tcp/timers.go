@@ -17,6 +17,7 @@ type timers struct {
 	pool clock.Time // looks again whether the pool has frames
 
 	received   clock.Time    // when the last segment came
+	outside    clock.Time    // until then no segment without data that is outside the window is answered
 	keepIdle   time.Duration // 0: no keep-alive
 	keepProbes uint8         // sent and not answered
 }

@@ -1,0 +1,105 @@
+package tcp
+
+import (
+	"fmt"
+
+	"github.com/xdpstack/xdpstack/frame"
+)
+
+// checkInvariants returns an error if the parts of a connection contradict each other.
+func checkInvariants(c *Conn) error {
+	if c.core == nil {
+		return nil
+	}
+	if err := checkSendQueue(c); err != nil {
+		return err
+	}
+	return checkReceiveQueues(c)
+}
+
+func checkSendQueue(c *Conn) error {
+	d, p := &c.snd, c.core.Pool
+	if c.state == StateClosed {
+		if !d.queue.Empty() || d.lost != 0 || d.sacked != 0 {
+			return fmt.Errorf("closed with %d frames to send, %d bytes lost, %d SACKed", d.queue.Len(), d.lost, d.sacked)
+		}
+		return nil
+	}
+	var lost, sacked uint32
+	sent, hinted := true, false
+	for f := d.queue.Front(); f != frame.None; f = p.Meta(f).Next {
+		m := p.Meta(f)
+		end := Seq(m.Seq).Add(m.Len)
+		if f == d.unsent {
+			sent = false
+			if Seq(m.Seq) != d.nxt {
+				return fmt.Errorf("the first unsent frame is at %d, SND.NXT is %d", m.Seq, d.nxt)
+			}
+		}
+		if f == d.queue.Front() && c.state >= StateEstablished && Seq(m.Seq) != d.una {
+			return fmt.Errorf("the first frame is at %d, SND.UNA is %d", m.Seq, d.una)
+		}
+		next := d.end
+		if m.Next != frame.None {
+			next = Seq(p.Meta(m.Next).Seq)
+		}
+		if end != next || m.Len == 0 {
+			return fmt.Errorf("a frame of %d bytes ends at %d, what follows begins at %d", m.Len, end, next)
+		}
+		hinted = hinted || f == d.lostHint
+		if m.Flags&metaLost != 0 {
+			lost += m.Len
+			if !sent || m.Flags&metaSACKed != 0 || (d.lostHint != frame.None && !hinted) {
+				return fmt.Errorf("frame at %d is lost, but unsent, SACKed or before the hint", m.Seq)
+			}
+		}
+		if m.Flags&metaSACKed != 0 {
+			sacked += m.Len
+		}
+	}
+	if d.unsent != frame.None && sent {
+		return fmt.Errorf("the first unsent frame is not in the queue")
+	}
+	if d.lostHint != frame.None && !hinted {
+		return fmt.Errorf("the hint is not in the queue")
+	}
+	if lost != d.lost || (c.is(flagSACK) && sacked != d.sacked) {
+		return fmt.Errorf("%d bytes are lost and %d SACKed, the counts say %d and %d", lost, sacked, d.lost, d.sacked)
+	}
+	if d.lost+d.sacked > c.outstanding() {
+		return fmt.Errorf("%d bytes lost and %d SACKed of %d outstanding", d.lost, d.sacked, c.outstanding())
+	}
+	return nil
+}
+
+func checkReceiveQueues(c *Conn) error {
+	r, k := &c.rcv, c.core
+	var slack uint32
+	for f := r.queue.Front(); f != frame.None; f = k.Pool.Meta(f).Next {
+		slack += k.charge(k.Pool.Meta(f).Len)
+	}
+	at := r.nxt
+	for f := r.ooo.Front(); f != frame.None; f = k.Pool.Meta(f).Next {
+		m := k.Pool.Meta(f)
+		slack += k.charge(m.Len)
+		if m.Len == 0 || Seq(m.Seq).Less(at) || (f == r.ooo.Front() && Seq(m.Seq) == at) {
+			return fmt.Errorf("out-of-order frame of %d bytes at %d, but %d comes first", m.Len, m.Seq, at)
+		}
+		at = Seq(m.Seq).Add(m.Len)
+	}
+	if at.Greater(r.adv) {
+		return fmt.Errorf("received to %d, the window ends at %d", at, r.adv)
+	}
+	if slack != r.slack {
+		return fmt.Errorf("slack is %d, the count says %d", slack, r.slack)
+	}
+	for i, b := range r.sackList[:r.sackLen] {
+		if !b.Start.Less(b.End) || !b.Start.Greater(r.nxt) || b.End.Greater(at) {
+			return fmt.Errorf("SACK block %d is %v, received is from %d to %d", i, b, r.nxt, at)
+		}
+	}
+	if n := uint32(r.nxt - r.read); n > 1<<30 {
+		return fmt.Errorf("%d bytes are unread", n)
+	}
+	return nil
+}
