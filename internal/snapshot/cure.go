@@ -1,0 +1,28 @@
+package snapshot
+
+import "strings"
+
+// cures say what to do about drops that mean that something is wrong here, by the end of the metric's name.
+var cures = []struct{ suffix, cure string }{
+	{"rx_ring_full", "the shard does not keep up: use more queues (ethtool -L), give it a CPU of its own, or use a larger RX ring"},
+	{"fill_ring_empty", "the shard does not return frames in time: give it more frames, or a CPU of its own"},
+	{"drop_tx_ring", "the link does not take packets as fast: use a larger TX ring"},
+	{"drop_no_frame", "the packet memory is used up: give each queue more frames"},
+	{"drop_conn_limit", "raise MaxConns, or find out who opens so many connections"},
+	{"drop_tcp_checksum", "on veth, turn off TX checksumming at the peer: ethtool -K PEER tx off; else, look for damage on the link"},
+	{"drop_udp_queue", "the application reads too slowly"},
+	{"drop_no_route", "give --gateway"},
+	{"drop_vlan", "attach to the VLAN's interface instead"},
+	{"drop_not_ours", "another host sends to a stale hardware address; it goes away with its ARP entry"},
+	{"drop_no_listener", "a client tries a port that nothing is served on"},
+}
+
+// Cure returns one line of what to do about a drop, or nothing where it is the peer's business.
+func Cure(name string) string {
+	for _, c := range cures {
+		if strings.HasSuffix(name, c.suffix) {
+			return c.cure
+		}
+	}
+	return ""
+}

@@ -1,0 +1,109 @@
+// Package snapshot is what a running stack tells about itself: what it is, and all its counters with their meaning, in the form that
+// goes over the control socket and that "xdpstack stats" shows.
+package snapshot
+
+import (
+	"strings"
+	"time"
+
+	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/internal/metrics"
+	"github.com/xdpstack/xdpstack/stack"
+)
+
+// Snapshot is the state of a stack at one moment.
+type Snapshot struct {
+	Time        time.Time        `json:"time"`
+	Address     string           `json:"address"`
+	Device      string           `json:"device"` // the interface and how it is used
+	Shards      int              `json:"shards"`
+	Connections int              `json:"connections"`
+	HalfOpen    int              `json:"half_open"`
+	TimeWait    int              `json:"time_wait"`
+	Metrics     []metrics.Metric `json:"metrics"` // summed over the shards
+}
+
+// Take asks the stack's shards.
+func Take(s *stack.Stack, now time.Time) (Snapshot, error) {
+	reports, err := s.Report()
+	if err != nil {
+		return Snapshot{}, err
+	}
+	snap := Snapshot{Time: now, Address: s.Address().String(), Device: s.Describe(), Shards: len(reports)}
+	var total stack.ShardStats
+	for _, r := range reports {
+		snap.Connections += r.Connections
+		snap.HalfOpen += r.HalfOpen
+		snap.TimeWait += r.TimeWait
+		total = metrics.Add(total, r.Stats)
+	}
+	add := func(m metrics.Metric) { snap.Metrics = append(snap.Metrics, m) }
+	metrics.Walk("", total, add)
+	return snap, kernelSide(s, add)
+}
+
+// kernelSide adds what the kernel counts: the steering program's frames, and the sockets' losses summed over the queues.
+func kernelSide(s *stack.Stack, add func(metrics.Metric)) error {
+	iface := s.Interface()
+	if iface == nil {
+		return nil
+	}
+	steered, err := iface.Program().Counters()
+	if err != nil {
+		return err
+	}
+	metrics.Walk("steer", steered, add)
+	var sockets afxdp.Statistics
+	for _, q := range iface.Queues() {
+		one, err := q.Statistics()
+		if err != nil {
+			return err
+		}
+		sockets = metrics.Add(sockets, one)
+	}
+	metrics.Walk("socket", sockets, add)
+	return nil
+}
+
+// Value returns a metric's value, 0 if there is none of that name.
+func (s *Snapshot) Value(name string) uint64 {
+	for _, m := range s.Metrics {
+		if m.Name == name {
+			return m.Value
+		}
+	}
+	return 0
+}
+
+// Drops returns the metrics that count packets which went nowhere, those that are not zero.
+func (s *Snapshot) Drops() []metrics.Metric {
+	var out []metrics.Metric
+	for _, m := range s.Metrics {
+		if m.Value > 0 && IsDrop(m) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// IsDrop reports whether a metric counts packets that went nowhere.
+func IsDrop(m metrics.Metric) bool {
+	return strings.HasPrefix(m.Name, "drop_") || strings.Contains(m.Help, "dropped")
+}
+
+// Since returns the counters' increase since an earlier snapshot of the same stack. Gauges keep their value.
+func (s *Snapshot) Since(earlier *Snapshot) Snapshot {
+	before := make(map[string]uint64, len(earlier.Metrics))
+	for _, m := range earlier.Metrics {
+		before[m.Name] = m.Value
+	}
+	out := *s
+	out.Metrics = make([]metrics.Metric, len(s.Metrics))
+	for i, m := range s.Metrics {
+		if !m.Gauge && m.Value >= before[m.Name] { // a counter that fell is another process's: it starts at 0
+			m.Value -= before[m.Name]
+		}
+		out.Metrics[i] = m
+	}
+	return out
+}
