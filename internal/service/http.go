@@ -1,0 +1,207 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/http1"
+	"github.com/xdpstack/xdpstack/stack"
+)
+
+// lingerBytes is how much a client may still send on a connection that is being closed after an error, before it is reset (RFC 9112
+// section 9.6: closing at once could destroy the answer on its way).
+const lingerBytes = http1.MaxBody
+
+// HTTP serves a directory, or one built-in page, over HTTP/1.1 (RFC 9110, 9112): GET and HEAD, persistent and pipelined.
+//
+// Files are read on the shard, in pieces as the send buffer drains. That is right for files in the page cache; for slow storage,
+// [HTTP.Handler] has the same content for net/http, which gives each connection a goroutine.
+type HTTP struct {
+	root   *os.Root // nil: the built-in page
+	second atomic.Pointer[second]
+	pieces sync.Pool // of *[pieceSize]byte, for reading files
+	stop   chan struct{}
+	once   sync.Once
+}
+
+// second is what can be prepared once a second for all answers of that second.
+type second struct {
+	date string
+	page []byte // the whole answer to GET / on a kept connection
+}
+
+// NewHTTP makes a server of the files under a directory, or of the built-in page if root is empty. Close ends it.
+func NewHTTP(root string) (*HTTP, error) {
+	h := &HTTP{stop: make(chan struct{})}
+	h.pieces.New = func() any { return new([pieceSize]byte) }
+	if root != "" {
+		r, err := os.OpenRoot(root)
+		if err != nil {
+			return nil, fmt.Errorf("http: the directory to serve: %w", err)
+		}
+		h.root = r
+	}
+	h.prepare(time.Now())
+	go h.tick()
+	return h, nil
+}
+
+// Close gives the directory back. No connection may be open any more.
+func (h *HTTP) Close() error {
+	var err error
+	h.once.Do(func() {
+		close(h.stop)
+		if h.root != nil {
+			err = h.root.Close()
+		}
+	})
+	return err
+}
+
+// tick keeps the date right, so that no answer needs to read the clock.
+func (h *HTTP) tick() {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case now := <-t.C:
+			h.prepare(now)
+		case <-h.stop:
+			return
+		}
+	}
+}
+
+func (h *HTTP) prepare(now time.Time) {
+	s := &second{date: now.UTC().Format(http.TimeFormat)}
+	s.page = appendHead(nil, s.date, answer{status: 200, kind: pageType, length: int64(len(page)), keepAlive: true, minor: 1})
+	s.page = append(s.page, page...)
+	h.second.Store(s)
+}
+
+// httpConn is the state of one connection.
+type httpConn struct {
+	partial []byte  // the start of a request head whose rest has not come
+	backlog backlog // received while an answer waits for room
+	body    int64   // bytes of the present request's body that are still to be skipped
+
+	out  []byte   // what is left of the answer: first this,
+	file *os.File // then this file
+	off  int64    // from this offset
+	left int64    // so many bytes of it
+
+	last   bool  // the connection ends with the present answer
+	eof    bool  // the client sends no more
+	linger int64 // bytes that came after the last answer
+}
+
+func (st *httpConn) answering() bool { return len(st.out) > 0 || st.file != nil }
+
+// Opened prepares the connection.
+func (h *HTTP) Opened(c *stack.Conn) { c.SetContext(&httpConn{}) }
+
+// Received answers the requests that p completes, as far as there is room for the answers.
+func (h *HTTP) Received(c *stack.Conn, p []byte) {
+	st, _ := c.Context().(*httpConn)
+	if st == nil {
+		return
+	}
+	if st.backlog.empty() {
+		p = h.consume(c, st, p)
+	}
+	if len(p) > 0 {
+		st.backlog.keep(c, p)
+	}
+}
+
+// Writable goes on with the answer, and then with the requests that waited for it.
+func (h *HTTP) Writable(c *stack.Conn) {
+	st, _ := c.Context().(*httpConn)
+	if st == nil || !h.flush(c, st) {
+		return
+	}
+	drained := st.backlog.drain(c, func(p []byte) []byte { return h.consume(c, st, p) })
+	if drained && st.eof && !st.answering() {
+		c.Close()
+	}
+}
+
+// PeerClosed ends the connection once the last request is answered.
+func (h *HTTP) PeerClosed(c *stack.Conn) {
+	st, _ := c.Context().(*httpConn)
+	if st == nil {
+		return
+	}
+	st.eof = true
+	if st.backlog.empty() && !st.answering() {
+		c.Close()
+	}
+}
+
+// Closed gives everything back.
+func (h *HTTP) Closed(c *stack.Conn, _ error) {
+	st, _ := c.Context().(*httpConn)
+	if st == nil {
+		return
+	}
+	st.backlog.drop(c)
+	if st.file != nil {
+		st.file.Close()
+	}
+	c.SetContext(nil)
+}
+
+// consume works through received bytes and returns those that must wait for room.
+func (h *HTTP) consume(c *stack.Conn, st *httpConn, p []byte) []byte {
+	for len(p) > 0 {
+		switch {
+		case st.answering():
+			return p
+		case st.last:
+			if st.linger += int64(len(p)); st.linger > lingerBytes {
+				c.Abort()
+			}
+			return nil
+		case st.body > 0:
+			n := min(st.body, int64(len(p)))
+			st.body -= n
+			p = p[n:]
+		default:
+			p = h.request(c, st, p)
+		}
+	}
+	return nil
+}
+
+// request takes one request head off p, answers it, and returns what follows it.
+func (h *HTTP) request(c *stack.Conn, st *httpConn, p []byte) []byte {
+	head, before := p, len(st.partial)
+	if before > 0 {
+		st.partial = append(st.partial, p[:min(len(p), http1.MaxHead)]...)
+		head = st.partial
+	}
+	var r http1.Request
+	n, err := http1.Parse(head, &r)
+	switch {
+	case errors.Is(err, http1.ErrIncomplete):
+		if before == 0 {
+			st.partial = append(st.partial, p...)
+		}
+		return nil
+	case err != nil:
+		var e *http1.Error
+		errors.As(err, &e)
+		st.last = true
+		st.partial = nil
+		h.send(c, st, h.errorAnswer(e.Status, e.Reason, &r))
+		return nil
+	}
+	h.answer(c, st, &r) // before partial, which r's slices may be part of, is emptied
+	st.partial = st.partial[:0]
+	return p[n-before:]
+}
