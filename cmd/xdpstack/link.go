@@ -1,0 +1,102 @@
+package main
+
+import (
+	"net/netip"
+
+	"github.com/spf13/cobra"
+
+	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/bpf"
+	"github.com/xdpstack/xdpstack/stack"
+)
+
+// driverFlags say how packets get in and out.
+type driverFlags struct {
+	driver, mode, attach string
+}
+
+func (f *driverFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.driver, "driver", afxdp.DriverNative, "AF_XDP driver: native or asavie")
+	cmd.Flags().StringVar(&f.mode, "mode", "auto", "auto, zero-copy or copy")
+	cmd.Flags().StringVar(&f.attach, "attach", "auto", "where the XDP program runs: auto, native (driver) or generic")
+	choices(cmd, "driver", afxdp.DriverNative, afxdp.DriverAsavie)
+	choices(cmd, "mode", "auto", "zero-copy", "copy")
+	choices(cmd, "attach", "auto", "native", "generic")
+}
+
+// choices makes the shell complete a flag's values.
+func choices(cmd *cobra.Command, flag string, values ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return values, cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic(err) // a flag of another name
+	}
+}
+
+func (f *driverFlags) options() (o afxdp.Options, err error) {
+	if f.driver != afxdp.DriverNative && f.driver != afxdp.DriverAsavie {
+		return o, usagef("--driver %s: want native or asavie", f.driver)
+	}
+	o.Driver = f.driver
+	switch f.mode {
+	case "auto":
+		o.Mode = afxdp.ModeAuto
+	case "zero-copy":
+		o.Mode = afxdp.ModeZeroCopy
+	case "copy":
+		o.Mode = afxdp.ModeCopy
+	default:
+		return o, usagef("--mode %s: want auto, zero-copy or copy", f.mode)
+	}
+	switch f.attach {
+	case "auto":
+		o.Attach = bpf.AttachAuto
+	case "native":
+		o.Attach = bpf.AttachNative
+	case "generic":
+		o.Attach = bpf.AttachGeneric
+	default:
+		return o, usagef("--attach %s: want auto, native or generic", f.attach)
+	}
+	return o, nil
+}
+
+// linkFlags say which interface and address the stack has.
+type linkFlags struct {
+	driverFlags
+	iface, address, gateway string
+}
+
+func (f *linkFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.iface, "interface", "i", "", "network interface (required)")
+	cmd.Flags().StringVarP(&f.address, "address", "a", "", "the stack's own IPv4 address with its prefix length (required)")
+	cmd.Flags().StringVar(&f.gateway, "gateway", "", "router for addresses outside the prefix")
+	f.driverFlags.register(cmd)
+	if err := cmd.RegisterFlagCompletionFunc("interface", completeInterface); err != nil {
+		panic(err)
+	}
+}
+
+func (f *linkFlags) config() (cfg stack.Config, err error) {
+	if f.iface == "" {
+		return cfg, usagef("which interface? give -i IFACE")
+	}
+	if f.address == "" {
+		return cfg, usagef("which address? give -a ADDR/LEN, one on %s's network that nobody has", f.iface)
+	}
+	cfg.Interface = f.iface
+	if cfg.Address, err = netip.ParsePrefix(f.address); err != nil || !cfg.Address.Addr().Is4() {
+		return cfg, usagef("-a %s: want an IPv4 address with its prefix length, such as 192.0.2.10/24", f.address)
+	}
+	if f.gateway != "" {
+		if cfg.Gateway, err = netip.ParseAddr(f.gateway); err != nil || !cfg.Gateway.Is4() {
+			return cfg, usagef("--gateway %s: want an IPv4 address", f.gateway)
+		}
+		if !cfg.Address.Contains(cfg.Gateway) {
+			return cfg, usagef("--gateway %s is not on the network %s", f.gateway, cfg.Address.Masked())
+		}
+	}
+	cfg.AFXDP, err = f.options()
+	return cfg, err
+}

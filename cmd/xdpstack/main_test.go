@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// output collects what a command writes while a test looks at it.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// waitFor waits until the output has some text.
+func (o *output) waitFor(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(o.String(), text); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %q in:\n%s", text, o)
+		}
+	}
+}
+
+// command runs a command line to its end.
+func command(ctx context.Context, in io.Reader, args ...string) (code int, out, errs string) {
+	var stdout, stderr output
+	code = run(ctx, args, streams{in: in, out: &stdout, err: &stderr})
+	return code, stdout.String(), stderr.String()
+}
+
+func TestHelp(t *testing.T) {
+	for _, name := range []string{"", "demo", "serve", "get", "nc", "doctor", "stats", "version"} {
+		t.Run("xdpstack "+name, func(t *testing.T) {
+			args := []string{"--help"}
+			if name != "" {
+				args = []string{name, "--help"}
+			}
+			code, out, errs := command(t.Context(), nil, args...)
+			if code != exitOK || errs != "" {
+				t.Fatalf("exit code %d, errors %q", code, errs)
+			}
+			golden := filepath.Join("testdata", "help", strings.TrimSuffix("xdpstack-"+name, "-")+".txt")
+			if *update {
+				if err := os.WriteFile(golden, []byte(out), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out != string(want) {
+				t.Errorf("the help differs from %s (go test ./cmd/xdpstack -update writes it):\n%s", golden, out)
+			}
+			for line := range strings.Lines(out) {
+				if len([]rune(line)) > 121 {
+					t.Errorf("a line of the help has %d characters: %s", len([]rune(line)), line)
+				}
+			}
+		})
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	link := []string{"-i", "xs-none", "-a", "192.0.2.10/24"}
+	for _, tt := range []struct {
+		name, args string
+		link       bool
+		says       string
+	}{
+		{name: "unknown command", args: "sevre", says: `unknown command "sevre": is serve meant?`},
+		{name: "unknown flag", args: "demo --fast", says: "unknown flag: --fast"},
+		{name: "demo argument", args: "demo now", says: "too many arguments: now"},
+		{name: "demo size", args: "demo --bulk much", says: "64MiB"},
+		{name: "demo network", args: "demo --network wifi", says: "auto, veth or memory"},
+		{name: "demo driver", args: "demo --driver dpdk", says: "native or asavie"},
+		{name: "demo mode", args: "demo --mode fast", says: "zero-copy"},
+		{name: "demo attach", args: "demo --attach hw", says: "generic"},
+		{name: "demo connections", args: "demo --connections 0", says: "--connections 0"},
+		{name: "demo duration", args: "demo --duration 0s", says: "--duration 0s"},
+		{name: "no service", args: "serve", link: true, says: "which service?"},
+		{name: "unknown service", args: "serve ftp", link: true, says: `"ftp"`},
+		{name: "service twice", args: "serve echo echo", link: true, says: "twice"},
+		{name: "one port, two services", args: "serve echo http --port 8080", link: true, says: "for one service"},
+		{name: "port too large", args: "serve echo --port 70000", link: true, says: "70000"},
+		{name: "root without http", args: "serve echo --root /", link: true, says: "--root"},
+		{name: "no interface", args: "serve echo -a 192.0.2.10/24", says: "-i IFACE"},
+		{name: "no address", args: "serve echo -i eth0", says: "-a ADDR/LEN"},
+		{name: "no prefix", args: "serve echo -i eth0 -a 192.0.2.10", says: "prefix length"},
+		{name: "IPv6", args: "serve echo -i eth0 -a 2001:db8::1/64", says: "IPv4"},
+		{name: "gateway elsewhere", args: "serve echo --gateway 198.51.100.1", link: true, says: "not on the network 192.0.2.0/24"},
+		{name: "gateway malformed", args: "serve echo --gateway gw", link: true, says: "--gateway gw"},
+		{name: "no URL", args: "get", link: true, says: "the URL is missing"},
+		{name: "bad URL", args: "get example.org", link: true, says: "not a URL"},
+		{name: "no target", args: "nc", link: true, says: "HOST:PORT is missing"},
+		{name: "target without port", args: "nc 192.0.2.1", link: true, says: "not HOST:PORT"},
+		{name: "target with bad port", args: "nc 192.0.2.1:0", link: true, says: "port"},
+		{name: "two PIDs", args: "stats 1 2", says: "too many arguments: 2"},
+		{name: "interval", args: "stats --watch --interval 0s", says: "--interval 0s"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			args := strings.Fields(tt.args)
+			if tt.link {
+				args = append(args, link...)
+			}
+			code, out, errs := command(t.Context(), nil, args...)
+			if code != exitUsage || out != "" {
+				t.Errorf("exit code %d, output %q", code, out)
+			}
+			if !strings.Contains(errs, tt.says) || !strings.Contains(errs, "--help") {
+				t.Errorf("errors %q, want %q and where help is", errs, tt.says)
+			}
+		})
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	for _, tt := range []struct{ args, want string }{
+		{"serve echo ", "http"},
+		{"demo --driver ", "asavie"},
+		{"demo --network ", "memory"},
+		{"serve --mode ", "zero-copy"},
+		{"ser", "serve"},
+	} {
+		args := append([]string{"__complete"}, strings.Split(tt.args, " ")...)
+		code, out, _ := command(t.Context(), nil, args...)
+		if code != exitOK || !strings.Contains(out, tt.want) {
+			t.Errorf("completion of %q: exit code %d, %q, want %q", tt.args, code, out, tt.want)
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if code, out, errs := command(t.Context(), nil, "completion", shell); code != exitOK || len(out) < 1000 {
+			t.Errorf("completion %s: exit code %d, %d bytes, %s", shell, code, len(out), errs)
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	for in, want := range map[string]size{
+		"0": 0, "4096": 4096, "1GiB": 1 << 30, "1g": 1 << 30, "500M": 500 << 20, "2GB": 2e9, "1.5KiB": 1536, " 7 B ": 7,
+	} {
+		var s size
+		if err := s.Set(in); err != nil || s != want {
+			t.Errorf("%q is %d, %v, want %d", in, s, err, want)
+		}
+	}
+	for _, in := range []string{"", "x", "-1", "1XiB", "9999999TiB", "NaN"} {
+		var s size
+		if err := s.Set(in); err == nil {
+			t.Errorf("%q is %d, want an error", in, s)
+		}
+	}
+	for in, want := range map[size]string{0: "0", 1023: "1023B", 1 << 30: "1GiB", 1536: "1.5KiB"} {
+		if in.String() != want {
+			t.Errorf("%d is written %q, want %q", int64(in), in.String(), want)
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/xdpstack/xdpstack/internal/control"
+	"github.com/xdpstack/xdpstack/internal/metrics"
+	"github.com/xdpstack/xdpstack/internal/snapshot"
+)
+
+type statsCommand struct {
+	streams
+	socket   string
+	asJSON   bool
+	all      bool
+	watch    bool
+	interval time.Duration
+}
+
+func newStats(io streams) *cobra.Command {
+	s := &statsCommand{streams: io}
+	cmd := &cobra.Command{
+		Use:   "stats [PID]",
+		Short: "Show the counters of a running xdpstack process",
+		Long: `Asks a running process, through its control socket, for its counters: what came in and went out, and
+where each packet went that was dropped, with what to do about it. Without PID, the only process that
+runs is meant. --watch shows what is added in each interval.`,
+		Example: "  sudo xdpstack stats\n  sudo xdpstack stats --watch --interval 2s\n  sudo xdpstack stats 4711 --json | jq .connections",
+		RunE:    s.run,
+	}
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usagef("too many arguments: %s", strings.Join(args[1:], " "))
+		}
+		return nil
+	}
+	cmd.Flags().StringVar(&s.socket, "socket", "", "path of the control socket, instead of a PID")
+	cmd.Flags().BoolVar(&s.asJSON, "json", false, "write JSON; one line for each interval with --watch")
+	cmd.Flags().BoolVar(&s.all, "all", false, "show the counters that are zero, too")
+	cmd.Flags().BoolVarP(&s.watch, "watch", "w", false, "go on until interrupted, showing what is added in each interval")
+	cmd.Flags().DurationVar(&s.interval, "interval", time.Second, "time between two looks with --watch")
+	cmd.ValidArgsFunction = completePID
+	return cmd
+}
+
+func completePID(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	all, _ := control.List() // no offer is better than an error in the middle of a line
+	var out []string
+	for _, p := range all {
+		out = append(out, fmt.Sprintf("%d\t%s", p.PID, p.Command))
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (s *statsCommand) run(cmd *cobra.Command, args []string) error {
+	if s.interval < 10*time.Millisecond {
+		return usagef("--interval %v: want 10ms or more", s.interval)
+	}
+	path, err := s.find(args)
+	if err != nil {
+		return err
+	}
+	snap, err := fetch(cmd.Context(), path)
+	if err != nil {
+		return err
+	}
+	if !s.watch {
+		return s.show(&snap, 0)
+	}
+	return s.follow(cmd.Context(), path, snap)
+}
+
+// find returns the path of the control socket that is meant.
+func (s *statsCommand) find(args []string) (string, error) {
+	if s.socket != "" {
+		return s.socket, nil
+	}
+	all, err := control.List()
+	if err != nil {
+		return "", err
+	}
+	if len(args) == 1 {
+		for _, p := range all {
+			if fmt.Sprint(p.PID) == args[0] {
+				return p.Path, nil
+			}
+		}
+		return "", fmt.Errorf("process %s has no control socket in %s; it may belong to another user", args[0], control.Dir())
+	}
+	switch len(all) {
+	case 0:
+		return "", fmt.Errorf("no xdpstack process of this user runs: there is no control socket in %s (those of root need sudo)", control.Dir())
+	case 1:
+		return all[0].Path, nil
+	}
+	t := newTable(s.err, table.Row{"PID", "command"})
+	for _, p := range all {
+		t.AppendRow(table.Row{p.PID, p.Command})
+	}
+	t.Render()
+	return "", errors.New("several processes run: say which, by PID")
+}
+
+func fetch(ctx context.Context, path string) (snap snapshot.Snapshot, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	raw, err := control.Get(ctx, path)
+	if err != nil {
+		return snap, err
+	}
+	if err := json.Unmarshal(raw, &snap); err != nil {
+		return snap, fmt.Errorf("the answer of %s is of another version of xdpstack: %w", path, err)
+	}
+	return snap, nil
+}
+
+// follow shows the difference to the look before, until the context ends or the process does.
+func (s *statsCommand) follow(ctx context.Context, path string, before snapshot.Snapshot) error {
+	tick := time.NewTicker(s.interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now, err := fetch(ctx, path)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		diff := now.Since(&before)
+		if err := s.show(&diff, now.Time.Sub(before.Time)); err != nil {
+			return err
+		}
+		before = now
+	}
+}
+
+// show prints a snapshot; over, if not 0, is the time that the counters are of.
+func (s *statsCommand) show(snap *snapshot.Snapshot, over time.Duration) error {
+	if s.asJSON {
+		if s.watch {
+			return json.NewEncoder(s.out).Encode(snap)
+		}
+		return writeJSON(s.out, snap)
+	}
+	fmt.Fprintf(s.out, "%s  %s on %s: %d shards, %d connections, %d half open, %d in TIME-WAIT\n",
+		snap.Time.Format(time.TimeOnly), snap.Address, snap.Device, snap.Shards, snap.Connections, snap.HalfOpen, snap.TimeWait)
+	s.counters(snap, over)
+	s.drops(snap)
+	fmt.Fprintln(s.out)
+	return nil
+}
+
+func (s *statsCommand) counters(snap *snapshot.Snapshot, over time.Duration) {
+	header := table.Row{"counter", "value", "meaning"}
+	if over > 0 {
+		header[1] = "per second"
+	}
+	t := newTable(s.out, header, 2)
+	for _, m := range snap.Metrics {
+		if m.Value == 0 && !s.all || snapshot.IsDrop(m) && !s.all {
+			continue
+		}
+		t.AppendRow(table.Row{m.Name, perSecond(m, over), m.Help})
+	}
+	t.Render()
+}
+
+func perSecond(m metrics.Metric, over time.Duration) string {
+	if over <= 0 || m.Gauge {
+		return fmt.Sprint(m.Value)
+	}
+	return fmt.Sprintf("%.0f", float64(m.Value)/over.Seconds())
+}
+
+func (s *statsCommand) drops(snap *snapshot.Snapshot) {
+	drops := snap.Drops()
+	if len(drops) == 0 {
+		fmt.Fprintln(s.out, "nothing was dropped")
+		return
+	}
+	t := newTable(s.out, table.Row{"dropped", "packets", "why, and what to do"}, 2)
+	for _, m := range drops {
+		t.AppendRow(table.Row{m.Name, m.Value, m.Help})
+		if cure := snapshot.Cure(m.Name); cure != "" {
+			t.AppendRow(table.Row{"", "", "→ " + cure})
+		}
+	}
+	t.Render()
+}
