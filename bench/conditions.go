@@ -100,8 +100,11 @@ func offloads() string {
 	if err != nil {
 		return "unknown: " + err.Error()
 	}
-	defer lab.Close()
-	return fmt.Sprintf("stack's end %s; kernel's end %s", offloadsOf(lab.Stack), offloadsOf(lab.Kernel))
+	ends := fmt.Sprintf("stack's end %s; kernel's end %s", offloadsOf(lab.Stack), offloadsOf(lab.Kernel))
+	if err := lab.Close(); err != nil {
+		ends += "; " + err.Error()
+	}
+	return ends
 }
 
 func offloadsOf(side *netlab.Side) string {

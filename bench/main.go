@@ -117,7 +117,7 @@ func run(args []string) error {
 		show.Table(os.Stdout, r)
 		return nil
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	started := time.Now()
 	s := &session{options: o, started: started}

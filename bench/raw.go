@@ -43,8 +43,11 @@ func raw(ctx context.Context, emit child.Emit, args []string) (any, error) {
 		return nil, err
 	}
 	mac, err := net.ParseMAC(*to)
-	if err != nil || len(mac) != 6 {
-		return nil, fmt.Errorf("hardware address %q: %v", *to, err)
+	if err != nil {
+		return nil, err
+	}
+	if len(mac) != 6 {
+		return nil, fmt.Errorf("hardware address %v is not Ethernet's", mac)
 	}
 	return nil, rawlink.Send(ctx, *driver, *ifname, [6]byte(mac), sender, receiver, mark)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -64,7 +65,7 @@ func serveGVisor(ctx context.Context, emit child.Emit, l gvisor.Link, ifname str
 	return s.Counters(), s.Close()
 }
 
-func serveKernel(ctx context.Context, emit child.Emit, withXDP bool, ifname string, addr netip.Prefix) (any, error) {
+func serveKernel(ctx context.Context, emit child.Emit, withXDP bool, ifname string, addr netip.Prefix) (_ any, err error) {
 	mode := "no XDP"
 	if withXDP {
 		iface, err := net.InterfaceByName(ifname)
@@ -75,7 +76,7 @@ func serveKernel(ctx context.Context, emit child.Emit, withXDP bool, ifname stri
 		if err != nil {
 			return nil, err
 		}
-		defer prog.Close()
+		defer func() { err = errors.Join(err, prog.Close()) }()
 		mode = "XDP_PASS, native"
 	}
 	s, err := kernel.NewServer(addr.Addr().As4())

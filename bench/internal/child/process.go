@@ -2,6 +2,7 @@ package child
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -80,7 +81,7 @@ func (p *Process) Next(ctx context.Context, kind string, patience time.Duration,
 		case e, ok := <-p.events:
 			switch {
 			case !ok:
-				return fmt.Errorf("child: ended while waiting for %q: %v: %s", kind, p.err, p.tail())
+				return fmt.Errorf("child: ended while waiting for %q: %w: %s", kind, cmp.Or(p.err, errors.New("exit status 0")), p.tail())
 			case e.Kind == KindError:
 				return errors.New(e.Error)
 			case e.Kind != kind:

@@ -5,6 +5,7 @@ package rawlink
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -39,12 +40,12 @@ func open(driver, ifname string) (*afxdp.Interface, afxdp.Queue, error) {
 // the window's start and end.
 func Receive(
 	ctx context.Context, driver, ifname string, addr netip.Addr, warmup, window time.Duration, mark func(string),
-) (Result, error) {
+) (res Result, err error) {
 	i, q, err := open(driver, ifname)
 	if err != nil {
-		return Result{}, err
+		return res, err
 	}
-	defer i.Close()
+	defer func() { err = errors.Join(err, i.Close()) }()
 	if err := i.Program().AddAddress(addr); err != nil {
 		return Result{}, err
 	}
@@ -61,7 +62,7 @@ func Receive(
 	start := time.Now()
 	mark("start")
 	err = r.until(ctx, func(now time.Time) bool { return now.Sub(start) >= window })
-	res := Result{Frames: r.frames, Seconds: time.Since(start).Seconds(), Mode: i.Describe()}
+	res = Result{Frames: r.frames, Seconds: time.Since(start).Seconds(), Mode: i.Describe()}
 	mark("stop")
 	return res, err
 }
@@ -98,12 +99,12 @@ func (r *receiver) until(ctx context.Context, over func(now time.Time) bool) err
 }
 
 // Send sends frames from one end to the other until the context ends.
-func Send(ctx context.Context, driver, ifname string, to [6]byte, src, dst netip.Addr, mark func(string)) error {
+func Send(ctx context.Context, driver, ifname string, to [6]byte, src, dst netip.Addr, mark func(string)) (err error) {
 	i, q, err := open(driver, ifname)
 	if err != nil {
 		return err
 	}
-	defer i.Close()
+	defer func() { err = errors.Join(err, i.Close()) }()
 	frames, err := prepare(q, to, src, dst)
 	if err != nil {
 		return err

@@ -63,7 +63,7 @@ func drawPanels(to vg.CanvasSizer, panels []*plot.Plot, rows, cols int) {
 	}
 	canvas := draw.New(to)
 	canvas.SetColor(color.White)
-	canvas.Fill(canvas.Rectangle.Path())
+	canvas.Fill(canvas.Path())
 	gap := 10 * vg.Length(1)
 	tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: gap, PadY: gap, PadTop: gap, PadBottom: gap, PadLeft: gap, PadRight: 2 * gap}
 	for y, row := range plot.Align(grid, tiles, canvas) {

@@ -23,6 +23,14 @@ func number(v float64) string {
 	return fmt.Sprintf("%.3f", v)
 }
 
+// small is number with nothing written as 0: a thousandth is below what can be told apart.
+func small(v float64) string {
+	if math.Abs(v) < 0.001 {
+		return "0"
+	}
+	return number(v)
+}
+
 func thousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	start := 0

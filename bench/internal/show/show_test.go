@@ -73,7 +73,7 @@ func TestChart(t *testing.T) {
 	}
 	dec := xml.NewDecoder(strings.NewReader(string(b)))
 	for {
-		if _, err := dec.Token(); err == io.EOF {
+		if _, err := dec.Token(); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatalf("not well-formed: %v", err)

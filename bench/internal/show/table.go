@@ -70,7 +70,7 @@ func sideRow(title string, b *result.Benchmark, s *result.Side) table.Row {
 		{"p50 µs", "p50 %s µs"}, {"p99 µs", "p99 %s µs"}, {"allocations", "%s allocations"}, {"of limit %", "%s %% of the limit"},
 	} {
 		if v, ok := s.Extra(f.name); ok {
-			remarks = append(remarks, fmt.Sprintf(f.format, number(v.Median)))
+			remarks = append(remarks, fmt.Sprintf(f.format, small(v.Median)))
 		}
 	}
 	if n := len(s.Runs) - s.Value.N; n > 0 {
