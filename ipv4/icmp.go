@@ -107,8 +107,13 @@ func (m *ICMP) Marshal(b []byte) int {
 func EchoReply(b []byte, h *Header, id uint16) []byte {
 	m := h.Payload(b)
 	m[0] = byte(ICMPEchoReply)
-	sum := binary.BigEndian.Uint16(m[2:])
-	binary.BigEndian.PutUint16(m[2:], checksum.Update16(sum, uint16(ICMPEchoRequest)<<8, uint16(ICMPEchoReply)<<8))
+	sum := checksum.Update16(binary.BigEndian.Uint16(m[2:]), uint16(ICMPEchoRequest)<<8, uint16(ICMPEchoReply)<<8)
+	if sum == 0 {
+		// An update cannot tell the two zeros of ones' complement apart: a message of nothing but zeros has the checksum ffff.
+		m[2], m[3] = 0, 0
+		sum = checksum.Finish(checksum.Sum(m, 0))
+	}
+	binary.BigEndian.PutUint16(m[2:], sum)
 	r := Header{
 		TOS:      h.TOS,
 		TotalLen: uint16(MinHeaderLen + len(m)),
