@@ -33,7 +33,8 @@ type receiver struct {
 }
 
 // smallPayload is up to which length payload is copied behind the payload of the frame before it rather than kept in a frame of its
-// own, in bytes: a copy of that length costs less than what a frame occupies.
+// own, in bytes: a copy of that length costs less than what a frame occupies. Once half-empty frames have used up a good part of
+// the buffer, all payload that fits is copied.
 const smallPayload = 256
 
 func (r *receiver) init(cfg *Config) {
@@ -163,7 +164,7 @@ func (c *Conn) deliver(f frame.Index, m *frame.Meta, n uint32) {
 		r.mss = uint16(min(n, 1<<16-1))
 	}
 	c.current = frame.None
-	if n <= smallPayload && !r.queue.Empty() && c.appendSmall(f, n) {
+	if (n <= smallPayload || r.slack > c.cfg.RecvBuffer/4) && !r.queue.Empty() && c.appendSmall(f, n) {
 		return
 	}
 	r.slack += k.charge(n)
