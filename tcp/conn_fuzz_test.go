@@ -115,8 +115,12 @@ func fuzzStep(t *testing.T, c *Conn, in *fuzzInput, now *clock.Time) {
 			c.SetKeepAlive(time.Second, *now)
 		}
 	default:
-		c.Process(*now)
+		for c.Process(*now) {
+		}
 		fuzzOutput(t, c, 1000, *now)
+		if err := checkLiveness(c); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
 // checkInvariants returns an error if the parts of a connection contradict each other.
@@ -100,6 +101,29 @@ func checkReceiveQueues(c *Conn) error {
 	}
 	if n := uint32(r.nxt - r.read); n > 1<<30 {
 		return fmt.Errorf("%d bytes are unread", n)
+	}
+	return nil
+}
+
+// checkLiveness returns an error if a connection that has sent all it may now waits for something that no timer would bring about,
+// should the peer be silent.
+func checkLiveness(c *Conn) error {
+	if c.core == nil || c.state == StateClosed {
+		return nil
+	}
+	d, t := &c.snd, &c.timers
+	if d.nxt.Less(d.una) || d.nxt.Greater(d.end+1) {
+		return fmt.Errorf("SND.UNA %d, SND.NXT %d, written to %d", d.una, d.nxt, d.end)
+	}
+	switch {
+	case c.outstanding() != 0 && t.rtx == clock.Never:
+		return fmt.Errorf("%v: %d bytes are outstanding and no timer runs for them", c.state, c.outstanding())
+	case d.unsent != frame.None && t.rtx == clock.Never && t.pool == clock.Never:
+		return fmt.Errorf("%v: something is to be sent and no timer runs for it", c.state)
+	case c.state >= StateEstablished && c.rcv.nxt != c.rcv.acked && t.ack == clock.Never:
+		return fmt.Errorf("%v: %d bytes are to be acknowledged and no timer runs for it", c.state, c.rcv.nxt-c.rcv.acked)
+	case c.state == StateTimeWait && t.slow == clock.Never:
+		return fmt.Errorf("TIME-WAIT has no end")
 	}
 	return nil
 }
