@@ -46,7 +46,9 @@ const (
 	// floorSegments is how many full segments every connection may promise, whatever the budget.
 	floorSegments = 4
 
-	// challengeRate is how many challenge ACKs all connections together send in a second (RFC 5961 section 7).
+	// challengeRate is how many challenge ACKs all connections together send in a second, at most (RFC 5961 section 7). The actual
+	// limit is random, from half of this: by counting what a known limit leaves over, a stranger could find out whether
+	// his guess about somebody else's connection was answered (CVE-2016-5696).
 	challengeRate = 1000
 )
 
@@ -101,7 +103,7 @@ func (k *Core) BeginBatch(now clock.Time) {
 func (k *Core) challenge(now clock.Time) bool {
 	if now >= k.challengeEnd {
 		k.challengeEnd = now.Add(time.Second)
-		k.challengeLeft = challengeRate
+		k.challengeLeft = challengeRate/2 + k.Keys.derive(Flow{}, purposeChallenge, uint64(now))%(challengeRate/2)
 	}
 	if k.challengeLeft == 0 {
 		k.Stats.ChallengeACKsLimited++

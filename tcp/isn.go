@@ -15,6 +15,7 @@ const (
 	purposeISN = iota + 1
 	purposeTimestamp
 	purposeCookie
+	purposeChallenge
 )
 
 // NewKeys makes keys of 16 random bytes.

@@ -154,6 +154,9 @@ func (l *Listener) halfOpen(i uint32, s *Segment, now clock.Time, out *OutSegmen
 		// A SYN with another number may be a peer that began again: to the ACK it answers with the reset that removes the record
 		// (RFC 5961 section 4).
 		l.stats().OutsideWindow++
+		if !l.core.challenge(now) {
+			return VerdictDrop
+		}
 		l.ack(i, now, out)
 		return VerdictReply
 	case !s.Has(FlagACK):

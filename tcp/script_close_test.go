@@ -356,7 +356,7 @@ func TestChallengeACKsAreLimited(t *testing.T) {
 		s.inject(seg{flags: FlagSYN, seq: 5})
 		answers += s.drain(1)
 	}
-	if answers == 0 || answers > challengeRate {
+	if answers < challengeRate/2 || answers > challengeRate {
 		t.Errorf("%d answers in a second", answers)
 	}
 	s.advance(time.Second)

@@ -134,6 +134,9 @@ func (t *TimeWaitTable) Input(f Flow, s *Segment, now clock.Time, out *OutSegmen
 		t.restart(i, s, now)
 		stats.Fins++
 	default:
+		if !t.core.challenge(now) {
+			return true, VerdictDrop
+		}
 		stats.Acks++
 	}
 	r.ack(now, out)
