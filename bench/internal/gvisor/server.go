@@ -28,7 +28,7 @@ const (
 )
 
 // Server serves the benchmarks' ports on an interface. One goroutine runs the application for all connections: gVisor's
-// goroutines hand it those with something to do. A goroutine for each connection, as with gVisor's net.Conn adapter, was slower.
+// goroutines hand it those with something to do. It wakes once for many, where gVisor's net.Conn adapter wakes one for each.
 type Server struct {
 	stack *stack.Stack
 	close closer

@@ -97,7 +97,7 @@ type Benchmark struct {
 	Lower   bool     `json:"lower_is_better,omitempty"`
 	Ours    string   `json:"ours"` // name of the side that ratios are about; "" when there are none
 	Target  float64  `json:"target,omitempty"`
-	Against string   `json:"against,omitempty"` // the side that Target is about
+	Against string   `json:"against,omitempty"` // Target is about the sides whose names begin so
 	Skipped string   `json:"skipped,omitempty"` // why the whole benchmark was not run
 	Notes   []string `json:"notes,omitempty"`
 	Sides   []*Side  `json:"sides,omitempty"`

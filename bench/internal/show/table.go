@@ -80,7 +80,7 @@ func sideRow(title string, b *result.Benchmark, s *result.Side) table.Row {
 	if v, ok := perCPU(s); ok {
 		efficiency = number(v.Median)
 	}
-	if b.Against != "" && b.Against == s.Name && b.Target > 0 && s.Ratio.N > 0 {
+	if b.Target > 0 && strings.HasPrefix(s.Name, b.Against) && s.Ratio.N > 0 {
 		verdict := "reached"
 		if s.Ratio.Median < b.Target {
 			verdict = "missed"
