@@ -162,3 +162,38 @@ func BenchmarkTransfer(b *testing.B) {
 		bulkTurn(x, y, now, &o, payload)
 	}
 }
+
+// BenchmarkSend measures Write, Output and the ACK of it (one for each two segments), for each segment of 1448 bytes.
+func BenchmarkSend(b *testing.B) {
+	x, y, now := establishedPair(b, Config{})
+	payload := make([]byte, 32*1448)
+	var o OutSegment
+	ack := OutSegment{Flags: FlagACK, Window: 32768, Frame: frame.None}
+	ack.Options.Clear()
+	ack.HasTS = true
+	ack.Seq = x.rcv.nxt
+	b.ReportAllocs()
+	b.SetBytes(1448)
+	b.ResetTimer()
+	for i := 0; i < b.N; i += 32 {
+		now += clock.Time(time.Millisecond)
+		x.core.BeginBatch(now)
+		x.Write(payload)
+		n := 0
+		for x.Output(now, &o) {
+			if n++; n%2 != 0 {
+				continue
+			}
+			ack.Ack, ack.TSVal, ack.TSEcr = o.Seq.Add(o.Len), y.tsValue(now), o.TSVal
+			f := x.core.Pool.Alloc()
+			m := x.core.Pool.Meta(f)
+			m.Off, m.Len = 34, uint32(ack.Marshal(x.core.Pool.Chunk(f)[34:], 80, 40000))
+			x.Enqueue(f)
+		}
+		x.Process(now)
+		x.TakeEvents()
+	}
+	if x.snd.una != x.snd.nxt {
+		b.Fatal("not everything was acknowledged")
+	}
+}
