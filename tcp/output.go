@@ -36,7 +36,7 @@ func (c *Conn) Output(now clock.Time, o *OutSegment) bool {
 		}
 	case sendACK:
 		c.outHeader(now, o, c.snd.nxt, FlagACK)
-		c.outSACK(o)
+		c.outSACK(o, 0)
 	case sendLost:
 		if !c.outLost(now, o) {
 			return false
@@ -165,22 +165,29 @@ func (c *Conn) outHeader(now clock.Time, o *OutSegment, seq Seq, flags Flags) {
 	c.due &^= dueACK
 }
 
-// outSACK adds the SACK blocks, if there are any.
-func (c *Conn) outSACK(o *OutSegment) {
-	if c.rcv.sackLen != 0 {
-		o.NumSACK, o.SACK = c.rcv.sackLen, c.rcv.sackList
+// outSACK adds SACK blocks, if there are any, beginning with the one that is first-th in the list.
+func (c *Conn) outSACK(o *OutSegment, first uint8) {
+	r := &c.rcv
+	if r.sackLen == 0 {
+		return
+	}
+	o.NumSACK = min(r.sackLen, uint8(len(o.SACK)))
+	for i := range o.NumSACK {
+		o.SACK[i] = r.sackList[(first+i)%r.sackLen]
 	}
 }
 
 // outDuplicateACK sends one of the duplicate ACKs. If something in order came before what came out of order, an ACK of that goes
-// first, or the peer would count one duplicate less.
+// first, or the peer would count one duplicate less. Of the duplicates that a batch of segments caused, the last begins with the
+// block that grew last and those before it with older ones: together they report more blocks than one has room for.
 func (c *Conn) outDuplicateACK(now clock.Time, o *OutSegment) {
-	if c.rcv.acked == c.rcv.nxt {
-		c.rcv.dupACKs--
+	r := &c.rcv
+	if r.acked == r.nxt {
+		r.dupACKs--
 		c.core.Stats.DuplicateACKsOut++
 	}
 	c.outHeader(now, o, c.snd.nxt, FlagACK)
-	c.outSACK(o)
+	c.outSACK(o, min(r.dupACKs, max(r.sackLen, 1)-1))
 }
 
 // outPayload fills in a segment with the payload of a frame.
@@ -196,7 +203,7 @@ func (c *Conn) outPayload(now clock.Time, o *OutSegment, f frame.Index, m *frame
 		}
 	}
 	if c.rcv.sackLen != 0 {
-		c.outSACK(o)
+		c.outSACK(o, 0)
 		for o.NumSACK > 0 && o.Len+4+8*uint32(o.NumSACK) > uint32(c.snd.mss) {
 			o.NumSACK--
 		}

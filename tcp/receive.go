@@ -29,7 +29,7 @@ type receiver struct {
 	scale    uint8  // shift of the windows that are sent
 	dupACKs  uint8  // duplicate ACKs to be sent, one per out-of-order segment
 	sackLen  uint8
-	sackList [4]SACKBlock // runs in ooo, the one that grew last first (RFC 2018 section 4)
+	sackList [8]SACKBlock // runs in ooo, the one that grew last first (RFC 2018 section 4)
 }
 
 // smallPayload is up to which length payload is copied behind the payload of the frame before it rather than kept in a frame of its
@@ -215,6 +215,9 @@ func (c *Conn) Consumed(n uint32) {
 		return
 	}
 	promised := uint32(r.adv - r.nxt)
+	if promised > uint32(r.adv-r.acked)/2 {
+		return // The peer has not used half of what it was last told: it will hear in time.
+	}
 	if w := c.window(); w > promised && w >= 2*promised {
 		c.due |= dueACK
 	}
