@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"errors"
 	"testing"
 	"time"
 	"unsafe"
@@ -114,6 +115,96 @@ func TestTransferAllocates(t *testing.T) {
 		bulkTurn(a, b, now, &o, payload)
 	}); n != 0 {
 		t.Errorf("%v allocations in a round of a transfer, want 0", n)
+	}
+}
+
+// lifetime has a connection begin, carry a request and an answer, and end, with a close by the client first.
+func lifetime(t testing.TB, a, b *Conn, l *Listener, k *Core, now clock.Time, o *OutSegment, seg []byte) {
+	var s Segment
+	a.Connect(k, flowA, nil, now)
+	a.Output(now, o)
+	o.Marshal(seg, flowA.LocalPort, flowA.RemotePort)
+	if Parse(seg[:o.HeaderLen()], &s) != nil || l.Input(flowB, &s, now, o) != VerdictReply {
+		t.Fatal("no SYN-ACK")
+	}
+	o.Marshal(seg, flowB.LocalPort, flowB.RemotePort)
+	inject(a, seg[:o.HeaderLen()])
+	a.Process(now)
+	a.Output(now, o)
+	o.Marshal(seg, flowA.LocalPort, flowA.RemotePort)
+	if Parse(seg[:o.HeaderLen()], &s) != nil || l.Input(flowB, &s, now, o) != VerdictAccept {
+		t.Fatal("not accepted")
+	}
+	b.Accept(l.core, l.Accepted(), nil, now)
+	inject(b, seg[:o.HeaderLen()])
+	l.Taken()
+	turn := func() {
+		for range 3 {
+			b.Process(now)
+			consume(b)
+			exchange(b, a, now, o)
+			a.Process(now)
+			consume(a)
+			exchange(a, b, now, o)
+		}
+	}
+	a.Write(seg[:100])
+	exchange(a, b, now, o)
+	turn()
+	b.Write(seg[:100])
+	turn()
+	a.Close(now)
+	exchange(a, b, now, o)
+	turn()
+	b.Close(now)
+	turn()
+	if a.State() != StateTimeWait || b.State() != StateClosed || a.Err() != nil || b.Err() != nil {
+		t.Fatalf("states %v and %v in the end", a.State(), b.State())
+	}
+	a.Release()
+	b.Release()
+}
+
+func TestLifetimeAllocates(t *testing.T) {
+	ka, kb := newHarnessCore(t, 64, Config{}), newHarnessCore(t, 64, Config{})
+	l, err := NewListener(kb, ListenerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a, b Conn
+	var o OutSegment
+	seg := make([]byte, 128)
+	now := clock.Time(time.Hour)
+	if n := testing.AllocsPerRun(100, func() {
+		now = now.Add(time.Millisecond)
+		ka.BeginBatch(now)
+		kb.BeginBatch(now)
+		lifetime(t, &a, &b, l, ka, now, &o, seg)
+	}); n != 0 {
+		t.Errorf("%v allocations in the life of a connection, want 0", n)
+	}
+	if err := errors.Join(checkPool(ka), checkPool(kb)); err != nil {
+		t.Error(err)
+	}
+}
+
+// BenchmarkLifetime measures a whole connection at both ends: handshake, a request, an answer, close.
+func BenchmarkLifetime(b *testing.B) {
+	ka, kb := newHarnessCore(b, 64, Config{}), newHarnessCore(b, 64, Config{})
+	l, err := NewListener(kb, ListenerConfig{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var x, y Conn
+	var o OutSegment
+	seg := make([]byte, 128)
+	now := clock.Time(time.Hour)
+	b.ReportAllocs()
+	for range b.N {
+		now = now.Add(time.Millisecond)
+		ka.BeginBatch(now)
+		kb.BeginBatch(now)
+		lifetime(b, &x, &y, l, ka, now, &o, seg)
 	}
 }
 

@@ -1,11 +1,6 @@
 package tcp
 
-import (
-	"github.com/xdpstack/xdpstack/frame"
-	"github.com/xdpstack/xdpstack/internal/clock"
-)
-
-const noFrame = frame.None
+import "github.com/xdpstack/xdpstack/internal/clock"
 
 // CloseWrite ends the sending side: what was written is delivered, then a FIN (RFC 9293 section 3.10.4). Reading goes on.
 func (c *Conn) CloseWrite(now clock.Time) {

@@ -51,7 +51,6 @@ const (
 	flagProbing                         // the window is closed and probes are sent
 	flagForceLost                       // the next lost segment goes out whatever the window
 	flagStarved                         // a frame was needed for sending and the pool had none
-	flagWasActive                       // this side began the connection
 	flagSYNLost                         // the SYN was sent more than once
 	flagBulk                            // counted in this epoch as receiving in bulk
 )

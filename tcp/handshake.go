@@ -8,7 +8,6 @@ import (
 // Connect begins an active open. The connection is SYN-SENT then, and its SYN is to be pulled. A nil cfg is the Core's.
 func (c *Conn) Connect(k *Core, f Flow, cfg *Config, now clock.Time) {
 	c.begin(k, f, cfg)
-	c.set(flagWasActive)
 	c.setFlag(flagTS, !c.cfg.NoTimestamps)
 	c.setFlag(flagSACK, !c.cfg.NoSACK)
 	c.ts.offset = k.Keys.TimestampOffset(f)

@@ -156,24 +156,6 @@ func (n *network) run(limit time.Duration, done func() bool) {
 	}
 }
 
-// idle lets the time pass and everything happen in it that will.
-func (n *network) idle(d time.Duration) {
-	n.t.Helper()
-	end := n.now.Add(d)
-	for {
-		n.step()
-		next := min(n.a.deadline(), n.b.deadline())
-		for _, p := range n.queue {
-			next = min(next, p.at)
-		}
-		if next > end {
-			n.now = end
-			return
-		}
-		n.now = max(n.now, next)
-	}
-}
-
 func (e *endpoint) deadline() clock.Time {
 	d := clock.Never
 	if e.conn.core != nil {

@@ -3,6 +3,7 @@ package tcp
 import (
 	"time"
 
+	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
@@ -100,7 +101,7 @@ func (c *Conn) silent() {
 // settle starts the persist timer if there is something to send, nothing outstanding whose acknowledgment would let it out, and
 // nothing that Output would send now.
 func (c *Conn) settle(now clock.Time) {
-	if c.timers.rtx != clock.Never || c.snd.unsent == noFrame || !c.maySendData() || c.outstanding() != 0 {
+	if c.timers.rtx != clock.Never || c.snd.unsent == frame.None || !c.maySendData() || c.outstanding() != 0 {
 		return
 	}
 	if c.sendable() != 0 {
