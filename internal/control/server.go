@@ -63,8 +63,7 @@ func Listen(path string, snapshot func() (any, error)) (*Server, error) {
 		return nil, fmt.Errorf("control: %w", err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("control: %w", err)
+		return nil, errors.Join(fmt.Errorf("control: %w", err), l.Close())
 	}
 	info := Info{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Started: time.Now()}
 	return &Server{ownUserOnly{l}, path, info, snapshot}, nil
@@ -85,7 +84,7 @@ func (s *Server) Run(ctx context.Context) error {
 		reply(w, v, err)
 	})
 	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("control: %s: %w", s.path, err)

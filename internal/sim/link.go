@@ -88,8 +88,8 @@ type fate struct {
 	bit    int        // the number of the bit to invert, or -1
 }
 
-// decide decides a packet's fate. The random numbers are drawn in the same order for each packet, whatever the settings, so that a change of one of them
-// changes no decision about others.
+// decide decides a packet's fate. The random numbers are drawn in the same order for each packet, whatever the settings, so that
+// a change of one of them changes no decision about others.
 func (d *direction) decide(now clock.Time, b []byte) fate {
 	d.stats.Packets++
 	lost, held, twice, bad := d.random.Float64(), d.random.Float64(), d.random.Float64(), d.random.Float64()
