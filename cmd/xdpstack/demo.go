@@ -127,7 +127,11 @@ func (d *demoCommand) introduce(w *demo.World) {
 func (d *demoCommand) table(r *demo.Report) {
 	t := newTable(d.out, nil)
 	row := func(name, format string, args ...any) { t.AppendRow(table.Row{name, fmt.Sprintf(format, args...)}) }
-	row("network", "%s", map[demo.Kind]string{demo.Veth: "AF_XDP on veth, against the kernel's TCP", demo.Memory: "in memory, against itself; not AF_XDP"}[r.Kind])
+	network := "AF_XDP on veth, against the kernel's TCP"
+	if r.Kind == demo.Memory {
+		network = "in memory, against itself; not AF_XDP"
+	}
+	row("network", "%s", network)
 	row("device", "%s", r.Device)
 	t.AppendSeparator()
 	row("ping", "%d sent, %d lost; %s", r.Ping.Sent, r.Ping.Lost, latency(r.Ping.Latency))
@@ -138,7 +142,8 @@ func (d *demoCommand) table(r *demo.Report) {
 	row("echo on all", "%.0f round trips/s", r.Conns.EchoRate)
 	row("", "%s", latency(r.Conns.RoundTrip))
 	bulk := func(name string, b *demo.Bulk) {
-		row(name, "%.2f Gbit/s of payload: %s in %v, every byte compared", b.BitRate/1e9, formatBytes(b.Bytes), b.Duration.Round(time.Millisecond))
+		row(name, "%.2f Gbit/s of payload: %s in %v, every byte compared", b.BitRate/1e9, formatBytes(b.Bytes),
+			b.Duration.Round(time.Millisecond))
 		row("", "%.2f Gbit/s with SHA-256 computed on the way: %s… is right", b.HashedBitRate/1e9, b.SHA256[:16])
 	}
 	bulk("client to stack", r.Upload)

@@ -97,7 +97,8 @@ func (s *statsCommand) find(args []string) (string, error) {
 	}
 	switch len(all) {
 	case 0:
-		return "", fmt.Errorf("no xdpstack process of this user runs: there is no control socket in %s (those of root need sudo)", control.Dir())
+		return "", fmt.Errorf("no xdpstack process of this user runs: there is no control socket in %s (those of root need sudo)",
+			control.Dir())
 	case 1:
 		return all[0].Path, nil
 	}

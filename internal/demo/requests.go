@@ -24,6 +24,7 @@ func (r *runner) requests(ctx context.Context) error {
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 
+	url := "http://" + r.address(service.HTTPPort) + "/"
 	began := time.Now()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -33,7 +34,7 @@ func (r *runner) requests(ctx context.Context) error {
 	for i := range r.cfg.Clients {
 		all[i] = newHistogram()
 		wg.Go(func() {
-			if errs[i] = requestLoop(ctx, client, "http://"+r.address(service.HTTPPort)+"/", began.Add(r.cfg.Duration), all[i], step); errs[i] != nil {
+			if errs[i] = requestLoop(ctx, client, url, began.Add(r.cfg.Duration), all[i], step); errs[i] != nil {
 				cancel()
 			}
 		})

@@ -90,9 +90,11 @@ func judgeZeroCopy(name, kind string, features uint64, err error) Finding {
 		f.Level, f.Fact, f.Cure = Note, "unknown: "+err.Error(), "try --mode zero-copy"
 	case features&featureZeroCopy != 0:
 	case kind == "veth":
-		f.Level, f.Fact, f.Cure = Note, "not supported by veth: frames are copied once", "nothing to do: a real network card is needed for it"
+		f.Level, f.Fact = Note, "not supported by veth: frames are copied once"
+		f.Cure = "nothing to do: a real network card is needed for it"
 	default:
-		f.Level, f.Fact, f.Cure = Note, "not supported by this driver: frames are copied once", "for more speed use one that has it (ice, i40e, ixgbe, igb, igc, mlx5, virtio_net …)"
+		f.Level, f.Fact = Note, "not supported by this driver: frames are copied once"
+		f.Cure = "for more speed use one that has it (ice, i40e, ixgbe, igb, igc, mlx5, virtio_net …)"
 	}
 	return f
 }

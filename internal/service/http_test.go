@@ -3,6 +3,7 @@ package service
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -85,7 +86,7 @@ func TestHTTPPage(t *testing.T) {
 	if out[1].ContentLength != int64(len(page)) || out[3].Header.Get("Allow") != "GET, HEAD" || !out[5].Close || out[4].Close {
 		t.Errorf("HEAD's length %d, Allow %q, close %v %v", out[1].ContentLength, out[3].Header.Get("Allow"), out[4].Close, out[5].Close)
 	}
-	if n, err := c.Read(make([]byte, 1)); err != io.EOF {
+	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("after Connection: close: %d bytes, %v", n, err)
 	}
 }
@@ -139,7 +140,7 @@ func TestHTTPRefuses(t *testing.T) {
 			if out[0].StatusCode != tt.status || !out[0].Close {
 				t.Errorf("%s, close %v", out[0].Status, out[0].Close)
 			}
-			if n, err := c.Read(make([]byte, 1)); err != io.EOF {
+			if n, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 				t.Errorf("after the answer: %d bytes, %v", n, err)
 			}
 		})
@@ -235,7 +236,7 @@ func TestHTTPPipelinedFiles(t *testing.T) {
 			t.Errorf("answer %d has %d bytes, or other ones", i, len(got))
 		}
 	}
-	if _, err := r.ReadByte(); err != io.EOF {
+	if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Errorf("after the last answer: %v", err)
 	}
 }
