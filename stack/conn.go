@@ -19,9 +19,11 @@ type Handler interface {
 	Received(c *Conn, p []byte)
 	// Writable: there is room again after a Write that was short.
 	Writable(c *Conn)
-	// PeerClosed: the peer sends no more. The other direction goes on until Close or CloseWrite.
+	// PeerClosed: the peer sends no more. The other direction goes on until Close or CloseWrite. It is called after the application
+	// has closed, too.
 	PeerClosed(c *Conn)
-	// Closed: the connection is over, with err nil after an orderly close. c must not be used afterwards.
+	// Closed: the connection is over, with err nil after an orderly close. Buffers that were retained are to be released here at the
+	// latest; c must not be used afterwards.
 	Closed(c *Conn, err error)
 }
 
@@ -110,7 +112,8 @@ type Buffer struct {
 	size  uint32
 }
 
-// Retain keeps the memory of the slice that Received was given, until Release. Only Received may call it.
+// Retain keeps the memory of the slice that Received was given, until Release. Only Received may call it. Every buffer must be
+// released by the time that Closed returns: afterwards c must not be used, and the frame would be lost to the stack.
 func (c *Conn) Retain() Buffer {
 	c.retained = true
 	p := c.shard.pool

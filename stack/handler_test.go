@@ -111,7 +111,6 @@ func TestHandlerEchoWithBackPressure(t *testing.T) {
 }
 
 type clientHandler struct {
-	slowEcho
 	sent, got []byte
 	done      chan error
 }

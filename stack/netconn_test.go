@@ -128,7 +128,7 @@ func TestListenErrors(t *testing.T) {
 	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept after Close: got %v, want net.ErrClosed", err)
 	}
-	if ln, err = a.Listen("tcp", ":80"); err != nil {
+	if _, err = a.Listen("tcp", ":80"); err != nil {
 		t.Errorf("listen again: %v", err)
 	}
 	for _, addr := range []string{"10.1.0.9:80", "80", ":http!", ":70000"} {

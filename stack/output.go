@@ -14,8 +14,8 @@ import (
 // that the payload starts on a cache line.
 const headroom = 128
 
-// controlReserve is how many frames connections leave to answers that belong to none: a stack whose senders hold all memory
-// still answers ARP.
+// controlReserve is how many frames connections leave to answers that belong to none, at most: a stack whose senders hold all
+// memory still answers ARP.
 const controlReserve = 8
 
 // headerTemplate is the part of a connection's headers that does not change from segment to segment.
@@ -30,7 +30,10 @@ type headerTemplate struct {
 func (h *headerTemplate) init(s *Shard, f *tcp.Flow) {
 	eth := ethernet.Header{Src: s.hw, Type: ethernet.TypeIPv4}
 	n := eth.Marshal(h.bytes[:])
-	ip := ipv4.Header{TTL: s.cfg.TTL, TOS: s.cfg.TOS, DF: true, Proto: ipv4.ProtoTCP, Src: ipv4.Addr(f.LocalAddr), Dst: ipv4.Addr(f.RemoteAddr)}
+	ip := ipv4.Header{
+		TTL: s.cfg.TTL, TOS: s.cfg.TOS, DF: true, Proto: ipv4.ProtoTCP,
+		Src: ipv4.Addr(f.LocalAddr), Dst: ipv4.Addr(f.RemoteAddr),
+	}
 	ip.Marshal(h.bytes[n:])
 	b := h.bytes[n:]
 	b[2], b[3], b[10], b[11] = 0, 0, 0, 0
@@ -50,7 +53,7 @@ func (s *Shard) pull(c *Conn) (sent int, blocked bool) {
 			s.stats.Tx.RingFull++
 			return sent, true
 		}
-		if s.pool.Free() < controlReserve {
+		if s.pool.Free() < s.reserve {
 			s.stats.Tx.PoolEmpty++
 			return sent, true
 		}

@@ -20,7 +20,8 @@ func (s *Shard) passOn(g *segment) bool {
 	flow := g.flow
 	s.pool.Release(g.frame)
 	s.stats.PassedOn++
-	if !owner.mailbox.Push(command{op: opCall, call: func(s *Shard) { s.takeOver(segment{flow: flow, hash: flow.Hash(s.hashKey[0], s.hashKey[1])}, b) }}) {
+	takeOver := func(s *Shard) { s.takeOver(segment{flow: flow, hash: flow.Hash(s.hashKey[0], s.hashKey[1])}, b) }
+	if !owner.mailbox.Push(command{op: opCall, call: takeOver}) {
 		s.stats.Drop.PassOn++
 	} else if owner.sleeping.Load() {
 		owner.dev.Wake()

@@ -57,6 +57,7 @@ type Shard struct {
 
 	mailbox                         *ring.Mailbox[command]
 	ipID                            uint16
+	reserve                         int           // frames that connections leave for other answers
 	scarce                          int           // below so many free frames, payload is copied out of them
 	done                            chan struct{} // closed when the shard has stopped
 	sleeping                        atomic.Bool

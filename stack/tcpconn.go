@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -90,7 +91,7 @@ func (t *TCPConn) Read(p []byte) (int, error) {
 		switch {
 		case more:
 			continue
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return 0, io.EOF
 		case err != nil:
 			return 0, t.opError("read", err)
@@ -163,7 +164,7 @@ func (t *TCPConn) fetch() (more bool, err error) {
 // buffer to come together; before it sleeps, it gives back what there is, but wakes a sleeping shard only for a share that may
 // make the difference to the peer.
 func (t *TCPConn) giveBack(idle bool) {
-	share := uint32(t.shard.cfg.TCP.RecvBuffer / 4)
+	share := t.shard.core.Config.RecvBuffer / 4
 	if t.credit == 0 || t.credit < share && !idle {
 		return
 	}
@@ -230,7 +231,7 @@ func (t *TCPConn) awaitWrite() error {
 	}
 	select {
 	case <-t.wrote:
-		if t.writeErr == errCancelled {
+		if errors.Is(t.writeErr, errCancelled) {
 			return cause
 		}
 		return t.writeErr

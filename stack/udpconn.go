@@ -27,7 +27,6 @@ type UDPConn struct {
 	readable chan struct{}
 	closing  chan struct{}
 	once     sync.Once
-	dropped  uint64
 
 	readDeadline, writeDeadline deadline
 }

@@ -299,7 +299,7 @@ func TestReset(t *testing.T) {
 		s.wantNothing()
 		if err := s.c.Err(); err == nil && c.want != nil || err != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: error %v, want %v", c.name, err, c.want)
-		} else if c.want == ErrReset && !errors.Is(err, syscall.ECONNRESET) {
+		} else if errors.Is(c.want, ErrReset) && !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("%s: %v does not match ECONNRESET", c.name, err)
 		}
 	}

@@ -95,7 +95,9 @@ func TestOverlaps(t *testing.T) {
 		{"between two", []seg{{seq: 101, len: 50}, {seq: 201, len: 50}, {seq: 131, len: 90}, {seq: 1, len: 100}}, 250},
 		{"over three", []seg{{seq: 101, len: 10}, {seq: 121, len: 10}, {seq: 141, len: 10}, {seq: 91, len: 100}, {seq: 1, len: 90}}, 190},
 		{"over all at last", []seg{{seq: 101, len: 10}, {seq: 121, len: 10}, {seq: 141, len: 10}, {seq: 1, len: 200}}, 200},
-		{"last first", []seg{{seq: 401, len: 100}, {seq: 301, len: 100}, {seq: 201, len: 100}, {seq: 101, len: 100}, {seq: 1, len: 100}}, 500},
+		{"last first", []seg{
+			{seq: 401, len: 100}, {seq: 301, len: 100}, {seq: 201, len: 100}, {seq: 101, len: 100}, {seq: 1, len: 100},
+		}, 500},
 		{"odd bytes", []seg{{seq: 3, len: 1}, {seq: 5, len: 1}, {seq: 2, len: 3}, {seq: 1, len: 1}}, 5},
 		{"large segments", []seg{{seq: 1401, len: 1400}, {seq: 701, len: 1400}, {seq: 1, len: 1400}}, 2800},
 	} {

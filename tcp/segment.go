@@ -86,7 +86,7 @@ func Parse(b []byte, s *Segment) error {
 	s.Urgent = binary.BigEndian.Uint16(h[18:20])
 	s.HeaderLen = uint8(headerLen)
 	s.PayloadLen = uint32(len(b) - headerLen)
-	s.BadOptions = !s.Options.parse(b[MinHeaderLen:headerLen], s.Flags&FlagSYN != 0)
+	s.BadOptions = !s.parse(b[MinHeaderLen:headerLen], s.Flags&FlagSYN != 0)
 	return nil
 }
 

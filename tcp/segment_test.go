@@ -67,7 +67,8 @@ func TestSegmentLen(t *testing.T) {
 		payload uint32
 		want    uint32
 	}{
-		{FlagACK, 0, 0}, {FlagSYN, 0, 1}, {FlagFIN | FlagACK, 0, 1}, {FlagFIN | FlagACK, 10, 11}, {FlagSYN | FlagFIN, 0, 2}, {FlagPSH, 7, 7},
+		{FlagACK, 0, 0}, {FlagSYN, 0, 1}, {FlagFIN | FlagACK, 0, 1},
+		{FlagFIN | FlagACK, 10, 11}, {FlagSYN | FlagFIN, 0, 2}, {FlagPSH, 7, 7},
 	} {
 		s := Segment{Seq: 1<<32 - 1, Flags: c.flags, PayloadLen: c.payload}
 		if s.Len() != c.want || s.End() != Seq(1<<32-1).Add(c.want) {

@@ -106,7 +106,8 @@ func TestCookieOptions(t *testing.T) {
 
 func TestCookieRefused(t *testing.T) {
 	p := newHandshakePeer(t, ListenerConfig{Cookies: CookiesAlways, Backlog: 1})
-	p.want("ACK before any cookie was sent", testFlow, Segment{Seq: 8, Ack: p.l.core.Keys.cookie(testFlow, 7, 1460, p.now) + 1, Flags: FlagACK},
+	valid := p.l.core.Keys.cookie(testFlow, 7, 1460, p.now)
+	p.want("ACK before any cookie was sent", testFlow, Segment{Seq: 8, Ack: valid + 1, Flags: FlagACK},
 		VerdictReset)
 	p.want("SYN", testFlow, syn(clientISS), VerdictReply)
 	good := ack(&p.out)

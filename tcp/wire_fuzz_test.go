@@ -44,7 +44,8 @@ func FuzzParse(f *testing.F) {
 // FuzzListener has strangers send what they like to a listener and a TIME-WAIT table: 16 bytes make a segment.
 func FuzzListener(f *testing.F) {
 	f.Add(uint8(0), []byte("\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
-	f.Add(uint8(1), []byte("\x00\x02\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x40\x10\x00\x00\x00\x08\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00"))
+	f.Add(uint8(1), []byte("\x00\x02\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"+
+		"\x40\x10\x00\x00\x00\x08\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, mode uint8, in []byte) {
 		k := newTestCore(t, Config{})
 		l, err := NewListener(k, ListenerConfig{Cookies: CookieMode(mode % 3), SynBacklog: 8, Backlog: 4})
