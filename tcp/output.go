@@ -35,7 +35,7 @@ func (c *Conn) Output(now clock.Time, o *OutSegment) bool {
 			return false
 		}
 	case sendACK:
-		c.outHeader(now, o, c.snd.nxt, FlagACK)
+		c.outHeader(now, o, c.ackSeq(), FlagACK)
 		c.outSACK(o, 0)
 	case sendLost:
 		if !c.outLost(now, o) {
@@ -165,6 +165,17 @@ func (c *Conn) outHeader(now clock.Time, o *OutSegment, seq Seq, flags Flags) {
 	c.due &^= dueACK
 }
 
+// ackSeq returns the sequence number of a bare ACK. That is SND.NXT (RFC 9293 section 3.10.7.4), unless a probe of a closed window, or a
+// window that shrank, has put SND.NXT beyond the peer's window: the peer would find the ACK outside it and drop it with the window
+// update that it carries. When both windows are closed, neither end would ever learn that the other's has opened.
+func (c *Conn) ackSeq() Seq {
+	d := &c.snd
+	if edge := d.una.Add(d.wnd); edge.Less(d.nxt) {
+		return edge
+	}
+	return d.nxt
+}
+
 // outSACK adds SACK blocks, if there are any, beginning with the one that is first-th in the list.
 func (c *Conn) outSACK(o *OutSegment, first uint8) {
 	r := &c.rcv
@@ -186,7 +197,7 @@ func (c *Conn) outDuplicateACK(now clock.Time, o *OutSegment) {
 		r.dupACKs--
 		c.core.Stats.DuplicateACKsOut++
 	}
-	c.outHeader(now, o, c.snd.nxt, FlagACK)
+	c.outHeader(now, o, c.ackSeq(), FlagACK)
 	c.outSACK(o, min(r.dupACKs, max(r.sackLen, 1)-1))
 }
 

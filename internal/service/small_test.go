@@ -3,9 +3,11 @@ package service
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"testing"
 	"time"
 )
@@ -29,6 +31,27 @@ func TestEcho(t *testing.T) {
 	got, err := io.ReadAll(c)
 	if err != nil || !bytes.Equal(got, sent) {
 		t.Errorf("%d of %d bytes came back, equal %v, %v", len(got), len(sent), bytes.Equal(got, sent), err)
+	}
+}
+
+// A client that does not read until it can write no more: the server holds a bounded part of what it sent, and gives all of it back
+// once the client reads.
+func TestEchoToClientThatDoesNotRead(t *testing.T) {
+	server, client := pair(t)
+	handle(t, server, "7", Echo{})
+	c := dial(t, client, "tcp", "7")
+	sent := randomBytes(16 << 20)
+	if err := c.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := c.Write(sent)
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("%d bytes written without a reader: %v", n, err)
+	}
+	go func() { _ = c.(closeWriter).CloseWrite() }()
+	got, err := io.ReadAll(c)
+	if err != nil || !bytes.Equal(got, sent[:n]) {
+		t.Errorf("%d of %d bytes came back, %v", len(got), n, err)
 	}
 }
 
