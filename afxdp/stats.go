@@ -8,7 +8,7 @@ type Stats struct {
 	RxNoFrame   uint64 `help:"times that packets had to wait in the RX ring because no frame was free"`
 	TxPackets   uint64 `help:"packets given to the kernel"`
 	TxBytes     uint64 `help:"bytes of packets given to the kernel"`
-	TxMalformed uint64 `help:"packets not sent because their range is shorter than an Ethernet header or not within the frame"`
+	TxMalformed uint64 `help:"packets dropped: their range is shorter than an Ethernet header, or not within the frame"`
 	Completions uint64 `help:"packets that the kernel reported as sent"`
 	CqInvalid   uint64 `help:"completions of frames that were not being sent, ignored"`
 	Filled      uint64 `help:"frames given to the kernel to receive into"`

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/ethernet"
 	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/ipv4"
@@ -76,9 +77,23 @@ type DropStats struct {
 	TxRing      uint64 `help:"packets dropped: no room in the TX ring"`
 }
 
+// DeviceStats are the counters of the device beneath a shard.
+type DeviceStats struct {
+	Queue  afxdp.Stats      // what the driver did, in this process
+	Socket afxdp.Statistics // what the kernel did with the socket
+}
+
+// countingDevice is what a Device may be besides: one that has these counters, as an AF_XDP queue does. Stats points to what the
+// shard's goroutine writes; Statistics asks the kernel.
+type countingDevice interface {
+	Stats() *afxdp.Stats
+	Statistics() (afxdp.Statistics, error)
+}
+
 // ShardReport is the state of one shard at one moment.
 type ShardReport struct {
 	Stats       ShardStats
+	Device      *DeviceStats  // nil if the device has no such counters
 	Frames      frame.Account // where the memory is
 	Connections int
 	TimeWait    int
@@ -89,15 +104,19 @@ type ShardReport struct {
 func (s *Stack) Report() ([]ShardReport, error) {
 	reports := make([]ShardReport, len(s.shards))
 	for i, sh := range s.shards {
-		if !sh.call(func(sh *Shard) { reports[i] = sh.report() }) {
+		var err error
+		if !sh.call(func(sh *Shard) { reports[i], err = sh.report() }) {
 			return nil, errClosed
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return reports, nil
 }
 
-func (s *Shard) report() ShardReport {
-	r := ShardReport{
+func (s *Shard) report() (r ShardReport, err error) {
+	r = ShardReport{
 		Stats: s.stats, Frames: s.pool.Account(), Connections: s.conns.n, TimeWait: s.timeWait.Len(),
 	}
 	r.Stats.TCP = s.core.Stats
@@ -107,5 +126,9 @@ func (s *Shard) report() ShardReport {
 	for _, l := range s.lnList {
 		r.HalfOpen += l.tcp.SynCount()
 	}
-	return r
+	if d, ok := s.dev.(countingDevice); ok {
+		r.Device = &DeviceStats{Queue: *d.Stats()}
+		r.Device.Socket, err = d.Statistics()
+	}
+	return r, err
 }

@@ -156,6 +156,13 @@ func TestServeToTheKernel(t *testing.T) {
 		if snap.Value("rx_frames") < 100 || snap.Shards != 1 || !strings.Contains(snap.Device, lab.Stack.Interface) {
 			t.Errorf("%d frames, %d shards, device %q", snap.Value("rx_frames"), snap.Shards, snap.Device)
 		}
+		if snap.Value("queue_rx_packets") < 100 || snap.Value("queue_kicks") < 10 || snap.Value("steer_redirected_tcp") < 100 {
+			t.Errorf("the device's counters: %d packets received, %d kicks, %d redirected", snap.Value("queue_rx_packets"),
+				snap.Value("queue_kicks"), snap.Value("steer_redirected_tcp"))
+		}
+		if !strings.Contains(out, `"socket_rx_ring_full"`) {
+			t.Errorf("the kernel's counters of the socket are missing:\n%s", out)
+		}
 		code, out, _ = command(t.Context(), nil, "stats", "--socket", socket)
 		if code != exitOK || !strings.Contains(out, "rx_frames") || !strings.Contains(out, "frames received") {
 			t.Errorf("exit code %d\n%s", code, out)

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/internal/metrics"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -31,19 +30,22 @@ func Take(s *stack.Stack, now time.Time) (Snapshot, error) {
 	}
 	snap := Snapshot{Time: now, Address: s.Address().String(), Device: s.Describe(), Shards: len(reports)}
 	var total stack.ShardStats
+	var device *stack.DeviceStats
 	for _, r := range reports {
 		snap.Connections += r.Connections
 		snap.HalfOpen += r.HalfOpen
 		snap.TimeWait += r.TimeWait
 		total = metrics.Add(total, r.Stats)
+		device = metrics.Add(device, r.Device)
 	}
 	add := func(m metrics.Metric) { snap.Metrics = append(snap.Metrics, m) }
 	metrics.Walk("", total, add)
-	return snap, kernelSide(s, add)
+	metrics.Walk("", device, add)
+	return snap, steering(s, add)
 }
 
-// kernelSide adds what the kernel counts: the steering program's frames, and the sockets' losses summed over the queues.
-func kernelSide(s *stack.Stack, add func(metrics.Metric)) error {
+// steering adds what the XDP program counts.
+func steering(s *stack.Stack, add func(metrics.Metric)) error {
 	iface := s.Interface()
 	if iface == nil {
 		return nil
@@ -53,15 +55,6 @@ func kernelSide(s *stack.Stack, add func(metrics.Metric)) error {
 		return err
 	}
 	metrics.Walk("steer", steered, add)
-	var sockets afxdp.Statistics
-	for _, q := range iface.Queues() {
-		one, err := q.Statistics()
-		if err != nil {
-			return err
-		}
-		sockets = metrics.Add(sockets, one)
-	}
-	metrics.Walk("socket", sockets, add)
 	return nil
 }
 
