@@ -110,6 +110,11 @@ func (c *Conn) finAcked(now clock.Time) {
 
 // finReceived is called when everything before the peer's FIN was received: RFC 9293 section 3.10.7.4, eighth.
 func (c *Conn) finReceived(now clock.Time) {
+	if r := &c.rcv; !r.ooo.Empty() {
+		// What was queued lies beyond the FIN: an impossible place, which only a forger or a broken peer fills.
+		c.core.Stats.DropAfterFIN += uint64(r.ooo.Len())
+		r.releaseOutOfOrder(c.core)
+	}
 	c.rcv.nxt++
 	c.rcv.read++ // The FIN takes no room in the buffer.
 	if c.rcv.adv.Less(c.rcv.nxt) {

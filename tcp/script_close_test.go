@@ -363,3 +363,19 @@ func TestChallengeACKsAreLimited(t *testing.T) {
 	s.inject(seg{flags: FlagRST, seq: 5})
 	s.want(seg{flags: fA, seq: 1, ack: 1})
 }
+
+// TestDataBeyondFINQueued has payload arrive that lies beyond a FIN which comes after it: it is impossible, and given up when the
+// FIN is reached.
+func TestDataBeyondFINQueued(t *testing.T) {
+	s := established(t, wraps)
+	s.inject(seg{flags: fA, seq: 102, ack: 1, len: 50})
+	s.drain(1)
+	free := s.k.Pool.Free()
+	s.inject(seg{flags: fFA, seq: 1, ack: 1, len: 100})
+	s.wantState(StateCloseWait)
+	s.want(seg{flags: fA, seq: 1, ack: 102})
+	s.wantRead(100)
+	if got := s.k.Pool.Free(); got != free+1 {
+		t.Errorf("%d frames are free, want %d: the payload beyond the FIN is still held", got, free+1)
+	}
+}
