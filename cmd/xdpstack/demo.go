@@ -23,6 +23,7 @@ const (
 type demoCommand struct {
 	streams
 	driver  driverFlags
+	insists string // the flag that only AF_XDP can follow, if one was given
 	network string
 	bulk    size
 	cfg     demo.Config
@@ -39,10 +40,13 @@ drives it from the other end with the kernel's own TCP: ping, HTTP requests, man
 bulk transfers in both directions, compared byte by byte and by SHA-256. Ends with a table; removes what it made.
 
 Without root, or where the kernel has no AF_XDP, the same jobs run between two instances of the stack that are
-joined in memory. It says which of the two it is.`,
+joined in memory. It says which of the two it is. With --driver, --mode or --attach it is AF_XDP or an error.`,
 		Example: "  sudo xdpstack demo\n  sudo xdpstack demo --bulk 8GiB --driver asavie\n  xdpstack demo --network memory --json",
 		Args:    exactly(0, ""),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d.insists = d.driver.given(cmd)
+			return d.run(cmd.Context())
+		},
 	}
 	cmd.Flags().StringVar(&d.network, "network", string(demo.Auto), "auto, veth (AF_XDP, needs root) or memory")
 	cmd.Flags().Var(&d.bulk, "bulk", "bytes of the bulk transfer in each direction (default 1GiB, in memory 256MiB)")
@@ -68,6 +72,12 @@ func (d *demoCommand) world() (demo.WorldConfig, error) {
 	if w.AFXDP, err = d.driver.options(); err != nil {
 		return w, err
 	}
+	if d.insists != "" {
+		if w.Kind == demo.Memory {
+			return w, usagef("--network memory has no AF_XDP, which %s is about", d.insists)
+		}
+		w.Kind = demo.Veth
+	}
 	for name, v := range map[string]int{"--clients": d.cfg.Clients, "--connections": d.cfg.Connections, "--pings": d.cfg.Pings} {
 		if v < 1 || v > 50000 {
 			return w, usagef("%s %d: want 1 to 50000", name, v)
@@ -89,6 +99,9 @@ func (d *demoCommand) run(ctx context.Context) (err error) {
 	}
 	w, err := demo.Open(wc)
 	if err != nil {
+		if d.insists != "" {
+			err = fmt.Errorf("%w; %s asks for AF_XDP: without it, the demo falls back to a network in memory", err, d.insists)
+		}
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()

@@ -13,15 +13,32 @@ import (
 // driverFlags say how packets get in and out.
 type driverFlags struct {
 	driver, mode, attach string
+	frames, rx, tx       int
 }
+
+// driverFlagNames are the flags of driverFlags.
+var driverFlagNames = []string{"driver", "mode", "attach", "frames", "rx-ring", "tx-ring"}
 
 func (f *driverFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.driver, "driver", afxdp.DriverNative, "AF_XDP driver: native or asavie")
 	cmd.Flags().StringVar(&f.mode, "mode", "auto", "auto, zero-copy or copy")
 	cmd.Flags().StringVar(&f.attach, "attach", "auto", "where the XDP program runs: auto, native (driver) or generic")
+	cmd.Flags().IntVar(&f.frames, "frames", 0, "frames of packet memory, 2KiB each, for each queue (default 16384)")
+	cmd.Flags().IntVar(&f.rx, "rx-ring", 0, "received packets that each queue holds, a power of two (default 2048)")
+	cmd.Flags().IntVar(&f.tx, "tx-ring", 0, "packets to be sent that each queue holds, a power of two (default 2048)")
 	choices(cmd, "driver", afxdp.DriverNative, afxdp.DriverAsavie)
 	choices(cmd, "mode", "auto", "zero-copy", "copy")
 	choices(cmd, "attach", "auto", "native", "generic")
+}
+
+// given returns the first of these flags that the user has set, empty if none.
+func (f *driverFlags) given(cmd *cobra.Command) string {
+	for _, name := range driverFlagNames {
+		if cmd.Flags().Changed(name) {
+			return "--" + name
+		}
+	}
+	return ""
 }
 
 // choices makes the shell complete a flag's values.
@@ -38,7 +55,7 @@ func (f *driverFlags) options() (o afxdp.Options, err error) {
 	if f.driver != afxdp.DriverNative && f.driver != afxdp.DriverAsavie {
 		return o, usagef("--driver %s: want native or asavie", f.driver)
 	}
-	o.Driver = f.driver
+	o.Driver, o.Frames, o.RxRing, o.TxRing = f.driver, f.frames, f.rx, f.tx
 	switch f.mode {
 	case "auto":
 		o.Mode = afxdp.ModeAuto

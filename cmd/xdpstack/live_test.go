@@ -372,6 +372,20 @@ func TestDemoOverAFXDP(t *testing.T) {
 	}
 }
 
+// Who asks for something of AF_XDP gets it or an error, never a network in memory: veth has no zero-copy, as root as well as not.
+func TestDemoDoesNotFallBackFromFlags(t *testing.T) {
+	for _, tt := range []struct{ flags, says string }{
+		{"--mode zero-copy", "--mode asks for AF_XDP"},
+		{"--driver asavie --mode zero-copy", "--driver asks for AF_XDP"},
+		{"--frames 100", "--frames asks for AF_XDP"},
+	} {
+		code, out, errs := command(t.Context(), nil, append(append([]string{}, smallDemo...), strings.Fields(tt.flags)...)...)
+		if code != exitFailure || out != "" || !strings.Contains(errs, tt.says) {
+			t.Errorf("%s: exit code %d, %q, %q", tt.flags, code, out, errs)
+		}
+	}
+}
+
 func TestDemoTable(t *testing.T) {
 	args := append([]string{}, smallDemo[2:]...)
 	code, out, errs := command(t.Context(), nil, append([]string{"demo", "--network", "memory"}, args...)...)

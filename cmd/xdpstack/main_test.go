@@ -98,6 +98,8 @@ func TestUsageErrors(t *testing.T) {
 		{name: "demo driver", args: "demo --driver dpdk", says: "native or asavie"},
 		{name: "demo mode", args: "demo --mode fast", says: "zero-copy"},
 		{name: "demo attach", args: "demo --attach hw", says: "generic"},
+		{name: "demo driver in memory", args: "demo --network memory --driver native", says: "no AF_XDP, which --driver is about"},
+		{name: "demo frames in memory", args: "demo --network memory --frames 8192", says: "no AF_XDP, which --frames is about"},
 		{name: "demo connections", args: "demo --connections 0", says: "--connections 0"},
 		{name: "demo duration", args: "demo --duration 0s", says: "--duration 0s"},
 		{name: "no service", args: "serve", link: true, says: "which service?"},

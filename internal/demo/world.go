@@ -86,25 +86,19 @@ func (w *World) Close() error {
 func (w *World) onClose(f func() error) { w.close = append(w.close, f) }
 
 // openVeth makes a pair of namespaces and starts the stack in one of them.
-func openVeth(opt afxdp.Options) (w *World, err error) {
+func openVeth(opt afxdp.Options) (*World, error) {
 	lab, err := netlab.New(netlab.Config{Name: "demo"})
 	if err != nil {
 		return nil, err
 	}
-	w = &World{Kind: Veth, Dial: lab.Kernel.DialContext, Addr: lab.Stack.Address.Addr()}
+	w := &World{Kind: Veth, Dial: lab.Kernel.DialContext, Addr: lab.Stack.Address.Addr()}
 	w.onClose(lab.Close)
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, w.Close())
-		}
-	}()
-	err = lab.Stack.Do(func() error {
-		s, err := stack.Open(stack.Config{Interface: lab.Stack.Interface, Address: lab.Stack.Address, AFXDP: opt})
-		w.Server = s
+	err = lab.Stack.Do(func() (err error) {
+		w.Server, err = stack.Open(stack.Config{Interface: lab.Stack.Interface, Address: lab.Stack.Address, AFXDP: opt})
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, w.Close())
 	}
 	w.onClose(w.Server.Close)
 	w.Device = w.Server.Describe()

@@ -4,12 +4,12 @@ import "strings"
 
 // cures say what to do about drops that mean that something is wrong here, by the end of the metric's name.
 var cures = []struct{ suffix, cure string }{
-	{"rx_ring_full", "the shard does not keep up: use more queues (ethtool -L), give it a CPU of its own, or use a larger RX ring"},
-	{"fill_ring_empty", "the shard does not return frames in time: give it more frames, or a CPU of its own"},
+	{"rx_ring_full", "the shard does not keep up: use more queues (ethtool -L), give it a CPU of its own, or a larger --rx-ring"},
+	{"fill_ring_empty", "the shard does not return frames in time: give it more --frames, or a CPU of its own"},
 	{"socket_rx_dropped", "packets larger than a frame come in: see the link's MTU, and turn off merging (ethtool -K IFACE lro off)"},
 	{"queue_kick_ebusy", "on veth, give the interface a queueing discipline, which pushes back: tc qdisc replace dev IFACE root pfifo"},
-	{"drop_tx_ring", "the link does not take packets as fast: use a larger TX ring"},
-	{"drop_no_frame", "the packet memory is used up: give each queue more frames"},
+	{"drop_tx_ring", "the link does not take packets as fast: use a larger --tx-ring"},
+	{"drop_no_frame", "the packet memory is used up: give each queue more --frames"},
 	{"drop_conn_limit", "raise MaxConns, or find out who opens so many connections"},
 	{"drop_tcp_checksum", "on veth, turn off TX checksumming at the peer: ethtool -K PEER tx off; else, look for damage on the link"},
 	{"drop_udp_queue", "the application reads too slowly"},
