@@ -51,33 +51,40 @@ func (s *Stack) Handle(address string, h Handler) (*HandlerListener, error) {
 	return &HandlerListener{stack: s, addr: addr}, nil
 }
 
-// listen opens a port on every shard, or on none.
+// listen accepts connections on a port, with a listener from make on every shard.
 func (s *Stack) listen(addr netip.AddrPort, make func() *listener) (netip.AddrPort, error) {
+	return s.openPort(s.tcpPorts, addr, func(sh *Shard, port uint16) error {
+		l := make()
+		l.port = port
+		return sh.addListener(l)
+	})
+}
+
+// openPort takes a port out of those in use, or chooses one if addr has port 0, and opens it on every shard.
+func (s *Stack) openPort(used map[uint16]bool, addr netip.AddrPort, open func(*Shard, uint16) error) (netip.AddrPort, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return addr, errClosed
 	}
 	if addr.Port() == 0 {
-		port, ok := s.freePort(s.tcpPorts)
+		port, ok := s.freePort(used)
 		if !ok {
 			return addr, ErrNoPort
 		}
 		addr = netip.AddrPortFrom(addr.Addr(), port)
 	}
-	if s.tcpPorts[addr.Port()] {
+	if used[addr.Port()] {
 		return addr, ErrPortInUse
 	}
 	for _, sh := range s.shards {
-		l := make()
-		l.port = addr.Port()
 		err := errClosed
-		sh.call(func(sh *Shard) { err = sh.addListener(l) })
+		sh.call(func(sh *Shard) { err = open(sh, addr.Port()) })
 		if err != nil {
-			return addr, err
+			return addr, err // of the configuration, and so of the first shard, or of a stack that is closing
 		}
 	}
-	s.tcpPorts[addr.Port()] = true
+	used[addr.Port()] = true
 	return addr, nil
 }
 

@@ -3,7 +3,6 @@ package stack
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -52,7 +51,11 @@ func Open(cfg Config) (*Stack, error) {
 		return nil, errors.Join(err, iface.Close())
 	}
 	s.Start()
-	if err := s.claimAddress(); err != nil {
+	err = s.checkAffinity()
+	if err == nil {
+		err = s.claimAddress()
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -103,11 +106,20 @@ func (s *Stack) Interface() *afxdp.Interface {
 	return i
 }
 
-// setAffinity binds the calling thread to a CPU.
-func setAffinity(cpu int) error {
-	if cpu >= runtime.NumCPU() && cpu >= 1024 {
-		return unix.EINVAL
+// checkAffinity returns the error of a shard that could not be bound to its CPU.
+func (s *Stack) checkAffinity() error {
+	for i, sh := range s.shards {
+		var err error
+		sh.call(func(sh *Shard) { err = sh.affinityErr })
+		if err != nil {
+			return fmt.Errorf("stack: bind shard %d to CPU %d: %w: Config.CPUs names one that this process may not use", i, s.cfg.cpu(i), err)
+		}
 	}
+	return nil
+}
+
+// setAffinity binds the calling thread to a CPU. A number beyond what the kernel knows is refused by it.
+func setAffinity(cpu int) error {
 	var set unix.CPUSet
 	set.Set(cpu)
 	return unix.SchedSetaffinity(0, &set)

@@ -87,32 +87,14 @@ func (s *Stack) HandlePacket(address string, h PacketHandler) error {
 	return nil
 }
 
-// openPackets opens a UDP port on every shard.
+// openPackets opens a UDP port, with a socket from make on every shard.
 func (s *Stack) openPackets(addr netip.AddrPort, make func() *PacketSocket) (netip.AddrPort, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return addr, errClosed
-	}
-	if addr.Port() == 0 {
-		port, ok := s.freePort(s.udpPorts)
-		if !ok {
-			return addr, ErrNoPort
-		}
-		addr = netip.AddrPortFrom(addr.Addr(), port)
-	}
-	if s.udpPorts[addr.Port()] {
-		return addr, ErrPortInUse
-	}
-	for _, sh := range s.shards {
+	return s.openPort(s.udpPorts, addr, func(sh *Shard, port uint16) error {
 		u := make()
-		u.shard, u.port = sh, addr.Port()
-		if !sh.call(func(sh *Shard) { sh.udp[u.port] = u }) {
-			return addr, errClosed
-		}
-	}
-	s.udpPorts[addr.Port()] = true
-	return addr, nil
+		u.shard, u.port = sh, port
+		sh.udp[port] = u
+		return nil
+	})
 }
 
 func (s *Stack) closePackets(port uint16) {

@@ -55,15 +55,15 @@ type Shard struct {
 	out      tcp.OutSegment
 	seg      tcp.Segment
 
-	mailbox                         *ring.Mailbox[command]
-	ipID                            uint16
-	reserve                         int           // frames that connections leave for other answers
-	scarce                          int           // below so many free frames, payload is copied out of them
-	done                            chan struct{} // closed when the shard has stopped
-	sleeping                        atomic.Bool
-	stopping                        bool
-	flushErr, affinityErr, closeErr error
-	stats                           ShardStats
+	mailbox               *ring.Mailbox[command]
+	ipID                  uint16
+	reserve               int           // frames that connections leave for other answers
+	scarce                int           // below so many free frames, payload is copied out of them
+	done                  chan struct{} // closed when the shard has stopped
+	sleeping              atomic.Bool
+	stopping              bool
+	affinityErr, closeErr error
+	stats                 ShardStats
 }
 
 func newShard(s *Stack, id int, dev Device) (*Shard, error) {
@@ -110,9 +110,8 @@ func (s *Shard) Step(now clock.Time) bool {
 	worked = s.run() || worked
 	s.arpOutput()
 	s.transmit()
-	if err := s.dev.Flush(); err != nil {
+	if s.dev.Flush() != nil {
 		s.stats.Tx.FlushErrors++
-		s.flushErr = err
 	}
 	worked = s.dev.Recycle() > 0 || worked
 	s.stats.Steps++

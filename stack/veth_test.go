@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -259,4 +260,19 @@ func TestLinkDownAndUp(t *testing.T) {
 		t.Fatalf("after the link came back: %q, %v", buf, err)
 	}
 	echo()
+}
+
+func TestShardsOnCPUs(t *testing.T) {
+	openOnVeth(t, netlab.Config{}, Config{CPUs: []int{0}})
+	l := netlab.ForTest(t, netlab.Config{})
+	err := l.Stack.Do(func() error {
+		s, err := Open(Config{Interface: l.Stack.Interface, Address: l.Stack.Address, CPUs: []int{1000}})
+		if err == nil {
+			s.Close()
+		}
+		return err
+	})
+	if !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "CPU 1000") {
+		t.Errorf("got %v, want EINVAL that names the CPU", err)
+	}
 }
