@@ -40,13 +40,14 @@ func main() {
 
 // options are the command line's.
 type options struct {
-	quick   bool
-	only    []string
-	json    string
-	chart   string
-	show    string
-	times   times
-	threads bool
+	quick    bool
+	only     []string
+	json     string
+	chart    string
+	show     string
+	times    times
+	threads  bool
+	markdown bool
 }
 
 // times say how long and how often.
@@ -75,11 +76,15 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.json, "json", "results/bench.json", "where to write the report; empty for nowhere")
 	fs.StringVar(&o.chart, "chart", "results/bench.svg", "where to write the chart; empty for nowhere")
 	fs.StringVar(&o.show, "show", "", "print the table of a report that was written before, and run nothing")
+	fs.BoolVar(&o.markdown, "markdown", false, "with -show: print the table as the README has it")
 	fs.BoolVar(&o.threads, "threaded", false, "let a kernel thread on its own processor receive for a side with XDP, not the sender")
 	repeats := fs.Int("repeats", 0, "repeats of each benchmark, instead of 5")
 	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory and 2s over veth")
 	if err := fs.Parse(args); err != nil {
 		return o, err
+	}
+	if o.markdown && o.show == "" {
+		return o, errors.New("-markdown needs -show with a report that was written before")
 	}
 	if fs.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q: flags only, see -help", fs.Arg(0))
@@ -114,7 +119,11 @@ func run(args []string) error {
 		if err != nil {
 			return err
 		}
-		show.Table(os.Stdout, r)
+		if o.markdown {
+			show.Markdown(os.Stdout, r)
+		} else {
+			show.Table(os.Stdout, r)
+		}
 		return nil
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

@@ -62,6 +62,15 @@ func TestTable(t *testing.T) {
 	}
 }
 
+func TestMarkdown(t *testing.T) {
+	var b strings.Builder
+	Markdown(&b, report())
+	lines := strings.Split(b.String(), "\n")
+	if !strings.HasPrefix(lines[0], "| benchmark | side |") || !strings.Contains(b.String(), "\n- ") {
+		t.Errorf("no table with conditions:\n%s", b.String())
+	}
+}
+
 func TestChart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "results", "bench.svg")
 	if err := Chart(path, report()); err != nil {

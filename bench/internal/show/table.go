@@ -43,6 +43,25 @@ func Table(w io.Writer, r *result.Report) {
 	footer(w, r)
 }
 
+// Markdown writes the report as the README has it: the table without the remarks, then the conditions.
+func Markdown(w io.Writer, r *result.Report) {
+	t := table.NewWriter()
+	t.SetOutputMirror(w)
+	t.AppendHeader(table.Row{"benchmark", "side", "median (spread)", "xdpstack is", "server CPU", "client CPU"})
+	for _, b := range r.Benchmarks {
+		title := b.Title + ", " + b.Unit
+		for _, s := range b.Sides {
+			t.AppendRow(sideRow(title, b, s)[:6])
+			title = ""
+		}
+	}
+	t.RenderMarkdown()
+	fmt.Fprintln(w)
+	for _, c := range r.Conditions {
+		fmt.Fprintf(w, "- %s: %s\n", c.Name, c.Value)
+	}
+}
+
 func appendBenchmark(t table.Writer, b *result.Benchmark) {
 	title := b.Title + ", " + b.Unit
 	if b.Skipped != "" {
