@@ -16,12 +16,14 @@ LINT      := $(GO) tool -modfile=internal/tools/lint.mod golangci-lint
 NEEDS := \
 	ip:iproute2:nothing,~but~the~state~of~a~failed~test~is~harder~to~inspect \
 	ethtool:ethtool:nothing,~but~offloads~are~harder~to~inspect \
+	nsenter:util-linux:tests~that~run~a~program~inside~a~namespace \
+	setpriv:util-linux:tests~of~missing~capabilities \
 	ping:iputils-ping:tests~that~compare~with~ping \
 	curl:curl:tests~of~serve~with~curl \
 	iperf3:iperf3:tests~and~benchmarks~with~iperf3 \
-	nginx:nginx-light:benchmarks~beside~nginx \
-	clang:clang:the~regeneration~of~the~BPF~object \
-	llvm-strip:llvm:the~regeneration~of~the~BPF~object \
+	nginx:nginx-light:tests~of~get~and~nc,~and~benchmarks,~with~nginx \
+	clang-14:clang-14:the~regeneration~of~the~BPF~object \
+	llvm-strip-14:llvm-14:the~regeneration~of~the~BPF~object \
 	/usr/include/bpf/bpf_helpers.h:libbpf-dev:the~regeneration~of~the~BPF~object
 
 .DEFAULT_GOAL := help
@@ -40,21 +42,7 @@ test: setup ## run every test, those that need root included when root
 	@$(GOTESTSUM) --format pkgname --hide-summary output --raw-command -- .ci/gotest '$(PKGS)'
 
 setup: # install, or name, what the tests need and this machine lacks
-	@missing=; skipped=; \
-	for n in $(NEEDS); do \
-		what=$${n%%:*}; rest=$${n#*:}; package=$${rest%%:*}; tests=$$(printf %s "$${rest#*:}" | tr '~' ' '); \
-		case $$what in /*) [ -e "$$what" ] && continue ;; *) PATH=$$PATH:/usr/sbin:/sbin command -v "$$what" >/dev/null && continue ;; esac; \
-		missing="$$missing $$package"; skipped="$$skipped  $$what (package $$package); skipped without it: $$tests\n"; \
-	done; \
-	[ -n "$$missing" ] || exit 0; \
-	if [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then \
-		echo "installing$$missing"; export DEBIAN_FRONTEND=noninteractive; \
-		{ ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || apt-get -qq update; } && \
-		{ apt-get -qq install -y --no-install-recommends $$missing >/dev/null || \
-			{ apt-get -qq update && apt-get -qq install -y --no-install-recommends $$missing >/dev/null; }; } && exit 0; \
-		echo "the installation failed; going on without"; \
-	fi; \
-	printf "missing on this machine:\n$$skipped"
+	@.ci/setup $(NEEDS)
 
 race: setup ## run every test under the race detector
 	$(GO) test -race -timeout 20m $(PKGS)
@@ -73,7 +61,7 @@ lint: ## run go vet and golangci-lint (pinned in internal/tools)
 bench: build ## run the benchmarks beside their peers (root), print the table, write bench/results
 	@cd bench && $(GO) run . $(ARGS)
 
-generate: setup ## compile the XDP program again (needs clang, llvm, libbpf-dev)
+generate: setup ## compile the XDP program again (needs clang-14, llvm-14, libbpf-dev)
 	$(GO) generate ./bpf/...
 
 clean: ## remove what was built
