@@ -120,10 +120,18 @@ func (c *Conn) Err() error {
 }
 
 // SetNoDelay turns the Nagle algorithm off or on (RFC 9293 section 3.7.4).
-func (c *Conn) SetNoDelay(on bool) { c.setFlag(flagNoDelay, on) }
+func (c *Conn) SetNoDelay(on bool) { c.hold(flagNoDelay, on) }
 
 // SetCork holds back segments that are not full, or lets them go.
-func (c *Conn) SetCork(on bool) { c.setFlag(flagCork, on) }
+func (c *Conn) SetCork(on bool) { c.hold(flagCork, on) }
+
+// hold changes what is held back. What was due until now may have to wait, with a timer that bounds that.
+func (c *Conn) hold(f connFlags, on bool) {
+	c.setFlag(f, on)
+	if c.core != nil {
+		c.settle(c.core.now)
+	}
+}
 
 func (c *Conn) setFlag(f connFlags, on bool) {
 	if on {

@@ -248,6 +248,7 @@ func TestFastRetransmitSACK(t *testing.T) {
 	s := established(t, sends)
 	s.write(20_000)
 	s.wantData(1, 10_001, 1000, 1)
+	s.advance(10 * ms)
 	s.inject(seg{flags: fA, seq: 1, ack: 1, sack: []SACKBlock{{1001, 2001}}})
 	s.drain(2)
 	s.inject(seg{flags: fA, seq: 1, ack: 1, sack: []SACKBlock{{1001, 3001}}})
@@ -278,6 +279,7 @@ func TestSACKSeveralHoles(t *testing.T) {
 	s := established(t, sends)
 	s.write(10_000)
 	s.wantData(1, 10_001, 1000, 1)
+	s.advance(10 * ms)
 	s.inject(
 		seg{flags: fA, seq: 1, ack: 1001},
 		seg{flags: fA, seq: 1, ack: 1001, sack: []SACKBlock{{2001, 3001}}},
@@ -287,6 +289,7 @@ func TestSACKSeveralHoles(t *testing.T) {
 		s.want(seg{flags: fA, seq: at, len: 1000, ack: 1})
 	}
 	s.wantNothing()
+	s.advance(10 * ms)
 	s.inject(seg{flags: fA, seq: 1, ack: 3001, sack: []SACKBlock{{6001, 10_001}, {4001, 5001}}})
 	s.wantNothing() // what it shows missing was sent again already
 	s.inject(seg{flags: fA, seq: 1, ack: 10_001})
@@ -475,4 +478,15 @@ func TestKeepAliveOfThePeer(t *testing.T) {
 	s.inject(seg{flags: fA, seq: 0, ack: 1, len: 1})
 	s.want(seg{flags: fA, seq: 1, ack: 1})
 	s.wantRead(0)
+}
+
+// TestCorkAfterWrite corks when what was written is due already and not pulled yet. It must not wait for ever.
+func TestCorkAfterWrite(t *testing.T) {
+	s := established(t, scriptOptions{mss: 1000})
+	s.write(10)
+	s.c.SetCork(true)
+	s.wantNothing()
+	s.wantTimer(corkTime)
+	s.expire()
+	s.want(seg{flags: fA, seq: 1, len: 10, ack: 1})
 }
