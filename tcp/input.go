@@ -144,7 +144,7 @@ func (c *Conn) checkTimestamp(s *Segment, now clock.Time) bool {
 		return true
 	}
 	c.core.Stats.DropOldTimestamp++
-	c.due |= dueACK
+	c.answerOutside(s, now)
 	return false
 }
 
@@ -198,21 +198,27 @@ func (c *Conn) checkSequence(s *Segment, now clock.Time) bool {
 	return false
 }
 
-// outsideInterval is how often a connection answers segments without data that are outside the window.
-const outsideInterval = 100 * time.Millisecond
+// outsideInterval is how often a connection answers segments that may themselves be answers: Linux's bound. Keep-alives and probes
+// of a closed window come at longer intervals.
+const outsideInterval = 500 * time.Millisecond
 
-// answerOutside has a segment outside the window answered with an ACK. Two ends that each take the other's ACKs to be outside
-// would answer each other for ever, so those without data are answered once in a while only (RFC 5961 section 7 has the
-// same concern); probes of a closed or idle connection come at longer intervals.
+// answerOutside has a segment outside the window, or with an old timestamp, answered with an ACK. Two ends that each take the
+// other's ACKs to be outside would answer each other for ever, so of those without data only some are answered. One with data
+// is no answer, and its sender waits for the ACK.
 func (c *Conn) answerOutside(s *Segment, now clock.Time) {
-	if s.Len() == 0 {
-		if now < c.timers.outside {
-			c.core.Stats.ChallengeACKsLimited++
-			return
-		}
-		c.timers.outside = now.Add(outsideInterval)
+	if s.Len() != 0 || c.mayAnswer(now) {
+		c.due |= dueACK
 	}
-	c.due |= dueACK
+}
+
+// mayAnswer reports whether a segment that may itself be an answer may be answered at this time, and notes that it is.
+func (c *Conn) mayAnswer(now clock.Time) bool {
+	if now < c.timers.outside {
+		c.core.Stats.ChallengeACKsLimited++
+		return false
+	}
+	c.timers.outside = now.Add(outsideInterval)
+	return true
 }
 
 // checkRST is the second check. A reset must be at exactly the next sequence number; elsewhere in the window it is answered with a
@@ -253,9 +259,9 @@ func (c *Conn) checkSYN(s *Segment, now clock.Time) bool {
 	return false
 }
 
-// challenge sends a challenge ACK, within the rate limit.
+// challenge sends a challenge ACK, within the limits of the connection and of all connections together (RFC 5961 section 7).
 func (c *Conn) challenge(now clock.Time) {
-	if c.core.challenge(now) {
+	if c.mayAnswer(now) && c.core.challenge(now) {
 		c.due |= dueACK
 	}
 }
