@@ -18,11 +18,11 @@ type Conn struct {
 	cfg    *Config
 	flow   Flow
 	state  State
-	events Events
-	ended  reason // why it ended
-	soft   reason // the last ICMP error that did not end it: told instead of a timeout
-	flags  connFlags
+	ended  reason   // why it ended
+	soft   reason   // the last ICMP error that did not end it: told instead of a timeout
 	due    dueFlags // what Output has to send besides data
+	events Events
+	flags  connFlags
 
 	in      frame.List  // segments received and not yet processed
 	current frame.Index // the one being processed, frame.None once a queue has taken it

@@ -1,7 +1,7 @@
 package tcp
 
 // Events are what happened on a connection since TakeEvents was last called.
-type Events uint8
+type Events uint16
 
 // The events.
 const (
@@ -11,9 +11,15 @@ const (
 	EventPeerClosed                     // the peer's FIN was reached: after what Recv still has, nothing follows
 	EventTimeWait                       // only TIME-WAIT is left, which TimeWaitRecord can stand for
 	EventClosed                         // the connection is gone, for the reason that Err gives
+
+	// What follows are the asynchronous reports of RFC 9293 section 3.9.1.8: nothing ends by them.
+
+	EventUrgent      // the peer's urgent pointer advanced: Urgent says how far
+	EventUnanswered  // the same segment was sent for the fourth time or more without an answer
+	EventUnreachable // an ICMP error came: SoftErr says which
 )
 
-const eventLetters = "ERWPTC"
+const eventLetters = "ERWPTCUAI"
 
 // String returns one letter per event.
 func (e Events) String() string {

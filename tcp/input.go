@@ -266,17 +266,6 @@ func (c *Conn) challenge(now clock.Time) {
 	}
 }
 
-// urg is the sixth check: the urgent pointer is noted, the data stays in line, as RFC 6093 section 6 wants it.
-func (c *Conn) urg(s *Segment) {
-	if s.Flags&FlagURG == 0 {
-		return
-	}
-	c.core.Stats.Urgent++
-	if up := s.Seq.Add(uint32(s.Urgent)); up.Greater(c.rcv.up) {
-		c.rcv.up = up
-	}
-}
-
 // fin is the eighth check: the FIN counts once everything before it was received.
 func (c *Conn) fin(s *Segment, now clock.Time) {
 	if s.Flags&FlagFIN != 0 && !c.is(flagPeerFIN) && c.state != StateClosed {

@@ -160,6 +160,9 @@ func (c *Conn) outHeader(now clock.Time, o *OutSegment, seq Seq, flags Flags) {
 		o.TSVal, o.TSEcr = c.tsValue(now), c.ts.recent
 	}
 	o.Window = c.advertise()
+	if c.snd.urgent {
+		c.outUrgent(o)
+	}
 	c.rcv.acked = c.rcv.nxt
 	c.timers.ack = clock.Never
 	c.due &^= dueACK

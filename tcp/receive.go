@@ -20,7 +20,7 @@ type receiver struct {
 	read      Seq    // up to here the application has consumed
 	irs       Seq    // the peer's initial sequence number
 	fin       Seq    // where the peer's FIN is, once it was seen
-	up        Seq    // RCV.UP, as far as urgent data was announced
+	up        Seq    // RCV.UP: after the last byte of urgent data, if there is any
 	slack     uint32 // bytes of memory in queue and ooo beyond their payload, as charge has it
 	epoch     uint32 // of the Core, in which epochFrom was set
 	epochFrom Seq    // RCV.NXT at that time
@@ -29,6 +29,7 @@ type receiver struct {
 	scale    uint8  // shift of the windows that are sent
 	dupACKs  uint8  // duplicate ACKs to be sent, one per out-of-order segment
 	sackLen  uint8
+	urgent   bool         // the peer's urgent data, up to up, is not consumed yet
 	sackList [8]SACKBlock // runs in ooo, the one that grew last first (RFC 2018 section 4)
 }
 
@@ -46,7 +47,7 @@ func (r *receiver) init(cfg *Config) {
 // start takes the peer's initial sequence number.
 func (r *receiver) start(irs Seq) {
 	r.irs = irs
-	r.nxt, r.acked, r.read, r.up = irs+1, irs+1, irs+1, irs+1
+	r.nxt, r.acked, r.read = irs+1, irs+1, irs+1
 	r.epochFrom = r.nxt
 }
 
@@ -206,6 +207,9 @@ func (c *Conn) Recv() frame.Index {
 func (c *Conn) Consumed(n uint32) {
 	r := &c.rcv
 	r.read = r.read.Add(min(n, uint32(r.nxt-r.read)))
+	if r.urgent && r.up.LessEq(r.read) {
+		r.urgent = false
+	}
 	switch c.state {
 	case StateEstablished, StateFinWait1, StateFinWait2:
 	default:

@@ -27,6 +27,7 @@ type script struct {
 	read     uint32 // bytes that it read
 	events   Events // all that were raised
 	hold     bool   // the kernel keeps the frames of what is sent
+	urgent   uint16 // the urgent pointer of the peer's segments
 }
 
 // seg is a segment from the peer, or one that is expected from the connection.
@@ -157,7 +158,7 @@ func (s *script) enqueue(g seg) {
 // fill makes the header of the peer's segment.
 func (s *script) fill(o *OutSegment, g seg) {
 	o.Clear()
-	o.Seq, o.Flags, o.Window = s.irs.Add(g.seq), g.flags, 65535
+	o.Seq, o.Flags, o.Window, o.Urgent = s.irs.Add(g.seq), g.flags, 65535, s.urgent
 	if g.flags&FlagACK != 0 {
 		o.Ack = s.iss.Add(g.ack)
 	}

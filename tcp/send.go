@@ -31,6 +31,7 @@ type sender struct {
 	wnd      uint32 // SND.WND, bytes from una
 	maxWnd   uint32 // the largest window that the peer offered
 	resetSeq Seq    // of the reset that is due
+	up       Seq    // SND.UP: after the last byte of urgent data, if there is any
 
 	sacked  uint32 // bytes beyond una that the peer has; without SACK, a segment for each duplicate ACK
 	lost    uint32 // bytes that are lost and not sent again yet
@@ -40,6 +41,7 @@ type sender struct {
 
 	mss      uint16 // payload of a full segment, bytes: less than the MSS by the options
 	scale    uint8  // shift of the windows that the peer sends
+	urgent   bool   // urgent data, up to up, is not acknowledged yet
 	retries  uint8  // times that the same thing was sent again without an answer
 	dupACKs  uint8  // received in a row
 	recovery recovery
