@@ -42,7 +42,7 @@ func (t *TCPConn) shutdown() {
 	defer t.readMu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, ch := range append(t.reading, t.received...) {
+	for _, ch := range append(t.reading[t.position:], t.received...) {
 		if ch.frame != frame.None {
 			t.returned = append(t.returned, ch.frame)
 		}
@@ -50,7 +50,7 @@ func (t *TCPConn) shutdown() {
 	for _, f := range append(t.returned, t.spent...) {
 		t.shard.pool.Release(f)
 	}
-	t.reading, t.received, t.returned, t.spent = nil, nil, nil, nil
+	t.reading, t.position, t.received, t.returned, t.spent = nil, 0, nil, nil, nil
 	if t.err == nil {
 		t.err = net.ErrClosed
 	}

@@ -31,7 +31,8 @@ type TCPConn struct {
 	closeOnce   sync.Once
 
 	readMu       sync.Mutex // one reader at a time; guards reading, spent and credit
-	reading      []chunk    // what Read is at
+	reading      []chunk    // what Read takes from
+	position     int        // the first of it that is not read
 	spent        []frame.Index
 	credit       uint32        // bytes read and not given back as window
 	readable     chan struct{} // tells Read that received is no longer empty
@@ -126,8 +127,8 @@ func (t *TCPConn) expired(d *deadline) error {
 // take copies from what is being read. The caller holds readMu.
 func (t *TCPConn) take(p []byte) int {
 	n := 0
-	for n < len(p) && len(t.reading) > 0 {
-		ch := &t.reading[0]
+	for n < len(p) && t.position < len(t.reading) {
+		ch := &t.reading[t.position]
 		k := copy(p[n:], ch.data)
 		n += k
 		ch.data = ch.data[k:]
@@ -137,7 +138,8 @@ func (t *TCPConn) take(p []byte) int {
 		if ch.frame != frame.None {
 			t.spent = append(t.spent, ch.frame)
 		}
-		t.reading = t.reading[1:]
+		*ch = chunk{}
+		t.position++
 	}
 	t.credit += uint32(n)
 	return n
@@ -148,7 +150,7 @@ func (t *TCPConn) fetch() (more bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.received) > 0 {
-		t.reading, t.received = t.received, t.reading[:0:0]
+		t.reading, t.received, t.position = t.received, t.reading[:0], 0
 		return true, nil
 	}
 	if t.err != nil {
@@ -251,19 +253,19 @@ func (t *TCPConn) Close() error {
 		defer t.readMu.Unlock()
 		t.mu.Lock()
 		op := opClose
-		if len(t.reading) > 0 || len(t.received) > 0 {
+		unread := append(t.reading[t.position:], t.received...)
+		if len(unread) > 0 {
 			op = opAbort
 		}
-		t.reading = append(t.reading, t.received...)
 		t.received = nil
-		for _, ch := range t.reading {
+		for _, ch := range unread {
 			if ch.frame != frame.None {
 				t.returned = append(t.returned, ch.frame)
 			}
 		}
 		t.returned = append(t.returned, t.spent...)
 		t.mu.Unlock()
-		t.reading, t.spent = nil, nil
+		t.reading, t.position, t.spent = nil, 0, nil
 		t.shard.post(command{op: op, conn: t})
 	})
 	if err != nil {

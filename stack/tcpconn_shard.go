@@ -112,18 +112,31 @@ func (t *TCPConn) command(op opcode) {
 		if t.conn != nil {
 			t.conn.CloseWrite()
 		}
-	case opClose:
-		t.settle()
-		delete(t.shard.adapters, t)
-		if t.conn != nil {
-			t.conn.Close()
+	case opClose, opAbort:
+		t.finish(op == opAbort)
+	}
+}
+
+// finish ends the connection for an application that will not read any more. What came in since it asked for that is unread data,
+// too.
+func (t *TCPConn) finish(abort bool) {
+	t.settle()
+	t.mu.Lock()
+	unread := t.received
+	t.received = nil
+	t.mu.Unlock()
+	for _, ch := range unread {
+		if ch.frame != frame.None {
+			t.shard.pool.Release(ch.frame)
 		}
-	case opAbort:
-		t.settle()
-		delete(t.shard.adapters, t)
-		if t.conn != nil {
-			t.conn.Abort()
-		}
+	}
+	delete(t.shard.adapters, t)
+	switch {
+	case t.conn == nil:
+	case abort || len(unread) > 0:
+		t.conn.Abort()
+	default:
+		t.conn.Close()
 	}
 }
 
