@@ -15,9 +15,9 @@ type Config struct {
 	Cork        bool   // hold back a segment that is not full, for at most 200 ms
 	KeepAlive   KeepAlive
 	UserTimeout time.Duration // sent data must be acknowledged within this (RFC 5482); 0: only Retries counts
-	SYNRetries  int           // how often the SYN is sent again; default 6: 127 s until ErrTimeout
+	SYNRetries  int           // how often the SYN is sent again; default 7: 247 s until ErrTimeout
 	Retries     int           // how often a segment is sent again before the peer counts as gone; default 15
-	DelayedACK  time.Duration // how long an ACK may wait for company; default 40 ms, negative: not at all
+	DelayedACK  time.Duration // how long an ACK may wait for company, less than 0.5 s; default 40 ms, negative: not at all
 	MinRTO      time.Duration // retransmission timeout, at least; default 200 ms
 	MaxRTO      time.Duration // and at most; default 120 s
 
@@ -40,10 +40,17 @@ type Config struct {
 
 // KeepAlive says how a connection that is idle is probed (RFC 9293 section 3.8.4).
 type KeepAlive struct {
-	Idle     time.Duration // silence before the first probe; 0: no probes
+	Idle     time.Duration // silence before the first probe; 0: no probes, negative: DefaultKeepAlive
 	Interval time.Duration // between unanswered probes; default 75 s
 	Count    int           // unanswered probes until the peer counts as gone; default 9
 }
+
+// DefaultKeepAlive is how long a connection is idle before it is probed, when the application asks for probes and for no time of its
+// own: RFC 9293 section 3.8.4 has at least two hours.
+const DefaultKeepAlive = 2 * time.Hour
+
+// maxDelayedACK is what the delay of an ACK must be less than (RFC 9293 section 3.8.6.3).
+const maxDelayedACK = 500 * time.Millisecond
 
 // corkTime is how long a corked connection holds back a segment that is not full.
 const corkTime = 200 * time.Millisecond
@@ -69,15 +76,21 @@ func (cfg Config) withDefaults(mss uint16) (Config, error) {
 	if cfg.SYNRetries > 255 || cfg.Retries > 255 || cfg.KeepAlive.Count > 255 {
 		return cfg, fmt.Errorf("%w: more than 255 retries", ErrConfig)
 	}
+	if cfg.DelayedACK >= maxDelayedACK {
+		return cfg, fmt.Errorf("%w: ACKs must be delayed by less than %v, not %v", ErrConfig, maxDelayedACK, cfg.DelayedACK)
+	}
 	cfg.algorithm, cfg.complete = algorithm, true
 	if cfg.MSS == 0 || cfg.MSS > mss {
 		cfg.MSS = mss
 	}
 	setDefault(&cfg.RecvBuffer, 1<<20)
 	setDefault(&cfg.SendBuffer, 1<<20)
+	if cfg.KeepAlive.Idle < 0 {
+		cfg.KeepAlive.Idle = DefaultKeepAlive
+	}
 	setDefault(&cfg.KeepAlive.Interval, 75*time.Second)
 	setDefault(&cfg.KeepAlive.Count, 9)
-	setDefault(&cfg.SYNRetries, 6)
+	setDefault(&cfg.SYNRetries, 7) // RFC 9293 section 3.8.3: at least 3 minutes. Linux's 6 give up after 127 s.
 	setDefault(&cfg.Retries, 15)
 	setDefault(&cfg.DelayedACK, 40*time.Millisecond)
 	setDefault(&cfg.MinRTO, 200*time.Millisecond)

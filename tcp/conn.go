@@ -141,8 +141,12 @@ func (c *Conn) setFlag(f connFlags, on bool) {
 	}
 }
 
-// SetKeepAlive lets a connection be probed when it was idle for that long; 0 ends that. Interval and count stay as configured.
+// SetKeepAlive lets a connection be probed when it was idle for that long; 0 ends that, negative is DefaultKeepAlive. Interval and
+// count stay as configured.
 func (c *Conn) SetKeepAlive(idle time.Duration, now clock.Time) {
+	if idle < 0 {
+		idle = DefaultKeepAlive
+	}
 	c.timers.keepIdle = idle
 	c.timers.keepProbes = 0
 	c.armSlow(now)

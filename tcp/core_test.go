@@ -28,6 +28,7 @@ func TestConfigErrors(t *testing.T) {
 		{"huge receive buffer", 128, 1460, Config{RecvBuffer: 1<<30 + 1}},
 		{"huge send buffer", 128, 1460, Config{SendBuffer: 1<<30 + 1}},
 		{"endless retries", 128, 1460, Config{Retries: 256}},
+		{"ACKs delayed for too long", 128, 1460, Config{DelayedACK: 500 * time.Millisecond}},
 		{"unknown congestion control", 128, 1460, Config{Congestion: "vegas"}},
 	} {
 		if _, err := NewCore(pool, c.headroom, c.mss, 1<<20, testSecret, c.cfg); !errors.Is(err, ErrConfig) {
@@ -196,6 +197,7 @@ func TestICMPErrors(t *testing.T) {
 		{"neighbour", ICMPNoNeighbour, true, ErrHostUnreachable},
 		{"host", ICMPHostUnreachable, false, ErrHostUnreachable},
 		{"network", ICMPNetUnreachable, false, ErrNetUnreachable},
+		{"parameter problem", ICMPParameterProblem, false, ErrProtocol},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, _ := connect(t, scriptOptions{iss: 7})

@@ -16,6 +16,7 @@ var (
 	ErrTimeout         = &Error{"connection timed out: the peer does not answer", syscall.ETIMEDOUT}
 	ErrHostUnreachable = &Error{"no route to host: nobody answers for its address", syscall.EHOSTUNREACH}
 	ErrNetUnreachable  = &Error{"network is unreachable: a router has no route", syscall.ENETUNREACH}
+	ErrProtocol        = &Error{"protocol error: a router or the peer rejects the IP header", syscall.EPROTO}
 	ErrAborted         = &Error{"connection aborted by this side", syscall.ECONNABORTED}
 )
 
@@ -41,6 +42,7 @@ const (
 	reasonTimeout
 	reasonHostUnreachable
 	reasonNetUnreachable
+	reasonProtocol
 	reasonAborted
 )
 
@@ -50,5 +52,6 @@ var reasons = [...]*Error{
 	reasonTimeout:         ErrTimeout,
 	reasonHostUnreachable: ErrHostUnreachable,
 	reasonNetUnreachable:  ErrNetUnreachable,
+	reasonProtocol:        ErrProtocol,
 	reasonAborted:         ErrAborted,
 }

@@ -12,6 +12,7 @@ const (
 	ICMPPortUnreachable                     // type 3, codes 2 and 3: nothing there speaks TCP on that port
 	ICMPFragmentationNeeded                 // type 3, code 4: mtu says what the next hop takes
 	ICMPNoNeighbour                         // not from the network: nobody answers ARP for the next hop
+	ICMPParameterProblem                    // type 12: somebody does not like the header
 )
 
 // minPathMTU is the least path MTU that is believed: a smaller one costs more than it can be worth (RFC 9293 section 3.7.2, RFC
@@ -32,6 +33,7 @@ func (c *Conn) ICMP(kind ICMPKind, mtu uint32, quoted Seq, now clock.Time) {
 		c.pathMTU(mtu)
 		return
 	case ICMPPortUnreachable:
+		c.soft = reasonRefused
 		if opening {
 			c.finish(reasonRefused)
 			return
@@ -46,7 +48,10 @@ func (c *Conn) ICMP(kind ICMPKind, mtu uint32, quoted Seq, now clock.Time) {
 		c.soft = reasonHostUnreachable
 	case ICMPNetUnreachable:
 		c.soft = reasonNetUnreachable
+	case ICMPParameterProblem:
+		c.soft = reasonProtocol
 	}
+	c.events |= EventUnreachable
 	st.ICMPSoft++
 }
 

@@ -64,6 +64,9 @@ func (c *Conn) Output(now clock.Time, o *OutSegment) bool {
 		c.due &^= dueBareReset
 		c.core.Stats.ResetsOut++
 	}
+	if c.snd.retries >= thresholdR1 {
+		c.noteUnanswered(o)
+	}
 	c.core.Stats.SegmentsOut++
 	return true
 }
