@@ -26,6 +26,8 @@ type Meta struct {
 	SentAt clock.Time // when the frame's segment was last sent
 	Next   Index      // the neighbours in the list that the frame is in
 	Prev   Index
+	Older  Index // the neighbours in a second list, which the owner keeps: of segments by when they were sent again
+	Newer  Index
 	Off    uint32 // the part of the chunk that matters to the present owner: first byte, from the start of the chunk
 	Len    uint32 // its length in bytes
 	Seq    uint32 // TCP sequence number of the first payload byte

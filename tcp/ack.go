@@ -79,6 +79,10 @@ func (c *Conn) updateWindow(s *Segment, now clock.Time) {
 func (c *Conn) newACK(s *Segment, now clock.Time) {
 	d := &c.snd
 	a := Ack{Now: now, Acked: uint32(s.Ack - d.una), InRecovery: d.recovery == recoveryFast}
+	troubled := d.troubled()
+	if troubled && c.is(flagSACK) {
+		c.deliveredTo(s, now)
+	}
 	sentAt := c.releaseAcked(s.Ack)
 	d.una = s.Ack
 	d.retries = 0
@@ -90,6 +94,9 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 	c.sample(a.RTT, s, now)
 	if d.troubled() {
 		c.recovered(a.Acked)
+	}
+	if troubled && !d.troubled() {
+		c.timers.loss = clock.Never
 	}
 	if c.outstanding() == 0 {
 		c.timers.rtx = clock.Never
@@ -119,8 +126,8 @@ func (c *Conn) releaseAcked(ack Seq) (sentAt clock.Time) {
 			break
 		}
 		cut := min(uint32(n), m.Len)
-		if m.Flags&(metaSACKed|metaLost) != 0 {
-			d.forget(m, cut)
+		if m.Flags&(metaSACKed|metaLost|metaResent) != 0 {
+			c.forget(f, m, cut)
 		}
 		if cut < m.Len {
 			m.Seq, m.Off, m.Len = m.Seq+cut, m.Off+cut, m.Len-cut
@@ -130,8 +137,8 @@ func (c *Conn) releaseAcked(ack Seq) (sentAt clock.Time) {
 			again = true
 		}
 		sentAt = m.SentAt
-		if f == d.lostHint {
-			d.lostHint = frame.None
+		if d.lostHint&d.sackHint&d.rack.judged != frame.None {
+			d.unhint(f)
 		}
 		d.queue.PopFront(p)
 		p.Release(f)

@@ -166,8 +166,9 @@ func (c *Conn) Release() {
 // releaseSend gives back what was to be sent.
 func (c *Conn) releaseSend() {
 	c.snd.queue.ReleaseAll(c.core.Pool)
-	c.snd.unsent, c.snd.lostHint = frame.None, frame.None
-	c.snd.sacked, c.snd.lost = 0, 0
+	c.snd.unsent, c.snd.lostHint, c.snd.sackHint = frame.None, frame.None, frame.None
+	c.snd.sacked, c.snd.arrived, c.snd.lost = 0, 0, 0
+	c.snd.rack.forgetSent()
 }
 
 // releaseReceive gives back what was received and cannot be delivered any more.

@@ -51,7 +51,7 @@ func (c *Conn) Accept(k *Core, a *Accepted, cfg *Config, now clock.Time) {
 func (c *Conn) startSequence(iss Seq) {
 	s := &c.snd
 	s.iss, s.una, s.nxt, s.end = iss, iss, iss+1, iss+1
-	s.recover, s.lostTo, s.rttNext = iss, iss, iss
+	s.recover, s.rttNext = iss, iss
 }
 
 // setMSS takes the largest payload that the peer accepts. A full segment has less by the options that each carries (RFC 9293

@@ -76,7 +76,6 @@ func (c *Conn) pathMTU(mtu uint32) {
 	c.cc.SetMSS(mss)
 	for f := d.queue.Front(); f != d.unsent; f = p.Meta(f).Next {
 		if m := p.Meta(f); m.Len > mss && m.Len <= old {
-			m.Flags &^= metaResent
 			c.markLost(f)
 		}
 	}

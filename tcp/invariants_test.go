@@ -26,7 +26,7 @@ func checkSendQueue(c *Conn) error {
 		}
 		return nil
 	}
-	var lost, sacked uint32
+	var lost, sacked, arrived, resent uint32
 	sent, hinted := true, false
 	for f := d.queue.Front(); f != frame.None; f = p.Meta(f).Next {
 		m := p.Meta(f)
@@ -56,6 +56,13 @@ func checkSendQueue(c *Conn) error {
 		}
 		if m.Flags&metaSACKed != 0 {
 			sacked += m.Len
+			arrived++
+		}
+		if m.Flags&metaResent != 0 {
+			resent++
+			if !sent || m.Flags&(metaLost|metaSACKed) != 0 {
+				return fmt.Errorf("frame at %d was sent again, but is unsent, lost or SACKed", m.Seq)
+			}
 		}
 	}
 	if d.unsent != frame.None && sent {
@@ -67,8 +74,35 @@ func checkSendQueue(c *Conn) error {
 	if lost != d.lost || (c.is(flagSACK) && sacked != d.sacked) {
 		return fmt.Errorf("%d bytes are lost and %d SACKed, the counts say %d and %d", lost, sacked, d.lost, d.sacked)
 	}
+	if arrived != d.arrived {
+		return fmt.Errorf("%d frames are SACKed, the count says %d", arrived, d.arrived)
+	}
+	if err := checkResent(c, resent); err != nil {
+		return err
+	}
 	if d.lost+d.sacked > c.outstanding() {
 		return fmt.Errorf("%d bytes lost and %d SACKed of %d outstanding", d.lost, d.sacked, c.outstanding())
+	}
+	return nil
+}
+
+// checkResent returns an error unless the list of what was sent again has just these frames, in the order of sending.
+func checkResent(c *Conn, want uint32) error {
+	r, p := &c.snd.rack, c.core.Pool
+	prev := frame.None
+	for f := r.oldest; f != frame.None; f = p.Meta(f).Newer {
+		m := p.Meta(f)
+		if m.Older != prev || m.Flags&metaResent == 0 || want == 0 {
+			return fmt.Errorf("frame at %d is in the list of what was sent again, wrongly", m.Seq)
+		}
+		if prev != frame.None && p.Meta(prev).SentAt > m.SentAt {
+			return fmt.Errorf("frame at %d was sent again before one that is older in the list", m.Seq)
+		}
+		prev = f
+		want--
+	}
+	if prev != r.newest || want != 0 {
+		return fmt.Errorf("the list of what was sent again lacks %d frames, or its end is wrong", want)
 	}
 	return nil
 }

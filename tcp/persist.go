@@ -8,7 +8,7 @@ import (
 // too small to be worth a segment, or the application corked. One segment goes out all the same: as much as the window takes,
 // or a single byte as a probe (RFC 9293 section 3.8.6.1). The interval doubles; the connection lives as long as the peer answers.
 func (c *Conn) persistTimeout(now clock.Time) {
-	d, p := &c.snd, c.core.Pool
+	d := &c.snd
 	if !c.maySendData() || d.queue.Empty() {
 		return
 	}
@@ -28,7 +28,6 @@ func (c *Conn) persistTimeout(now clock.Time) {
 	c.rtt.Backoff()
 	c.core.Stats.WindowProbes++
 	if front := d.queue.Front(); front != d.unsent {
-		p.Meta(front).Flags &^= metaResent
 		c.markLost(front)
 		c.resend()
 	} else {
@@ -50,7 +49,6 @@ func (c *Conn) windowOpened(ack Seq, now clock.Time) {
 	d.retries = 0
 	for f := d.queue.Front(); f != d.unsent; f = p.Meta(f).Next {
 		if m := p.Meta(f); Seq(m.Seq).GreaterEq(ack) {
-			m.Flags &^= metaResent
 			c.markLost(f)
 		}
 	}

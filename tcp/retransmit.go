@@ -26,9 +26,10 @@ func (d *sender) troubled() bool {
 func (c *Conn) repair(s *Segment, acked uint32, duplicate bool, now clock.Time) {
 	d := &c.snd
 	if c.is(flagSACK) {
-		if s.NumSACK != 0 && c.markSACKed(s, now) {
-			c.findLost()
+		if s.NumSACK != 0 {
+			c.markSACKed(s, now)
 		}
+		c.detectLost(now)
 	} else if duplicate {
 		c.countDuplicate()
 	}
@@ -38,7 +39,7 @@ func (c *Conn) repair(s *Segment, acked uint32, duplicate bool, now clock.Time) 
 		}
 		return
 	}
-	if acked == 0 {
+	if acked == 0 || c.is(flagSACK) {
 		return
 	}
 	// A partial ACK: what is now the first has been missing for as long as what was repaired (RFC 6582 section 3.2).
@@ -82,6 +83,7 @@ func (c *Conn) recovered(acked uint32) {
 	d.dupACKs = 0
 	if d.recovery != recoveryNone && d.una.GreaterEq(d.recover) {
 		d.recovery = recoveryNone
+		d.rack.recovered()
 		c.clear(flagForceLost)
 		if !c.is(flagSACK) {
 			d.sacked = 0
@@ -105,13 +107,16 @@ func (c *Conn) markLost(f frame.Index) {
 	if m.Flags&(metaSACKed|metaLost) != 0 {
 		return
 	}
+	if m.Flags&metaResent != 0 {
+		d.rack.remove(p, f)
+	}
 	m.Flags = m.Flags&^metaResent | metaLost
+	if d.lost == 0 || (d.lostHint != frame.None && Seq(m.Seq).Less(Seq(p.Meta(d.lostHint).Seq))) {
+		d.lostHint = f
+	}
 	d.lost += m.Len
 	if !c.is(flagSACK) {
 		d.sacked = min(d.sacked, c.outstanding()-d.lost)
-	}
-	if d.lostHint != frame.None && Seq(m.Seq).Less(Seq(p.Meta(d.lostHint).Seq)) {
-		d.lostHint = frame.None
 	}
 }
 
@@ -127,13 +132,37 @@ func (c *Conn) resend() {
 	c.set(flagForceLost)
 }
 
-// forget takes n bytes of a frame out of the counts of what is lost or SACKed, because they are acknowledged.
-func (d *sender) forget(m *frame.Meta, n uint32) {
+// forget takes n bytes of a frame, or all of it, out of the counts of what is lost, SACKed or sent again, because they are
+// acknowledged.
+func (c *Conn) forget(f frame.Index, m *frame.Meta, n uint32) {
+	d := &c.snd
 	if m.Flags&metaLost != 0 {
 		d.lost -= n
 	}
 	if m.Flags&metaSACKed != 0 {
 		d.sacked -= n
+	}
+	if n != m.Len {
+		return
+	}
+	if m.Flags&metaSACKed != 0 {
+		d.arrived--
+	}
+	if m.Flags&metaResent != 0 {
+		d.rack.remove(c.core.Pool, f)
+	}
+}
+
+// unhint makes the hints not name a frame that is released.
+func (d *sender) unhint(f frame.Index) {
+	if f == d.lostHint {
+		d.lostHint = frame.None
+	}
+	if f == d.sackHint {
+		d.sackHint = frame.None
+	}
+	if f == d.rack.judged {
+		d.rack.judged = frame.None
 	}
 }
 
@@ -162,15 +191,19 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 	d.dupACKs = 0
 	for f := front; f != d.unsent; f = p.Meta(f).Next {
 		m := p.Meta(f)
-		m.Flags &^= metaResent
 		if reneged && m.Flags&metaSACKed != 0 {
 			m.Flags &^= metaSACKed
 			d.sacked -= m.Len
+			d.arrived--
 		}
 		c.markLost(f)
 	}
-	d.lostHint = frame.None
-	d.recovery, d.recover, d.lostTo = recoveryRTO, d.nxt, d.nxt
+	if reneged {
+		d.reported = [len(d.reported)]SACKBlock{}
+	}
+	d.lostHint = front
+	d.recovery, d.recover = recoveryRTO, d.nxt
+	c.timers.loss = clock.Never
 	c.set(flagForceLost)
 	if front == d.unsent && c.is(flagFINSent) {
 		c.due |= dueFIN // The data arrived, its FIN did not.
@@ -215,6 +248,7 @@ func (c *Conn) outLost(now clock.Time, o *OutSegment) bool {
 		m = p.Meta(f)
 	}
 	m.Flags = m.Flags&^metaLost | metaResent
+	d.rack.append(p, f)
 	d.lost -= m.Len
 	d.lostHint = f
 	c.clear(flagForceLost)

@@ -5,100 +5,155 @@ import (
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
-// markSACKed notes in the records of the frames what the SACK blocks report (RFC 6675's scoreboard). It reports whether there was
-// something new in them. Blocks that are not within what is outstanding are ignored: one below it reports a duplicate (RFC 2883),
-// one above it is a lie.
-func (c *Conn) markSACKed(s *Segment, now clock.Time) bool {
-	d, p := &c.snd, c.core.Pool
-	var blocks [len(s.SACK)]SACKBlock
-	n := 0
-	top := d.una
-	for _, b := range s.SACK[:s.NumSACK] {
+// sackWork is how many frames the SACK blocks of one ACK may have looked at. An honest peer's new blocks lie where the last ones
+// were, at the front or at the end; one whose blocks jump through a large window would otherwise have all of it walked for each
+// ACK. What is not reached is marked by ACKs that follow: the walk goes on where it stopped.
+const sackWork = 512
+
+// markSACKed notes in the records of the frames what the SACK blocks report (RFC 2018, and RFC 6675's scoreboard). What the last ACK
+// with blocks reported too is known; only what is new in a block is walked. A block that is not within what is outstanding is old or
+// a lie, and ignored.
+func (c *Conn) markSACKed(s *Segment, now clock.Time) {
+	d := &c.snd
+	if d.sacked == 0 {
+		d.reported, d.rack.top = [len(d.reported)]SACKBlock{}, d.una
+	}
+	var marked [len(d.reported)]SACKBlock
+	n, work := 0, sackWork
+	m := sackMarker{now: now, s: s, top: d.rack.top}
+	blocks := s.SACK[:s.NumSACK]
+	if reportsDuplicate(s) {
+		c.core.Stats.DSACKsIn++
+		c.widen()
+		blocks = blocks[1:]
+	}
+	for _, b := range blocks {
 		if !b.Start.Less(b.End) || b.Start.Less(d.una) || b.End.Greater(d.nxt) {
 			continue
 		}
-		blocks[n] = b
-		n++
-		if b.End.Greater(top) {
-			top = b.End
+		part := d.unreported(b)
+		if part.Start.Less(part.End) && !c.markBlock(&m, b, part, &work) {
+			c.core.Stats.SACKLimited++
+			continue
 		}
+		marked[n] = b
+		n++
 	}
-	if n == 0 {
+	d.reported = marked
+	d.rack.top = m.top
+	if m.sentAt != 0 && d.una.Greater(d.rttNext) {
+		c.rtt.Sample(max(now.Sub(m.sentAt), 1), 0)
+		d.rttNext = d.nxt
+	}
+}
+
+// reportsDuplicate reports whether the first block is a D-SACK: it says that something arrived twice, by being below what the same
+// segment acknowledges or within the second block (RFC 2883 section 4).
+func reportsDuplicate(s *Segment) bool {
+	if s.NumSACK == 0 {
 		return false
 	}
-	var newly uint32
-	var sentAt clock.Time
-	for f := d.queue.Front(); f != d.unsent; {
-		m := p.Meta(f)
-		if Seq(m.Seq).GreaterEq(top) {
-			break
+	b := s.SACK[0]
+	if !b.Start.Less(b.End) {
+		return false
+	}
+	if b.End.LessEq(s.Ack) {
+		return true
+	}
+	return s.NumSACK > 1 && s.SACK[1].Start.LessEq(b.Start) && s.SACK[1].End.GreaterEq(b.End)
+}
+
+// unreported returns the part of the block that the blocks of the last ACK do not have; it is empty if they have all of it.
+func (d *sender) unreported(b SACKBlock) SACKBlock {
+	for _, r := range d.reported {
+		if r.Start.LessEq(b.Start) && r.End.Greater(b.Start) {
+			b.Start = r.End
 		}
-		if m.Flags&metaSACKed == 0 && covered(blocks[:n], Seq(m.Seq), m.Len) {
-			if m.Flags&metaLost != 0 {
-				d.lost -= m.Len
-			}
-			m.Flags = m.Flags&^metaLost | metaSACKed
-			d.sacked += m.Len
-			newly += m.Len
-			if m.Sends == 1 {
-				sentAt = m.SentAt
-			}
+		if r.End.GreaterEq(b.End) && r.Start.Less(b.End) {
+			b.End = r.Start
+		}
+	}
+	return b
+}
+
+// sackMarker is what the blocks of one ACK bring together.
+type sackMarker struct {
+	s      *Segment
+	now    clock.Time
+	sentAt clock.Time // when the last of the newly marked frames was sent that was sent just once, 0: there is none
+	top    Seq        // the end of what is known to have arrived
+}
+
+// markBlock marks the frames that lie within the block, of those that are in part. It reports false if the work that one ACK may
+// cause was done before the end was reached.
+func (c *Conn) markBlock(mk *sackMarker, b, part SACKBlock, work *int) bool {
+	d, p := &c.snd, c.core.Pool
+	f := c.seekSent(part.Start, work)
+	for f != d.unsent && Seq(p.Meta(f).Seq).Less(part.End) {
+		d.sackHint = f
+		if *work--; *work < 0 {
+			return false
+		}
+		m := p.Meta(f)
+		end := Seq(m.Seq).Add(m.Len)
+		if m.Flags&metaSACKed == 0 && b.Start.LessEq(Seq(m.Seq)) && b.End.GreaterEq(end) {
+			c.markFrame(mk, f, m, end)
 		}
 		f = m.Next
 	}
-	if newly == 0 {
-		return false
-	}
-	if sentAt != 0 && d.una.Greater(d.rttNext) {
-		c.rtt.Sample(max(now.Sub(sentAt), 1), 0)
-		d.rttNext = d.nxt
-	}
-	return true
+	return *work >= 0
 }
 
-// covered reports whether one of the blocks has all of [seq, seq+n).
-func covered(blocks []SACKBlock, seq Seq, n uint32) bool {
-	for i := range blocks {
-		if blocks[i].Start.LessEq(seq) && blocks[i].End.GreaterEq(seq.Add(n)) {
-			return true
-		}
+// markFrame marks one frame as SACKed.
+func (c *Conn) markFrame(mk *sackMarker, f frame.Index, m *frame.Meta, end Seq) {
+	d := &c.snd
+	if m.Flags&metaLost != 0 {
+		d.lost -= m.Len
 	}
-	return false
+	if m.Flags&metaResent != 0 {
+		d.rack.remove(c.core.Pool, f)
+	}
+	c.delivered(mk.s, m, end, mk.now)
+	m.Flags = m.Flags&^(metaLost|metaResent) | metaSACKed
+	d.sacked += m.Len
+	d.arrived++
+	if m.Sends == 1 {
+		mk.sentAt = m.SentAt
+	}
+	if end.Greater(mk.top) {
+		mk.top = end
+	}
 }
 
-// findLost takes as lost what is below enough SACKed data: RFC 6675 section 4, IsLost. More than two segments' worth of bytes above
-// it, or three separate runs, have arrived. Frames before lostTo were judged earlier.
-func (c *Conn) findLost() {
+// seekSent returns the first sent frame that ends after seq, beginning at the nearest of the places that are known: the front, the
+// end, and where the last marking was. When the work is used up it returns how far it came.
+func (c *Conn) seekSent(seq Seq, work *int) frame.Index {
 	d, p := &c.snd, c.core.Pool
-	f := d.queue.Back()
+	f, far := d.queue.Front(), uint32(seq-d.una)
+	if h := d.sackHint; h != frame.None {
+		if n := seq.Sub(Seq(p.Meta(h).Seq)); uint32(max(n, -n)) < far {
+			f, far = h, uint32(max(n, -n))
+		}
+	}
+	if last := c.lastSent(); uint32(d.nxt-seq) < far && last != frame.None {
+		f = last
+	}
+	for f != d.unsent && Seq(p.Meta(f).Seq).Add(p.Meta(f).Len).LessEq(seq) && *work > 0 {
+		f = p.Meta(f).Next
+		*work--
+	}
+	for f != d.unsent && Seq(p.Meta(f).Seq).Greater(seq) && p.Meta(f).Prev != frame.None && *work > 0 {
+		f = p.Meta(f).Prev
+		*work--
+	}
+	return f
+}
+
+// lastSent returns the last frame that was sent, or frame.None.
+func (c *Conn) lastSent() frame.Index {
+	d := &c.snd
 	if d.unsent != frame.None {
-		f = p.Meta(d.unsent).Prev
+		return c.core.Pool.Meta(d.unsent).Prev
 	}
-	var bytes uint32
-	runs, inRun := 0, false
-	for ; f != frame.None && Seq(p.Meta(f).Seq).GreaterEq(d.lostTo); f = p.Meta(f).Prev {
-		m := p.Meta(f)
-		if m.Flags&metaSACKed == 0 {
-			inRun = false
-			continue
-		}
-		bytes += m.Len
-		if !inRun {
-			runs++
-			inRun = true
-		}
-		if runs >= duplicateThreshold || bytes > (duplicateThreshold-1)*uint32(d.mss) {
-			break
-		}
-	}
-	if f == frame.None || Seq(p.Meta(f).Seq).Less(d.lostTo) {
-		return
-	}
-	to := Seq(p.Meta(f).Seq)
-	for ; f != frame.None && Seq(p.Meta(f).Seq).GreaterEq(d.lostTo); f = p.Meta(f).Prev {
-		if p.Meta(f).Flags&metaResent == 0 {
-			c.markLost(f)
-		}
-	}
-	d.lostTo = to
+	return d.queue.Back()
 }

@@ -19,6 +19,7 @@ type sender struct {
 	queue    frame.List  // written and not acknowledged
 	unsent   frame.Index // the first frame of it that was not sent
 	lostHint frame.Index // no frame before it is lost; frame.None: not known
+	sackHint frame.Index // where SACK blocks were last marked; frame.None: nowhere
 
 	progressAt clock.Time // when the peer last acknowledged something, or was first asked to
 	sentAt     clock.Time // when something was last sent
@@ -34,8 +35,8 @@ type sender struct {
 	up       Seq    // SND.UP: after the last byte of urgent data, if there is any
 
 	sacked  uint32 // bytes beyond una that the peer has; without SACK, a segment for each duplicate ACK
+	arrived uint32 // frames that are SACKed
 	lost    uint32 // bytes that are lost and not sent again yet
-	lostTo  Seq    // all before it were looked at for loss
 	recover Seq    // SND.NXT when the present recovery began: it is over when this is acknowledged
 	rttNext Seq    // when more than this is acknowledged, the round trip is measured again
 
@@ -45,18 +46,22 @@ type sender struct {
 	retries  uint8  // times that the same thing was sent again without an answer
 	dupACKs  uint8  // received in a row
 	recovery recovery
+
+	rack     rack
+	reported [4]SACKBlock // the SACK blocks of the last ACK that had any: they are marked already
 }
 
 // Flags in the record of a frame that was sent.
 const (
 	metaSACKed = 1 << iota // the peer has it, says a SACK block
 	metaLost               // it is taken as lost and waits to be sent again
-	metaResent             // it was sent again in this recovery
+	metaResent             // it was sent again and is in flight: in rack's list
 )
 
 func (d *sender) init() {
 	d.queue.Init()
-	d.unsent, d.lostHint = frame.None, frame.None
+	d.unsent, d.lostHint, d.sackHint = frame.None, frame.None, frame.None
+	d.rack.init()
 }
 
 // outstanding returns how much of the sequence space was sent and is not acknowledged.
@@ -191,6 +196,9 @@ func (c *Conn) split(f frame.Index, n uint32) (frame.Index, bool) {
 	}
 	if d.lostHint == f {
 		d.lostHint = g
+	}
+	if m.Flags&metaSACKed != 0 {
+		d.arrived++
 	}
 	c.core.Stats.Splits++
 	return g, true

@@ -13,29 +13,33 @@ type Stats struct {
 	Failed       uint64 `help:"connections that ended otherwise than by both sides closing"`
 	Closed       uint64 `help:"connections that ended"`
 
-	Retransmits       uint64 `help:"data segments sent again"`
-	RetransmitBytes   uint64 `help:"payload bytes sent again"`
-	FastRecoveries    uint64 `help:"losses found by duplicate ACKs or SACK"`
-	Timeouts          uint64 `help:"retransmission timer expiries"`
-	SYNRetransmits    uint64 `help:"SYN and SYN-ACK segments sent again by connections"`
-	WindowProbes      uint64 `help:"probes of a closed window"`
-	KeepAlives        uint64 `help:"keep-alive probes"`
-	Splits            uint64 `help:"frames divided because the window or the segment size became smaller"`
-	DuplicateACKsIn   uint64 `help:"duplicate ACKs received"`
-	DuplicateACKsOut  uint64 `help:"duplicate ACKs sent, one per out-of-order segment"`
-	OutOfOrder        uint64 `help:"segments that came out of order and were kept"`
-	SACKReneged       uint64 `help:"times that a peer gave up data it had reported as received (RFC 2018 section 8)"`
-	FastPath          uint64 `help:"segments for which header prediction held"`
-	ChallengeACKs     uint64 `help:"challenge ACKs sent (RFC 5961)"`
-	ResetsIn          uint64 `help:"valid resets received"`
-	ResetsOut         uint64 `help:"resets sent by connections"`
-	BadOptions        uint64 `help:"segments with a malformed option; the rest of them was used"`
-	Urgent            uint64 `help:"segments with an urgent pointer; their data is delivered in line"`
-	ZeroWindows       uint64 `help:"segments sent that advertised a closed window"`
-	WriteStarved      uint64 `help:"writes cut short because the frame pool is used up"`
-	ICMPSoft          uint64 `help:"ICMP errors noted that do not end a connection"`
-	ICMPIgnored       uint64 `help:"ICMP errors that do not match what was sent"`
-	PathMTUReductions uint64 `help:"segment size reduced on ICMP fragmentation needed"`
+	Retransmits        uint64 `help:"data segments sent again"`
+	RetransmitBytes    uint64 `help:"payload bytes sent again"`
+	FastRecoveries     uint64 `help:"losses found by duplicate ACKs or SACK"`
+	Timeouts           uint64 `help:"retransmission timer expiries"`
+	SYNRetransmits     uint64 `help:"SYN and SYN-ACK segments sent again by connections"`
+	WindowProbes       uint64 `help:"probes of a closed window"`
+	KeepAlives         uint64 `help:"keep-alive probes"`
+	Splits             uint64 `help:"frames divided because the window or the segment size became smaller"`
+	DuplicateACKsIn    uint64 `help:"duplicate ACKs received"`
+	DuplicateACKsOut   uint64 `help:"duplicate ACKs sent, one per out-of-order segment"`
+	OutOfOrder         uint64 `help:"segments that came out of order and were kept"`
+	LostRetransmits    uint64 `help:"segments sent again that were lost too, found without a timeout (RFC 8985)"`
+	ReorderingTimeouts uint64 `help:"times that what had been overtaken became overdue without another ACK (RFC 8985)"`
+	SACKLimited        uint64 `help:"SACK blocks left to later ACKs because of the work they would cause"`
+	DSACKsIn           uint64 `help:"reports of peers that something arrived twice (RFC 2883)"`
+	SACKReneged        uint64 `help:"times that a peer gave up data it had reported as received (RFC 2018 section 8)"`
+	FastPath           uint64 `help:"segments for which header prediction held"`
+	ChallengeACKs      uint64 `help:"challenge ACKs sent (RFC 5961)"`
+	ResetsIn           uint64 `help:"valid resets received"`
+	ResetsOut          uint64 `help:"resets sent by connections"`
+	BadOptions         uint64 `help:"segments with a malformed option; the rest of them was used"`
+	Urgent             uint64 `help:"segments with an urgent pointer; their data is delivered in line"`
+	ZeroWindows        uint64 `help:"segments sent that advertised a closed window"`
+	WriteStarved       uint64 `help:"writes cut short because the frame pool is used up"`
+	ICMPSoft           uint64 `help:"ICMP errors noted that do not end a connection"`
+	ICMPIgnored        uint64 `help:"ICMP errors that do not match what was sent"`
+	PathMTUReductions  uint64 `help:"segment size reduced on ICMP fragmentation needed"`
 
 	ChallengeACKsLimited uint64 `help:"challenge ACKs not sent because of the rate limit"`
 

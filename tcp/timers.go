@@ -13,6 +13,7 @@ type timers struct {
 	// allowed out, and the handshake's timer before that.
 	rtx clock.Time
 
+	loss clock.Time // when what the SACK blocks show missing counts as lost
 	ack  clock.Time // the delayed ACK
 	slow clock.Time // by state: keep-alive, linger, FIN-WAIT-2, TIME-WAIT
 	pool clock.Time // looks again whether the pool has frames
@@ -27,18 +28,22 @@ type timers struct {
 const poolRetry = 5 * time.Millisecond
 
 func (t *timers) init() {
-	t.rtx, t.ack, t.slow, t.pool = clock.Never, clock.Never, clock.Never, clock.Never
+	t.rtx, t.loss, t.ack, t.slow, t.pool = clock.Never, clock.Never, clock.Never, clock.Never, clock.Never
 }
 
 // Deadline returns when Expire must be called: clock.Never if no timer runs.
 func (c *Conn) Deadline() clock.Time {
 	t := &c.timers
-	return min(min(t.rtx, t.ack), min(t.slow, t.pool))
+	return min(min(t.rtx, t.loss), t.ack, min(t.slow, t.pool))
 }
 
 // Expire does what is due at the time. Output may have something to send then.
 func (c *Conn) Expire(now clock.Time) {
 	t := &c.timers
+	if t.loss <= now {
+		t.loss = clock.Never
+		c.reorderTimeout(now)
+	}
 	if t.rtx <= now {
 		t.rtx = clock.Never
 		c.rtxExpired(now)

@@ -1,0 +1,61 @@
+package tcp
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
+
+// lossTotals is what many transfers under the same faults cost.
+type lossTotals struct {
+	timeouts, retransmits uint64
+	took                  time.Duration // virtual, of all of them together
+}
+
+// transfersUnder runs so many transfers of size bytes, each with a seed of its own, with what faults sets, and adds up what they cost.
+func transfersUnder(t *testing.T, seeds, size int, cfg Config, faults func(n *network)) (sum lossTotals) {
+	t.Helper()
+	for seed := range seeds {
+		n := newNetwork(t, cfg, cfg)
+		n.rnd = rand.New(rand.NewPCG(uint64(seed), 7))
+		faults(n)
+		var from clock.Time
+		n.connect()
+		from = n.now
+		n.a.send, n.a.closes, n.b.closes = size, true, true
+		n.run(2*time.Hour, func() bool { return n.b.received == size })
+		sum.took += n.now.Sub(from)
+		n.run(2*time.Hour, n.closedBoth)
+		sum.timeouts += n.a.core.Stats.Timeouts
+		sum.retransmits += n.a.core.Stats.Retransmits
+		n.finish()
+	}
+	return sum
+}
+
+// TestLossCosts bounds how many timeouts transfers under faults suffer: losses are to be repaired without them.
+func TestLossCosts(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		size     int
+		timeouts uint64 // of 100 transfers, at most
+		faults   func(n *network)
+	}{
+		{"1% loss", 300_000, 1000, func(n *network) { n.loss = 0.01 }},
+		{"5% loss", 300_000, 1000, func(n *network) { n.loss = 0.05 }},
+		{"15% loss", 300_000, 1600, func(n *network) { n.loss = 0.15 }},
+		{"5% loss, short", 20_000, 1000, func(n *network) { n.loss = 0.05 }},
+		{"reordering", 300_000, 1000, func(n *network) { n.jitter = 3 * time.Millisecond }},
+		{"2% loss and reordering", 300_000, 1000, func(n *network) { n.loss, n.jitter = 0.02, 3*time.Millisecond }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sum := transfersUnder(t, 100, c.size, Config{}, c.faults)
+			t.Logf("%d timeouts, %d segments sent again, %v", sum.timeouts, sum.retransmits, sum.took)
+			if sum.timeouts > c.timeouts {
+				t.Errorf("%d timeouts, want at most %d", sum.timeouts, c.timeouts)
+			}
+		})
+	}
+}
