@@ -83,7 +83,7 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 	if troubled && c.is(flagSACK) {
 		c.deliveredTo(s, now)
 	}
-	sentAt := c.releaseAcked(s.Ack)
+	sentAt, resentAt := c.releaseAcked(s.Ack)
 	d.una = s.Ack
 	d.retries = 0
 	d.progressAt = now
@@ -91,7 +91,7 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 	if sentAt != 0 {
 		a.RTT = max(now.Sub(sentAt), 1)
 	}
-	c.sample(a.RTT, s, now)
+	c.sample(a.RTT, resentAt, s, now)
 	if d.troubled() {
 		c.recovered(a.Acked)
 	}
@@ -115,8 +115,8 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 
 // releaseAcked gives back the frames whose payload is acknowledged, and cuts off the part that is of the one that is half
 // acknowledged. It returns when the last of the frames was sent, but 0 if any of them was sent twice: by Karn's rule, and because
-// those behind it arrived long before it did.
-func (c *Conn) releaseAcked(ack Seq) (sentAt clock.Time) {
+// those behind it arrived long before it did. It also returns when the first of those that were sent again was.
+func (c *Conn) releaseAcked(ack Seq) (sentAt, resentAt clock.Time) {
 	p, d := c.core.Pool, &c.snd
 	again := false
 	for f := d.queue.Front(); f != d.unsent; f = d.queue.Front() {
@@ -135,6 +135,9 @@ func (c *Conn) releaseAcked(ack Seq) (sentAt clock.Time) {
 		}
 		if m.Sends > 1 || m.Flags&metaSACKed != 0 {
 			again = true
+			if m.Sends > 1 && resentAt == 0 {
+				resentAt = m.SentAt
+			}
 		}
 		sentAt = m.SentAt
 		if d.lostHint&d.sackHint&d.rack.judged != frame.None {
@@ -144,21 +147,22 @@ func (c *Conn) releaseAcked(ack Seq) (sentAt clock.Time) {
 		p.Release(f)
 	}
 	if again {
-		return 0
+		return 0, resentAt
 	}
-	return sentAt
+	return sentAt, 0
 }
 
 // sample gives a measurement to the round-trip estimate, one in each round trip (RFC 6298 section 3): measured, or if nothing was
-// sent just once, what the timestamps say.
-func (c *Conn) sample(measured time.Duration, s *Segment, now clock.Time) {
+// sent just once, what the timestamps say. They say nothing if they are older than what was sent again at resentAt: the peer echoes
+// them too when the first transmission had arrived and its ACK was lost, and what would be measured is the timeout.
+func (c *Conn) sample(measured time.Duration, resentAt clock.Time, s *Segment, now clock.Time) {
 	d := &c.snd
 	if d.una.LessEq(d.rttNext) {
 		return
 	}
 	if measured != 0 {
 		c.rtt.Sample(measured, 0)
-	} else if !c.is(flagTS) || !c.sampleTimestamp(s, now) {
+	} else if !c.is(flagTS) || (resentAt != 0 && tsLess(s.TSEcr, c.tsValue(resentAt))) || !c.sampleTimestamp(s, now) {
 		return
 	}
 	d.rttNext = d.nxt

@@ -59,3 +59,27 @@ func TestLossCosts(t *testing.T) {
 		})
 	}
 }
+
+// TestLostACKIsNoMeasurement has the time that a lost ACK cost count as no round trip: the peer echoes an old timestamp when it sees
+// for the second time what had arrived.
+func TestLostACKIsNoMeasurement(t *testing.T) {
+	o := sends
+	o.ts = true
+	s := established(t, o)
+	s.write(988)
+	s.want(seg{flags: fA, seq: 1, len: 988, ack: 1})
+	s.advance(10 * ms)
+	s.inject(seg{flags: fA, seq: 1, ack: 989})
+	before := s.c.Info().RTO
+	s.write(988)
+	s.want(seg{flags: fA, seq: 989, len: 988, ack: 1})
+	echo := s.c.tsValue(s.now)
+	for range 2 {
+		s.expire()
+		s.want(seg{flags: fA, seq: 989, len: 988, ack: 1})
+	}
+	s.inject(seg{flags: fA, seq: 1, ack: 1977, tsEcr: echo})
+	if got := s.c.Info().RTO; got != before {
+		t.Errorf("the timeout went from %v to %v by an ACK of what had long arrived", before, got)
+	}
+}

@@ -39,6 +39,7 @@ type seg struct {
 	closed   bool   // the window is 0
 	sack     []SACKBlock
 	tsVal    uint32 // instead of the clock's
+	tsEcr    uint32 // instead of the clock's
 	noTS     bool
 	bad      byte // added to each byte of the payload
 }
@@ -176,6 +177,9 @@ func (s *script) fill(o *OutSegment, g seg) {
 		o.HasTS, o.TSVal, o.TSEcr = true, s.peerTS(), s.c.tsValue(s.now)
 		if g.tsVal != 0 {
 			o.TSVal = g.tsVal
+		}
+		if g.tsEcr != 0 {
+			o.TSEcr = g.tsEcr
 		}
 	}
 }
