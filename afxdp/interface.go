@@ -57,6 +57,9 @@ func Open(name string, opt Options, steer bpf.Config) (*Interface, error) {
 	if !info.Up {
 		return nil, at.fail("open", ErrInterfaceDown, unix.ENETDOWN, "bring it up with: ip link set "+name+" up")
 	}
+	if info.MAC == ([6]byte{}) { // loopback, and tunnels of IP packets
+		return nil, at.fail("open", ErrUnsupported, nil, "it has no Ethernet address: use an interface with one, a network card or veth")
+	}
 	queues, err := chooseQueues(at, &info, opt.Queues)
 	if err != nil {
 		return nil, err

@@ -90,9 +90,13 @@ func attachError(nic *net.Interface, mode AttachMode, err error) error {
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%s: %w: run as root, or with CAP_BPF and CAP_NET_ADMIN", what, err)
 	case errors.Is(err, unix.ERANGE):
-		return fmt.Errorf("%s: %w: the MTU (%d here, or the veth peer's) is too large for a frame in one page", what, err, nic.MTU)
+		return fmt.Errorf("%s: %w: the MTU (%d here, or the veth peer's) is too large for a frame in one page: "+
+			"make it smaller, or use generic mode", what, err, nic.MTU)
 	case errors.Is(err, unix.EOPNOTSUPP) && mode == AttachNative:
-		return fmt.Errorf("%s: %w: the driver has no XDP, or not with its present settings", what, err)
+		return fmt.Errorf("%s: %w: the driver has no XDP, or not with its present settings: use generic mode", what, err)
+	case errors.Is(err, unix.ENOSPC) && mode == AttachNative: // veth's answer
+		return fmt.Errorf("%s: %w: too few receive queues for the peer's transmit queues: make them as many with ethtool -L %s, "+
+			"or use generic mode", what, err, nic.Name)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

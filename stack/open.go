@@ -3,6 +3,8 @@ package stack
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,17 +24,14 @@ func Open(cfg Config) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkKernelAddresses(full.Address.Addr()); err != nil {
+		return nil, err
+	}
 	iface, err := afxdp.Open(full.Interface, full.AFXDP, bpf.Config{Mode: bpf.OwnAddress})
 	if err != nil {
 		return nil, err
 	}
 	info := iface.Info()
-	for _, a := range info.Addresses {
-		if a.Addr() == full.Address.Addr() {
-			return nil, errors.Join(fmt.Errorf("%w: the kernel has %v on %s itself: give the stack another, or take it away with: "+
-				"ip addr del %v dev %s", ErrConfig, a.Addr(), info.Name, a, info.Name), iface.Close())
-		}
-	}
 	queues := iface.Queues()
 	devices := make([]Device, len(queues))
 	for i, q := range queues {
@@ -59,6 +58,28 @@ func Open(cfg Config) (*Stack, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// checkKernelAddresses makes sure that the kernel does not have the address, on whatever interface: it answers for its addresses on
+// all of them.
+func checkKernelAddresses(address netip.Addr) error {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return fmt.Errorf("stack: list the kernel's interfaces: %w", err)
+	}
+	for _, i := range interfaces {
+		addresses, err := i.Addrs()
+		if err != nil {
+			continue // the interface has just been removed
+		}
+		for _, a := range addresses {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr() == address {
+				return fmt.Errorf("%w: the kernel has %v on %s itself: give the stack another, or take it away with: "+
+					"ip addr del %v dev %s", ErrConfig, address, i.Name, p, i.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // probeInterval is what the probes for the address are one to two apart. RFC 5227 section 2.1.1 has one second, for links that
