@@ -16,6 +16,7 @@ import (
 // A frame is therefore never in transmission, and one that was transmitted is free as soon as its owners release it.
 type asavie struct {
 	base
+	mem    *umem // of the pool; the UMEM is in the socket
 	sock   *xdp.Socket
 	spare  []xdp.Desc // free chunks that the packets of this round may go to
 	queued []xdp.Desc // chunks with packets that are not submitted yet

@@ -19,18 +19,21 @@ func openAsavie(at place, info *Info, o *Options, attached bpf.AttachMode) (*asa
 	q.init(at, info, o)
 	q.mtu = min(info.MTU, room(o.FrameSize, 0)) // the package has no headroom
 	var err error
-	if q.pool, err = frame.NewPool(make([]byte, o.Frames*o.FrameSize), o.FrameSize); err != nil {
-		return nil, at.fail("make the pool", nil, err, "")
-	}
-	raiseMemlock()
-	if err := q.connect(o); err != nil {
+	if q.mem, err = newUMEM(at, o); err != nil {
 		return nil, err
 	}
-	q.fd = q.sock.FD()
-	if err := q.openEvent(at, q.fd); err != nil {
+	raiseMemlock()
+	if q.pool, err = frame.NewPool(q.mem.frames, o.FrameSize); err == nil {
+		err = q.connect(o)
+	}
+	if err == nil {
+		q.fd = q.sock.FD()
+		err = q.openEvent(at, q.fd)
+	}
+	if err != nil {
 		return nil, errors.Join(err, q.Close())
 	}
-	q.mode.Driver, q.mode.Attach, q.mode.Memory = DriverAsavie, attached, "pages"
+	q.mode.Driver, q.mode.Attach, q.mode.Memory = DriverAsavie, attached, q.mem.kind
 	q.mode.ZeroCopy = zeroCopy(q.fd) && attached == bpf.AttachNative
 	setSendBuffer(q.fd, o.SendBuffer)
 	q.mode.TxBudget = setTxBudget(q.fd, o.TxBudget)
@@ -57,7 +60,7 @@ func (q *asavie) connect(o *Options) error {
 	return q.bind(o, unix.XDP_COPY)
 }
 
-// bind makes the package's socket, and retries as long as the kernel has not let go of the queue.
+// bind makes the package's socket, and retries as long as the kernel has not let go of the queue, or of the memory.
 func (q *asavie) bind(o *Options, mode uint16) error {
 	pause := 20 * time.Millisecond
 	for waited := time.Duration(0); ; waited += pause {
@@ -74,7 +77,9 @@ func (q *asavie) bind(o *Options, mode uint16) error {
 			return nil
 		}
 		errno := errnoIn(err)
-		if errno != unix.EBUSY && errno != unix.ENETDOWN || waited >= o.BindTimeout {
+		passing := errno == unix.EBUSY || errno == unix.ENETDOWN ||
+			errno == unix.ENOBUFS && q.mode.NoZeroCopy != nil // the memory of the first attempt, not yet released
+		if !passing || waited >= o.BindTimeout {
 			return q.bindError(err, errno, mode)
 		}
 		time.Sleep(pause)
@@ -125,23 +130,31 @@ func errnoIn(err error) unix.Errno {
 	return 0
 }
 
-// Close closes the socket. The package leaves its ring mappings behind, and with them the socket stays bound to the queue:
-// unmapping them is done here.
+// Close closes the socket and unmaps the memory: no byte of a frame may be touched after it. The package leaves its ring mappings
+// behind, and with them the socket stays bound to the queue: unmapping them is done here.
 func (q *asavie) Close() error {
-	if q.sock == nil {
+	if q.mem == nil {
 		return nil
 	}
-	err := q.closeEvent()
-	mappingsMu.Lock()
-	defer mappingsMu.Unlock()
-	inode, e := socketInode(q.fd)
-	err = errors.Join(err, e, q.sock.Close())
-	if e == nil {
-		err = errors.Join(err, unmapSocket(inode))
-	}
-	q.sock, q.fd = nil, -1
+	err := errors.Join(q.closeEvent(), q.disconnect(), q.mem.close())
+	q.mem = nil
 	if err != nil {
 		return q.at.errno("close", err)
 	}
 	return nil
+}
+
+func (q *asavie) disconnect() error {
+	if q.sock == nil {
+		return nil
+	}
+	mappingsMu.Lock()
+	defer mappingsMu.Unlock()
+	inode, noInode := socketInode(q.fd)
+	err := errors.Join(noInode, q.sock.Close())
+	if noInode == nil {
+		err = errors.Join(err, unmapSocket(inode))
+	}
+	q.sock, q.fd = nil, -1
+	return err
 }

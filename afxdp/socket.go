@@ -76,7 +76,7 @@ func (q *native) open(o *Options) error {
 		return q.at.errno("make an AF_XDP socket", err)
 	}
 	q.fd = fd
-	if err := q.mem.register(q.at, fd, o); err != nil {
+	if err := q.mem.register(q.at, fd, o, q.mode.NoZeroCopy != nil); err != nil {
 		return err
 	}
 	if err := q.mapRings(q.at, fd, o); err != nil {

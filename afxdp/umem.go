@@ -1,13 +1,18 @@
 package afxdp
 
 import (
+	"errors"
 	"fmt"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-const hugePageSize = 2 << 20
+const (
+	hugePageSize = 2 << 20
+	releasePause = 5 * time.Millisecond // between two looks whether the kernel has released memory
+)
 
 // umem is the memory that a queue's frames lie in. It is not the garbage collector's.
 type umem struct {
@@ -43,8 +48,9 @@ func newUMEM(at place, o *Options) (*umem, error) {
 	return u, nil
 }
 
-// register makes the memory the socket's UMEM: the kernel pins every page of it.
-func (u *umem) register(at place, fd int, o *Options) error {
+// register makes the memory the socket's UMEM: the kernel pins every page of it, and counts it. When another socket has just been
+// closed, which had the same memory, the kernel counts it twice for a moment; that is waited out, up to a bound.
+func (u *umem) register(at place, fd int, o *Options, again bool) error {
 	raiseMemlock()
 	reg := unix.XDPUmemReg{
 		Addr:     uint64(uintptr(unsafe.Pointer(unsafe.SliceData(u.frames)))),
@@ -52,10 +58,16 @@ func (u *umem) register(at place, fd int, o *Options) error {
 		Size:     uint32(o.FrameSize),
 		Headroom: uint32(o.Headroom),
 	}
-	if err := setsockopt(fd, unix.XDP_UMEM_REG, unsafe.Pointer(&reg), unsafe.Sizeof(reg)); err != nil {
-		return at.errno("register UMEM", err)
+	for waited := time.Duration(0); ; waited += releasePause {
+		err := setsockopt(fd, unix.XDP_UMEM_REG, unsafe.Pointer(&reg), unsafe.Sizeof(reg))
+		if err == nil {
+			return nil
+		}
+		if !again || !errors.Is(err, unix.ENOBUFS) || waited >= o.BindTimeout {
+			return at.errno("register UMEM", err)
+		}
+		time.Sleep(releasePause)
 	}
-	return nil
 }
 
 // close unmaps the memory. The kernel keeps the pages until the last socket with this UMEM is gone.
