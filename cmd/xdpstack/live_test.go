@@ -262,53 +262,6 @@ func TestGetAndNC(t *testing.T) {
 	})
 }
 
-// What can be wrong with an interface or an address: exit code 1, and the error names the thing and the cure.
-func TestOpenFailures(t *testing.T) {
-	lab := netlab.ForTest(t, netlab.Config{Name: "fail"})
-	serve := func(iface, address string) (int, string) {
-		socket := filepath.Join(t.TempDir(), "s")
-		code, _, errs := inside(t.Context(), lab, nil, "serve", "echo", "-i", iface, "-a", address, "--socket", socket)
-		return code, errs
-	}
-	for _, tt := range []struct {
-		name, iface, address string
-		says                 []string
-	}{
-		{"no such interface", "xs-none", "10.77.0.2/24", []string{"xs-none", "no such interface", "ip link"}},
-		{"address of the peer", lab.Stack.Interface, "10.77.0.1/24", []string{"10.77.0.1", "another host", "choose"}},
-		{"network address", lab.Stack.Interface, "10.77.0.0/24", []string{"10.77.0.0/24"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			code, errs := serve(tt.iface, tt.address)
-			if code != exitFailure {
-				t.Errorf("exit code %d", code)
-			}
-			for _, s := range tt.says {
-				if !strings.Contains(errs, s) {
-					t.Errorf("no %q in %q", s, errs)
-				}
-			}
-		})
-	}
-	t.Run("interface is down", func(t *testing.T) {
-		if err := lab.Stack.SetDown(); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = lab.Stack.SetUp() }()
-		code, errs := serve(lab.Stack.Interface, "10.77.0.2/24")
-		if code != exitFailure || !strings.Contains(errs, "is down") || !strings.Contains(errs, "ip link set") {
-			t.Errorf("exit code %d, %s", code, errs)
-		}
-	})
-	t.Run("in use by another stack", func(t *testing.T) {
-		server(t, lab, "echo")
-		code, errs := serve(lab.Stack.Interface, "10.77.0.3/24")
-		if code != exitFailure || !strings.Contains(errs, lab.Stack.Interface) || !strings.Contains(errs, "(") {
-			t.Errorf("exit code %d, %s", code, errs)
-		}
-	})
-}
-
 func TestDoctorOnVeth(t *testing.T) {
 	lab := netlab.ForTest(t, netlab.Config{Name: "doctor", Offloads: true})
 	code, out, errs := inside(t.Context(), lab, nil, "doctor", "--json", "-i", lab.Stack.Interface)

@@ -35,10 +35,12 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
+func (o *output) contains(text string) bool { return strings.Contains(o.String(), text) }
+
 // waitFor waits until the output has some text.
 func (o *output) waitFor(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(o.String(), text); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !o.contains(text); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no %q in:\n%s", text, o)
 		}

@@ -129,6 +129,9 @@ func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	if why := st.Interface().Program().Fallback(); why != nil {
+		s.log.Warn("generic XDP, which costs throughput", "because", why)
+	}
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
