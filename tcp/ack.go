@@ -42,6 +42,9 @@ func (c *Conn) checkACKField(s *Segment, now clock.Time) bool {
 	if c.state != StateClosed && (duplicate || s.NumSACK != 0 || c.snd.troubled()) {
 		c.repair(s, acked, duplicate, now)
 	}
+	if c.snd.probe != probeNone {
+		c.probeAnswered(s, acked, now)
+	}
 	return c.state != StateClosed
 }
 
@@ -95,13 +98,14 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 	if d.troubled() {
 		c.recovered(a.Acked)
 	}
-	if troubled && !d.troubled() {
-		c.timers.loss = clock.Never
+	if troubled || c.outstanding() == 0 {
+		c.timers.loss = clock.Never // What is still missing starts it anew.
 	}
 	if c.outstanding() == 0 {
 		c.timers.rtx = clock.Never
 	} else {
 		c.armRetransmit(now)
+		c.armProbe(now)
 	}
 	a.Una, a.Nxt, a.InFlight = d.una, d.nxt, c.inFlight()
 	c.cc.OnAck(&a)

@@ -50,6 +50,7 @@ const (
 	flagOverride                        // the next segment goes out however small it is: SWS override, persist
 	flagProbing                         // the window is closed and probes are sent
 	flagForceLost                       // the next lost segment goes out whatever the window
+	flagTailProbe                       // new data goes out beyond the congestion window, as a tail loss probe
 	flagStarved                         // a frame was needed for sending and the pool had none
 	flagSYNLost                         // the SYN was sent more than once
 	flagBulk                            // counted in this epoch as receiving in bulk

@@ -59,7 +59,7 @@ func (c *Conn) predicted(f frame.Index, s *Segment, now clock.Time) bool {
 		return false
 	}
 	acked := uint32(s.Ack - c.snd.una)
-	if acked > uint32(c.snd.nxt-c.snd.una) || c.snd.troubled() {
+	if acked > uint32(c.snd.nxt-c.snd.una) || c.snd.troubled() || (acked != 0 && c.snd.probe != probeNone) {
 		return false
 	}
 	wnd := uint32(s.Window) << c.snd.scale

@@ -128,7 +128,7 @@ func (c *Conn) sendable() uint32 {
 	mss := uint32(d.mss)
 	n := min(m.Len, mss)
 	outstanding := uint32(d.nxt - d.una)
-	if flight := outstanding - d.sacked - d.lost; flight != 0 && flight+n > c.cc.Window() {
+	if flight := outstanding - d.sacked - d.lost; flight != 0 && flight+n > c.cc.Window() && !c.is(flagTailProbe) {
 		return 0
 	}
 	if int32(n) > usable {
@@ -143,7 +143,7 @@ func (c *Conn) sendable() uint32 {
 	switch {
 	case n >= mss || m.Next != frame.None: // full, or full but for how it was written
 		return n
-	case override || c.is(flagFINQueued):
+	case c.flags&(flagOverride|flagTailProbe|flagFINQueued) != 0:
 		return n
 	case c.is(flagCork):
 		return 0
@@ -263,12 +263,13 @@ func (c *Conn) outData(now clock.Time, o *OutSegment) bool {
 	d.unsent = m.Next
 	d.nxt = d.nxt.Add(n)
 	c.noteFIN(o)
-	c.clear(flagOverride)
+	c.clear(flagOverride | flagTailProbe)
 	c.core.Stats.BytesOut += uint64(n)
 	c.cc.OnSent(c.inFlight(), d.una, d.nxt)
 	if idle || c.timers.rtx == clock.Never {
 		c.armRetransmit(now)
 	}
+	c.armProbe(now)
 	return true
 }
 

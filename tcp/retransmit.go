@@ -71,6 +71,7 @@ func (c *Conn) countDuplicate() {
 func (c *Conn) enterRecovery(now clock.Time) {
 	d := &c.snd
 	d.recovery, d.recover = recoveryFast, d.nxt
+	d.probe = probeNone // What it asked is answered.
 	c.cc.OnLoss(&Loss{Now: now, InFlight: c.outstanding(), Una: d.una, Nxt: d.nxt})
 	c.set(flagForceLost)
 	c.core.Stats.FastRecoveries++
@@ -203,6 +204,8 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 	}
 	d.lostHint = front
 	d.recovery, d.recover = recoveryRTO, d.nxt
+	d.probe = probeNone
+	c.clear(flagTailProbe)
 	c.timers.loss = clock.Never
 	c.set(flagForceLost)
 	if front == d.unsent && c.is(flagFINSent) {

@@ -182,6 +182,9 @@ func TestRTOBackoff(t *testing.T) {
 	s := established(t, scriptOptions{iss: 1<<32 - 500, mss: 1000, sack: true, cfg: Config{Retries: 6, MaxRTO: 3 * time.Second}})
 	s.write(3000)
 	s.wantData(1, 3001, 1000, 1)
+	s.wantTimer(22 * ms)
+	s.expire()
+	s.want(seg{flags: fA, seq: 2001, len: 1000, ack: 1}) // the tail loss probe
 	for i, want := range []time.Duration{200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3 * time.Second, 3 * time.Second} {
 		s.wantTimer(want)
 		s.expire()
@@ -205,6 +208,10 @@ func TestRTORecovers(t *testing.T) {
 		s := established(t, o)
 		s.write(5000)
 		s.wantData(1, 5001, 1000, 1)
+		if o.sack {
+			s.expire()
+			s.want(seg{flags: fA, seq: 4001, len: 1000, ack: 1}) // the tail loss probe
+		}
 		s.expire()
 		s.want(seg{flags: fA, seq: 1, len: 1000, ack: 1})
 		s.wantNothing()
@@ -221,8 +228,8 @@ func TestRTORecovers(t *testing.T) {
 		if i := s.c.Info(); i.Recovery != "open" || i.Unacked != 0 || i.Retries != 0 {
 			t.Errorf("%+v", i)
 		}
-		if got := s.k.Stats.Retransmits; got != 5 {
-			t.Errorf("%d segments were sent again, want 5", got)
+		if got := s.k.Stats.Retransmits; got != 5+s.k.Stats.TailProbes {
+			t.Errorf("%d segments were sent again, want 5 and the probe", got)
 		}
 	}
 }

@@ -37,6 +37,7 @@ type sender struct {
 	sacked  uint32 // bytes beyond una that the peer has; without SACK, a segment for each duplicate ACK
 	arrived uint32 // frames that are SACKed
 	lost    uint32 // bytes that are lost and not sent again yet
+	flight  uint32 // bytes outstanding when the probe was sent
 	recover Seq    // SND.NXT when the present recovery began: it is over when this is acknowledged
 	rttNext Seq    // when more than this is acknowledged, the round trip is measured again
 
@@ -46,7 +47,9 @@ type sender struct {
 	retries  uint8  // times that the same thing was sent again without an answer
 	dupACKs  uint8  // received in a row
 	recovery recovery
+	probe    probe
 
+	probeEnd Seq // SND.NXT when the probe was sent
 	rack     rack
 	reported [4]SACKBlock // the SACK blocks of the last ACK that had any: they are marked already
 }

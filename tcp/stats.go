@@ -26,6 +26,8 @@ type Stats struct {
 	OutOfOrder         uint64 `help:"segments that came out of order and were kept"`
 	LostRetransmits    uint64 `help:"segments sent again that were lost too, found without a timeout (RFC 8985)"`
 	ReorderingTimeouts uint64 `help:"times that what had been overtaken became overdue without another ACK (RFC 8985)"`
+	TailProbes         uint64 `help:"tail loss probes (RFC 8985)"`
+	TailLosses         uint64 `help:"losses that a tail loss probe repaired"`
 	SACKLimited        uint64 `help:"SACK blocks left to later ACKs because of the work they would cause"`
 	DSACKsIn           uint64 `help:"reports of peers that something arrived twice (RFC 2883)"`
 	SACKReneged        uint64 `help:"times that a peer gave up data it had reported as received (RFC 2018 section 8)"`

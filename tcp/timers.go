@@ -13,7 +13,7 @@ type timers struct {
 	// allowed out, and the handshake's timer before that.
 	rtx clock.Time
 
-	loss clock.Time // when what the SACK blocks show missing counts as lost
+	loss clock.Time // the tail loss probe, or when what SACK blocks show missing counts as lost
 	ack  clock.Time // the delayed ACK
 	slow clock.Time // by state: keep-alive, linger, FIN-WAIT-2, TIME-WAIT
 	pool clock.Time // looks again whether the pool has frames
@@ -42,7 +42,7 @@ func (c *Conn) Expire(now clock.Time) {
 	t := &c.timers
 	if t.loss <= now {
 		t.loss = clock.Never
-		c.reorderTimeout(now)
+		c.lossExpired(now)
 	}
 	if t.rtx <= now {
 		t.rtx = clock.Never
