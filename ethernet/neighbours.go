@@ -236,6 +236,18 @@ func (n *Neighbours) Confirm(ip [4]byte, mac Addr, now clock.Time) {
 	}
 }
 
+// Doubt tells the table that packets to ip may not arrive: what goes there stays unanswered (RFC 1122 section 3.3.1.4, "negative
+// advice"). The neighbour is verified when it is used next, rather than when its time comes.
+func (n *Neighbours) Doubt(ip [4]byte, now clock.Time) {
+	i := n.find(ip)
+	if i == none || n.entries[i].list != listReachable {
+		return
+	}
+	n.Stats.Doubted++
+	n.taint(i)
+	n.move(i, listStale, now)
+}
+
 // Set makes a permanent entry, or makes an entry permanent: it is neither verified, changed by ARP, nor evicted. It reports false
 // if the table is full of permanent entries.
 func (n *Neighbours) Set(ip [4]byte, mac Addr, now clock.Time) bool {

@@ -179,6 +179,26 @@ func TestConfirm(t *testing.T) {
 	b.wantState([4]byte{192, 0, 2, 99}, "")
 }
 
+// TestDoubt has a neighbour be verified early on the advice of a connection, and be given up if it does not answer.
+func TestDoubt(t *testing.T) {
+	b := newBench(t, NeighboursConfig{})
+	b.reachable(peerIP, peerMAC)
+	b.wantLookup(peerIP, peerMAC)
+	b.wantGeneration(true, func() { b.Doubt(peerIP, b.now) })
+	b.wantState(peerIP, "stale")
+	b.wantLookup(peerIP, peerMAC)
+	b.wantState(peerIP, "probe")
+	b.Doubt(peerIP, b.now) // It is being verified already.
+	b.wantState(peerIP, "probe")
+	b.drainARP()
+	b.advance(10 * time.Second)
+	b.wantState(peerIP, "")
+	b.Doubt(peerIP, b.now)
+	b.Set(peerIP, peerMAC, b.now)
+	b.Doubt(peerIP, b.now)
+	b.wantState(peerIP, "permanent")
+}
+
 func TestPermanentEntries(t *testing.T) {
 	b := newBench(t, NeighboursConfig{MaxKnown: 2})
 	waiting := b.resolve(peerIP, Queued)

@@ -50,6 +50,7 @@ type NeighbourStats struct {
 	ResolveRefused    uint64 `help:"frames not taken: no room for one more unresolved neighbour"`
 	Changes           uint64 `help:"neighbours whose address changed"`
 	ChangesRefused    uint64 `help:"changes of a neighbour's address ignored: too soon after the last"`
+	Doubted           uint64 `help:"neighbours to be verified early because a connection over them has no answers"`
 	Aged              uint64 `help:"neighbours removed: not used, or unreachable, for long enough"`
 	KnownEvicted      uint64 `help:"neighbours evicted to make room for another"`
 	UnresolvedEvicted uint64 `help:"unresolved neighbours evicted to make room for another"`
