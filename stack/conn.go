@@ -135,6 +135,9 @@ func (s *Shard) deliver(c *Conn) bool {
 	if ev&tcp.EventEstablished != 0 {
 		s.established(c)
 	}
+	if ev&reportEvents != 0 {
+		s.tell(c, ev)
+	}
 	for f := c.tcp.Recv(); f != frame.None; f = c.tcp.Recv() {
 		s.handOver(c, f)
 	}

@@ -239,7 +239,7 @@ func TestPeerDies(t *testing.T) {
 		"before ARP is answered": {client: syscall.EHOSTUNREACH, within: 10 * time.Second},
 		"before the SYN-ACK arrives": {
 			passes: func(w *world, from *sim.Device, b []byte) bool { return from == w.client.dev || !isTCP(b) },
-			client: syscall.ETIMEDOUT, within: 4 * time.Minute,
+			client: syscall.ETIMEDOUT, within: 5 * time.Minute,
 		},
 		"with data in flight": {
 			when:   arrived,

@@ -51,7 +51,8 @@ type TCPConn struct {
 	writing       []byte     // what Write waits for; the shard's between opWrite and wrote
 	writeErr      error
 	taken         int
-	pushOn        bool // the shard's: a Write waits
+	onReport      func(c *Conn, r Report) // the shard's
+	pushOn        bool                    // the shard's: a Write waits
 	wrote         chan struct{}
 	writeDeadline deadline
 }
