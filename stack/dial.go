@@ -94,6 +94,9 @@ func (s *Shard) connect(remote netip.AddrPort, h Handler) (*Conn, error) {
 	if _, ok := s.stack.route(ipv4.Addr(remote.Addr().As4())); !ok {
 		return nil, ErrNoRoute
 	}
+	if s.stack.isBroadcast(ipv4.Addr(remote.Addr().As4())) {
+		return nil, ErrBroadcast
+	}
 	f := tcp.Flow{LocalAddr: s.local, RemoteAddr: remote.Addr().As4(), RemotePort: remote.Port()}
 	hash, ok := s.choosePort(&f)
 	if !ok {

@@ -69,25 +69,61 @@ func (s *Shard) icmpError(b []byte, m *ipv4.ICMP) {
 }
 
 func (s *Shard) tcpError(m *ipv4.ICMP, q *ipv4.Quoted) {
-	f := tcp.Flow{LocalAddr: q.Src, RemoteAddr: q.Dst, LocalPort: q.SrcPort, RemotePort: q.DstPort}
-	c := s.flows.lookup(&s.conns, &f, f.Hash(s.hashKey[0], s.hashKey[1]))
-	if c == nil {
-		return
-	}
 	kind, ok := icmpKind(m)
 	if !ok {
 		return
 	}
-	c.tcp.ICMP(kind, uint32(m.MTU()), tcp.Seq(q.Seq), s.now)
-	s.schedule(c)
+	e := tcpError{
+		kind: kind, mtu: uint32(m.MTU()), seq: tcp.Seq(q.Seq),
+		flow: tcp.Flow{LocalAddr: q.Src, RemoteAddr: q.Dst, LocalPort: q.SrcPort, RemotePort: q.DstPort},
+	}
+	if s.takeError(e) {
+		return
+	}
+	// An ICMP error comes to any queue: routers' addresses and protocol are not those of the connection.
+	for _, other := range s.stack.shards {
+		if other != s && !other.offerError(e) {
+			s.stats.Drop.ICMPShared++
+		}
+	}
 }
 
-// icmpKind translates an ICMP error for TCP (RFC 1122 section 4.2.3.9, RFC 5461). Source quench and parameter problems say nothing
-// that it would act on.
+// tcpError is what an ICMP error says about a segment.
+type tcpError struct {
+	flow tcp.Flow
+	seq  tcp.Seq
+	mtu  uint32
+	kind tcp.ICMPKind
+}
+
+// takeError tells the connection, if it is one of this shard's.
+func (s *Shard) takeError(e tcpError) bool {
+	c := s.flows.lookup(&s.conns, &e.flow, e.flow.Hash(s.hashKey[0], s.hashKey[1]))
+	if c == nil {
+		return false
+	}
+	c.tcp.ICMP(e.kind, e.mtu, e.seq, s.now)
+	s.schedule(c)
+	return true
+}
+
+// offerError lets another shard look whether the error is about a connection of its own.
+func (s *Shard) offerError(e tcpError) bool {
+	ok := s.mailbox.Push(command{op: opCall, call: func(s *Shard) { s.takeError(e) }})
+	if ok && s.sleeping.Load() {
+		s.dev.Wake()
+	}
+	return ok
+}
+
+// icmpKind translates an ICMP error for TCP (RFC 9293 section 3.9.2.2, RFC 5461). Source quench is discarded (RFC 6633), and
+// redirects are not TCP's.
 func icmpKind(m *ipv4.ICMP) (tcp.ICMPKind, bool) {
 	switch m.Type {
 	case ipv4.ICMPTimeExceeded:
 		return tcp.ICMPHostUnreachable, true
+	case ipv4.ICMPParameter:
+		return tcp.ICMPParameterProblem, true
 	case ipv4.ICMPUnreachable:
 		switch m.Code {
 		case ipv4.CodeNetUnreachable:

@@ -94,6 +94,10 @@ func (s *Shard) ipInput(f frame.Index) {
 		s.drop(f, &s.stats.Drop.NotOurs)
 		return
 	}
+	if s.stack.isBroadcast(ip.Src) { // RFC 9293 section 3.9.2.3, RFC 1122 section 3.2.1.3
+		s.drop(f, &s.stats.Drop.Source)
+		return
+	}
 	if ip.IsFragment() {
 		s.fragment(f, &ip)
 		return

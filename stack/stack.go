@@ -24,6 +24,7 @@ type Stack struct {
 	address netip.Prefix
 	network uint32 // the network's number, host part zero
 	mask    uint32
+	subnet  bool // the network has broadcast addresses: it is not of one or two hosts
 	gateway ipv4.Addr
 	hasGW   bool
 	shards  []*Shard
@@ -61,6 +62,7 @@ func New(cfg Config, devices ...Device) (*Stack, error) {
 	s.mask = ^(^uint32(0) >> full.Address.Bits())
 	local, _ := ipv4.AddrFrom(full.Address.Addr())
 	s.network = local.Uint32() & s.mask
+	s.subnet = full.Address.Bits() < 31
 	s.gateway, s.hasGW = ipv4.AddrFrom(full.Gateway)
 	for i, d := range devices {
 		sh, err := newShard(s, i, d)
@@ -132,6 +134,12 @@ func (s *Stack) Shards() int { return len(s.shards) }
 
 // Shard returns a shard, for those who call Step themselves.
 func (s *Stack) Shard(i int) *Shard { return s.shards[i] }
+
+// isBroadcast reports whether an address is the network's own or its broadcast address (RFC 1122 section 3.2.1.3).
+func (s *Stack) isBroadcast(ip ipv4.Addr) bool {
+	a := ip.Uint32()
+	return s.subnet && a&s.mask == s.network && (a == s.network || a == s.network|^s.mask)
+}
 
 // route returns the next hop for an address.
 func (s *Stack) route(dst ipv4.Addr) (hop ipv4.Addr, ok bool) {

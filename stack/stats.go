@@ -60,6 +60,7 @@ type DropStats struct {
 	EtherType   uint64 `help:"frames dropped: neither IPv4 nor ARP"`
 	LinkAddress uint64 `help:"frames dropped: IP in a frame for another or for all Ethernet addresses"`
 	NotOurs     uint64 `help:"packets dropped: for another IP address"`
+	Source      uint64 `help:"packets dropped: their source is the network's broadcast address"`
 	Protocol    uint64 `help:"packets dropped: no such transport protocol"`
 	TCPHeader   uint64 `help:"TCP segments dropped: header malformed"`
 	TCPChecksum uint64 `help:"TCP segments dropped: wrong checksum"`
@@ -73,6 +74,7 @@ type DropStats struct {
 	Neighbour   uint64 `help:"packets dropped: the next hop does not answer ARP"`
 	NoRoute     uint64 `help:"packets dropped: no route to the destination"`
 	PassOn      uint64 `help:"TCP segments dropped: another shard had no room for them"`
+	ICMPShared  uint64 `help:"ICMP errors that another shard had no room for"`
 	ARPShared   uint64 `help:"ARP packets that another shard had no room for"`
 	TxRing      uint64 `help:"packets dropped: no room in the TX ring"`
 }
