@@ -25,6 +25,9 @@ type Info struct {
 	RxRing    int // slots of each hardware ring, 0 if unknown
 	TxRing    int
 	Peer      int // interface index of a veth's other end, in its namespace; 0 for others
+	// XDP is what the driver does for XDP; XDPUnknown says why that could not be learned, nil if it could.
+	XDP        Features
+	XDPUnknown error
 	// Program is the id of the XDP program that is attached now, 0 for none.
 	Program uint32
 }
@@ -72,6 +75,7 @@ func Discover(name string) (Info, error) {
 		}
 	}
 	info.askEthtool()
+	info.XDP, info.XDPUnknown = info.askFeatures()
 	return info, nil
 }
 

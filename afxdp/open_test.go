@@ -223,6 +223,9 @@ func TestDiscover(t *testing.T) {
 			info.Kind != "veth" || info.Driver != "veth" || info.Queues() != 3 || info.Peer == 0 || info.Program != 0 {
 			t.Errorf("%+v", info)
 		}
+		if info.XDPUnknown == nil && (!info.XDP.Has(FeatureBasic|FeatureRedirect) || info.XDP.Has(FeatureZeroCopy)) {
+			t.Errorf("features %b: veth runs programs and redirects, and has no zero-copy", info.XDP)
+		}
 		if want := side == lab.Kernel; want && (len(info.Addresses) != 1 || info.Addresses[0] != side.Address) ||
 			!want && len(info.Addresses) != 0 {
 			t.Errorf("addresses %v", info.Addresses)
@@ -232,7 +235,7 @@ func TestDiscover(t *testing.T) {
 	if err := lab.Kernel.Do(func() (err error) { info, err = Discover("lo"); return err }); err != nil {
 		t.Fatal(err)
 	}
-	if info.Queues() != 1 || info.Kind != "device" || info.Peer != 0 {
+	if info.Queues() != 1 || info.Kind != "device" || info.Peer != 0 || info.XDP.Has(FeatureBasic) {
 		t.Errorf("lo: %+v", info)
 	}
 }

@@ -17,13 +17,13 @@ const allCaps = 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_BPF | 
 
 // Every verdict, with a word of its advice.
 func TestVerdicts(t *testing.T) {
-	up := afxdp.Info{Name: "x0", Up: true, Carrier: true, MTU: 1500, Kind: "device", Driver: "ice", RxQueues: 4, TxQueues: 4}
+	up := afxdp.Info{Name: "x0", Up: true, Carrier: true, MTU: 1500, Kind: "device", Driver: "ice", RxQueues: 4, TxQueues: 4,
+		XDP: afxdp.FeatureBasic | afxdp.FeatureRedirect | afxdp.FeatureZeroCopy}
 	with := func(change func(*afxdp.Info)) *afxdp.Info {
 		i := up
 		change(&i)
 		return &i
 	}
-	const good = featureBasic | featureRedirect | featureZeroCopy
 	for name, tt := range map[string]struct {
 		got   Finding
 		level Level
@@ -65,13 +65,13 @@ func TestVerdicts(t *testing.T) {
 		"interface down":       {judgeLink(with(func(i *afxdp.Info) { i.Up = false })), Fail, "ip link set x0 up"},
 		"no carrier":           {judgeLink(with(func(i *afxdp.Info) { i.Carrier = false })), Warn, "cable"},
 		"program attached":     {judgeProgram(with(func(i *afxdp.Info) { i.Program = 7 })), Fail, "xdp off"},
-		"native":               {judgeXDP("x0", good, nil), OK, "native"},
-		"generic":              {judgeXDP("x0", 0, nil), Warn, "generic"},
-		"no redirection":       {judgeXDP("x0", featureBasic, nil), Warn, "--attach generic"},
-		"features unknown":     {judgeXDP("x0", 0, errNoFeatures), Note, "tries"},
-		"zero-copy":            {judgeZeroCopy("x0", "device", good, nil), OK, "supported"},
-		"zero-copy on veth":    {judgeZeroCopy("x0", "veth", featureBasic, nil), Note, "veth"},
-		"no zero-copy":         {judgeZeroCopy("x0", "device", featureBasic, nil), Note, "igc"},
+		"native":               {judgeXDP(&up), OK, "native"},
+		"generic":              {judgeXDP(with(func(i *afxdp.Info) { i.XDP = 0 })), Warn, "generic"},
+		"no redirection":       {judgeXDP(with(func(i *afxdp.Info) { i.XDP = afxdp.FeatureBasic })), Warn, "--attach generic"},
+		"features unknown":     {judgeXDP(with(func(i *afxdp.Info) { i.XDPUnknown = unix.ENOSYS })), Note, "tries"},
+		"zero-copy":            {judgeZeroCopy(&up), OK, "supported"},
+		"zero-copy on veth":    {judgeZeroCopy(with(func(i *afxdp.Info) { i.Kind, i.XDP = "veth", afxdp.FeatureBasic })), Note, "veth"},
+		"no zero-copy":         {judgeZeroCopy(with(func(i *afxdp.Info) { i.XDP = afxdp.FeatureBasic })), Note, "igc"},
 		"queues":               {judgeQueues(&up), OK, "4 receive"},
 		"few tx queues":        {judgeQueues(with(func(i *afxdp.Info) { i.TxQueues = 1 })), Warn, "ethtool -L x0"},
 		"mtu":                  {judgeMTU(&up), OK, "1500"},

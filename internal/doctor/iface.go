@@ -14,10 +14,8 @@ func Interface(name string) []Finding {
 	if err != nil {
 		return []Finding{judgeDiscovery(name, err)}
 	}
-	features, featuresErr := xdpFeatures(info.Index)
 	out := []Finding{
-		judgeLink(&info), judgeProgram(&info), judgeXDP(name, features, featuresErr),
-		judgeZeroCopy(name, info.Kind, features, featuresErr), judgeQueues(&info), judgeMTU(&info),
+		judgeLink(&info), judgeProgram(&info), judgeXDP(&info), judgeZeroCopy(&info), judgeQueues(&info), judgeMTU(&info),
 	}
 	if info.Kind == "veth" {
 		out = append(out, judgePeer(findPeer(name)))
@@ -68,28 +66,28 @@ func judgeProgram(info *afxdp.Info) Finding {
 	return f
 }
 
-func judgeXDP(name string, features uint64, err error) Finding {
-	f := Finding{Subject: name + " XDP", Level: OK, Fact: "native, with redirection"}
+func judgeXDP(info *afxdp.Info) Finding {
+	f := Finding{Subject: info.Name + " XDP", Level: OK, Fact: "native, with redirection"}
 	switch {
-	case err != nil:
-		f.Level, f.Fact, f.Cure = Note, "unknown: "+err.Error(), "xdpstack tries native XDP first, then generic"
-	case features&featureBasic == 0:
+	case info.XDPUnknown != nil:
+		f.Level, f.Fact, f.Cure = Note, "unknown: "+info.XDPUnknown.Error(), "xdpstack tries native XDP first, then generic"
+	case !info.XDP.Has(afxdp.FeatureBasic):
 		f.Level, f.Fact = Warn, "generic only: the driver does not run XDP programs"
 		f.Cure = "it works, slowly; for speed use a driver with native XDP (or see whether an offload such as LRO hides it)"
-	case features&featureRedirect == 0:
+	case !info.XDP.Has(afxdp.FeatureRedirect):
 		f.Level, f.Fact = Warn, "native, but without redirection"
 		f.Cure = "use --attach generic, or a driver that can redirect"
 	}
 	return f
 }
 
-func judgeZeroCopy(name, kind string, features uint64, err error) Finding {
-	f := Finding{Subject: name + " zero-copy", Level: OK, Fact: "supported"}
+func judgeZeroCopy(info *afxdp.Info) Finding {
+	f := Finding{Subject: info.Name + " zero-copy", Level: OK, Fact: "supported"}
 	switch {
-	case err != nil:
-		f.Level, f.Fact, f.Cure = Note, "unknown: "+err.Error(), "try --mode zero-copy"
-	case features&featureZeroCopy != 0:
-	case kind == "veth":
+	case info.XDPUnknown != nil:
+		f.Level, f.Fact, f.Cure = Note, "unknown: "+info.XDPUnknown.Error(), "try --mode zero-copy"
+	case info.XDP.Has(afxdp.FeatureZeroCopy):
+	case info.Kind == "veth":
 		f.Level, f.Fact = Note, "not supported by veth: frames are copied once"
 		f.Cure = "nothing to do: a real network card is needed for it"
 	default:

@@ -1,4 +1,4 @@
-package doctor
+package afxdp
 
 import (
 	"encoding/binary"
@@ -11,15 +11,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the kernel's "netdev" generic netlink family says (Documentation/netlink/specs/netdev.yaml, Linux 6.3).
+// Features are what an interface's driver does for XDP, as the kernel's "netdev" generic netlink family tells it (Linux 6.3,
+// Documentation/netlink/specs/netdev.yaml).
+type Features uint64
+
+// The features.
+const (
+	FeatureBasic         Features = 1 << iota // the driver runs XDP programs itself
+	FeatureRedirect                           // it redirects frames, to AF_XDP sockets for example
+	FeatureTransmit                           // it sends frames that were redirected to it
+	FeatureZeroCopy                           // AF_XDP sockets may be bound with zero-copy
+	FeatureOffload                            // the hardware runs XDP programs
+	FeatureReceiveMulti                       // it receives frames of several buffers
+	FeatureTransmitMulti                      // it sends redirected frames of several buffers
+)
+
+// Has reports whether all of want are there.
+func (f Features) Has(want Features) bool { return f&want == want }
+
 const (
 	netdevCmdDevGet    = 1
 	netdevAttrIfindex  = 1
 	netdevAttrFeatures = 3
-
-	featureBasic    = 1 << 0 // the driver runs XDP programs itself
-	featureRedirect = 1 << 1
-	featureZeroCopy = 1 << 3
 )
 
 // genericHeader is a generic netlink header (genlmsghdr). The library's own serializes two bytes of whatever lies behind it as the
@@ -34,8 +47,8 @@ func (h genericHeader) Serialize() []byte { return []byte{h.command, h.version, 
 // errNoFeatures says that the kernel does not tell which XDP features drivers have.
 var errNoFeatures = errors.New("the kernel does not tell (before 6.3)")
 
-// xdpFeatures asks the kernel which XDP features an interface's driver has.
-func xdpFeatures(ifindex int) (uint64, error) {
+// askFeatures asks the kernel which XDP features the interface's driver has.
+func (i *Info) askFeatures() (Features, error) {
 	family, err := netlink.GenlFamilyGet("netdev")
 	if errors.Is(err, syscall.ENOENT) {
 		return 0, errNoFeatures
@@ -45,7 +58,7 @@ func xdpFeatures(ifindex int) (uint64, error) {
 	}
 	req := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_ACK)
 	req.AddData(genericHeader{command: netdevCmdDevGet, version: 1})
-	req.AddData(nl.NewRtAttr(netdevAttrIfindex, nl.Uint32Attr(uint32(ifindex))))
+	req.AddData(nl.NewRtAttr(netdevAttrIfindex, nl.Uint32Attr(uint32(i.Index))))
 	messages, err := req.Execute(unix.NETLINK_GENERIC, 0)
 	if err != nil {
 		return 0, fmt.Errorf("netdev family: %w", err)
@@ -60,7 +73,7 @@ func xdpFeatures(ifindex int) (uint64, error) {
 		}
 		for _, a := range attrs {
 			if a.Attr.Type&nl.NLA_TYPE_MASK == netdevAttrFeatures && len(a.Value) >= 8 {
-				return binary.NativeEndian.Uint64(a.Value), nil
+				return Features(binary.NativeEndian.Uint64(a.Value)), nil
 			}
 		}
 	}
