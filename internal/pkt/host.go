@@ -13,7 +13,7 @@ import (
 
 const (
 	chunkSize   = 2048
-	poolFrames  = 2048
+	poolFrames  = 1024
 	headroom    = 128 // bytes in front of sent payload
 	rxOffset    = 34  // where a received segment begins in its frame
 	servicePort = 8080

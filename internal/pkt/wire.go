@@ -38,9 +38,17 @@ func (w *wire) incoming(p *packet, h *host) []byte {
 	b[12] = byte(n/4) << 4
 	copy(b[tcp.MinHeaderLen:], opt)
 	for i := range p.length {
-		b[n+int(i)] = pattern(p.seq + i)
+		b[n+int(i)] = pattern(p.first() + i)
 	}
 	return b
+}
+
+// first returns the number of the first byte of payload.
+func (p *packet) first() uint32 {
+	if p.flags&tcp.FlagSYN != 0 {
+		return p.seq + 1
+	}
+	return p.seq
 }
 
 // echo returns the stack's timestamp on the wire for one of the script: the one that was sent under it, or else as long after the
@@ -103,7 +111,7 @@ func (w *wire) compare(want *packet, s *sent, h *host, set *settings) error {
 		return differs("options")
 	}
 	for i, c := range b[len(b)-int(got.length):] {
-		if c != pattern(got.seq+uint32(i)) {
+		if c != pattern(got.first()+uint32(i)) {
 			return fmt.Errorf("byte %d of the payload of %v is not the one that was written there", i, got)
 		}
 	}
