@@ -1,6 +1,7 @@
 package show
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image/color"
@@ -75,16 +76,18 @@ func drawPanels(to vg.CanvasSizer, panels []*plot.Plot, rows, cols int) {
 	}
 }
 
-func save(path string, svg *vgsvg.Canvas) (err error) {
+func save(path string, svg *vgsvg.Canvas) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("show: make the chart's directory: %w", err)
 	}
-	f, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("show: %w", err)
+	var b bytes.Buffer
+	if _, err := svg.WriteTo(&b); err != nil {
+		return fmt.Errorf("show: make the chart: %w", err)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := svg.WriteTo(f); err != nil {
+	// Whoever looks at it may lack the font whose widths the layout is made for; these have the same ones.
+	out := bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Serif"),
+		[]byte("font-family:'Liberation Serif',Tinos,'Times New Roman',Times,serif"))
+	if err := os.WriteFile(path, out, 0o644); err != nil {
 		return fmt.Errorf("show: write the chart: %w", err)
 	}
 	return nil
@@ -103,6 +106,8 @@ func panel(b *result.Benchmark) (*plot.Plot, error) {
 	}
 	p := plot.New()
 	p.Title.Padding = 6
+	p.Title.TextStyle.Font.Size = 10
+	p.X.Tick.Label.Font.Size, p.Y.Tick.Label.Font.Size = 9, 9
 	p.Title.Text = b.Title + ", " + b.Unit
 	if b.Lower {
 		p.Title.Text += " (less is better)"
@@ -110,7 +115,7 @@ func panel(b *result.Benchmark) (*plot.Plot, error) {
 	p.X.Min = 0
 	names := make([]string, len(sides))
 	for i, s := range sides {
-		names[i] = s.Name
+		names[i] = s.Name + "  "
 		if err := bar(p, b, s, i, len(sides)); err != nil {
 			return nil, err
 		}
@@ -146,6 +151,7 @@ func bar(p *plot.Plot, b *result.Benchmark, s *result.Side, at, n int) error {
 		return err
 	}
 	labels.TextStyle[0].YAlign = draw.YCenter
+	labels.TextStyle[0].Font.Size = 9
 	p.Add(bars, whiskers, labels)
 	return nil
 }
