@@ -34,13 +34,14 @@ func (c *Conn) checkACKField(s *Segment, now clock.Time) bool {
 		return true // An old ACK that was overtaken: its payload counts, and nothing else.
 	}
 	duplicate := c.isDuplicateACK(s)
+	missing := c.unarrived()
 	c.updateWindow(s, now)
 	acked := uint32(-behind)
 	if acked != 0 {
 		c.newACK(s, now)
 	}
 	if c.state != StateClosed && (duplicate || s.NumSACK != 0 || c.snd.troubled()) {
-		c.repair(s, acked, duplicate, now)
+		c.repair(s, acked, missing, duplicate, now)
 	}
 	if c.snd.probe != probeNone {
 		c.probeAnswered(s, acked, now)

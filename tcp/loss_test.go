@@ -45,7 +45,7 @@ func TestLossCosts(t *testing.T) {
 	}{
 		{"1% loss", 300_000, 6, func(n *network) { n.loss = 0.01 }},
 		{"5% loss", 300_000, 80, func(n *network) { n.loss = 0.05 }},
-		{"15% loss", 300_000, 900, func(n *network) { n.loss = 0.15 }},
+		{"15% loss", 300_000, 1000, func(n *network) { n.loss = 0.15 }},
 		{"5% loss, short", 20_000, 20, func(n *network) { n.loss = 0.05 }},
 		{"reordering", 300_000, 0, func(n *network) { n.jitter = 3 * time.Millisecond }},
 		{"2% loss and reordering", 300_000, 8, func(n *network) { n.loss, n.jitter = 0.02, 3*time.Millisecond }},

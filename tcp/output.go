@@ -128,7 +128,7 @@ func (c *Conn) sendable() uint32 {
 	mss := uint32(d.mss)
 	n := min(m.Len, mss)
 	outstanding := uint32(d.nxt - d.una)
-	if flight := outstanding - d.sacked - d.lost; flight != 0 && flight+n > c.cc.Window() && !c.is(flagTailProbe) {
+	if flight := outstanding - d.sacked - d.lost; flight != 0 && flight+n > c.sendWindow() && !c.is(flagTailProbe) {
 		return 0
 	}
 	if int32(n) > usable {
@@ -262,6 +262,7 @@ func (c *Conn) outData(now clock.Time, o *OutSegment) bool {
 	c.outPayload(now, o, f, m)
 	d.unsent = m.Next
 	d.nxt = d.nxt.Add(n)
+	d.prr.out += n
 	c.noteFIN(o)
 	c.clear(flagOverride | flagTailProbe)
 	c.core.Stats.BytesOut += uint64(n)

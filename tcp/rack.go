@@ -119,8 +119,8 @@ func (c *Conn) reorderingWindow() time.Duration {
 }
 
 // detectLost takes as lost what was sent too long before the last segment that has arrived (RFC 8985 section 6.2, step 5). If
-// something is not overdue yet, the timer is started for when it will be.
-func (c *Conn) detectLost(now clock.Time) {
+// something is not overdue yet, the timer is started for when it will be. It reports whether it found a loss.
+func (c *Conn) detectLost(now clock.Time) (found bool) {
 	d, p, r := &c.snd, c.core.Pool, &c.snd.rack
 	limit := time.Duration(r.rtt)*time.Microsecond + c.reorderingWindow()
 	c.timers.loss = clock.Never
@@ -138,11 +138,14 @@ func (c *Conn) detectLost(now clock.Time) {
 			break
 		}
 		c.markLost(f)
+		found = true
 	}
 	for f = r.oldest; f != frame.None && !c.undecided(p.Meta(f), limit, now); f = r.oldest {
 		c.markLost(f) // takes it out of the list
 		c.core.Stats.LostRetransmits++
+		found = true
 	}
+	return found
 }
 
 // undecided reports whether the segment is not lost yet as far as is known. If it may be with no other ACK, the timer is started:
@@ -163,12 +166,14 @@ func (c *Conn) undecided(m *frame.Meta, limit time.Duration, now clock.Time) boo
 func (c *Conn) reorderTimeout(now clock.Time) {
 	d := &c.snd
 	c.core.Stats.ReorderingTimeouts++
-	c.detectLost(now)
-	if d.lost == 0 {
+	if !c.detectLost(now) {
 		return
 	}
-	if d.recovery == recoveryNone {
-		c.enterRecovery(now)
+	switch d.recovery {
+	case recoveryNone:
+		c.enterRecovery(c.unarrived(), now)
+	case recoveryFast:
+		c.proportion(0, false)
 	}
 }
 

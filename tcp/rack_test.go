@@ -71,7 +71,11 @@ func TestReorderingTimer(t *testing.T) {
 	s.wantNothing()
 	s.wantTimer(2500 * time.Microsecond)
 	s.expire()
-	s.wantData(1, 2001, 1000, 1)
+	s.want(seg{flags: fA, seq: 1, len: 1000, ack: 1})
+	s.wantNothing()
+	s.advance(10 * ms)
+	s.inject(seg{flags: fA, seq: 1, ack: 1001, sack: []SACKBlock{{2001, 3001}}})
+	s.want(seg{flags: fA, seq: 1001, len: 1000, ack: 1})
 	s.wantNothing()
 	if st := s.k.Stats; st.ReorderingTimeouts != 1 || st.FastRecoveries != 1 || st.Timeouts != 0 {
 		t.Errorf("%+v", st)

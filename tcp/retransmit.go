@@ -22,24 +22,33 @@ func (d *sender) troubled() bool {
 	return d.sacked|d.lost|uint32(d.dupACKs)|uint32(d.recovery) != 0
 }
 
-// repair looks for losses after an ACK that acknowledged so many bytes, and begins or goes on with a recovery.
-func (c *Conn) repair(s *Segment, acked uint32, duplicate bool, now clock.Time) {
+// repair looks for losses after an ACK that acknowledged so many bytes, and begins or goes on with a recovery. Before the ACK,
+// missing bytes were not known to have arrived.
+func (c *Conn) repair(s *Segment, acked, missing uint32, duplicate bool, now clock.Time) {
 	d := &c.snd
+	lossless := true
 	if c.is(flagSACK) {
 		if s.NumSACK != 0 {
 			c.markSACKed(s, now)
 		}
-		c.detectLost(now)
+		lossless = !c.detectLost(now)
 	} else if duplicate {
 		c.countDuplicate()
 	}
 	if d.recovery == recoveryNone {
-		if d.lost != 0 {
-			c.enterRecovery(now)
+		if d.lost == 0 {
+			return
+		}
+		c.enterRecovery(missing, now)
+		acked = 0
+	}
+	if c.is(flagSACK) {
+		if arrived := missing - min(missing, c.unarrived()); arrived != 0 {
+			c.proportion(arrived, acked != 0 && lossless)
 		}
 		return
 	}
-	if acked == 0 || c.is(flagSACK) {
+	if acked == 0 {
 		return
 	}
 	// A partial ACK: what is now the first has been missing for as long as what was repaired (RFC 6582 section 3.2).
@@ -68,11 +77,14 @@ func (c *Conn) countDuplicate() {
 }
 
 // enterRecovery begins a fast recovery. The first lost segment is sent again whatever the window.
-func (c *Conn) enterRecovery(now clock.Time) {
+// Before the ACK that tells of the loss, missing bytes were not known to have arrived.
+func (c *Conn) enterRecovery(missing uint32, now clock.Time) {
 	d := &c.snd
 	d.recovery, d.recover = recoveryFast, d.nxt
 	d.probe = probeNone // What it asked is answered.
 	c.cc.OnLoss(&Loss{Now: now, InFlight: c.outstanding(), Una: d.una, Nxt: d.nxt})
+	d.prr, d.flight = prr{}, missing
+	c.proportion(0, false)
 	c.set(flagForceLost)
 	c.core.Stats.FastRecoveries++
 }
@@ -222,7 +234,7 @@ func (c *Conn) mayResend() bool {
 	}
 	d := &c.snd
 	flight := c.inFlight()
-	return d.wnd != 0 && (flight == 0 || flight+uint32(d.mss) <= c.cc.Window())
+	return d.wnd != 0 && (flight == 0 || flight+uint32(d.mss) <= c.sendWindow())
 }
 
 // nextLost returns the first frame that is lost.
@@ -253,6 +265,7 @@ func (c *Conn) outLost(now clock.Time, o *OutSegment) bool {
 	m.Flags = m.Flags&^metaLost | metaResent
 	d.rack.append(p, f)
 	d.lost -= m.Len
+	d.prr.out += m.Len
 	d.lostHint = f
 	c.clear(flagForceLost)
 	c.outPayload(now, o, f, m)

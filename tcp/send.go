@@ -37,7 +37,7 @@ type sender struct {
 	sacked  uint32 // bytes beyond una that the peer has; without SACK, a segment for each duplicate ACK
 	arrived uint32 // frames that are SACKed
 	lost    uint32 // bytes that are lost and not sent again yet
-	flight  uint32 // bytes outstanding when the probe was sent
+	flight  uint32 // bytes outstanding when the probe was sent, or not known to have arrived when the recovery began
 	recover Seq    // SND.NXT when the present recovery began: it is over when this is acknowledged
 	rttNext Seq    // when more than this is acknowledged, the round trip is measured again
 
@@ -51,6 +51,7 @@ type sender struct {
 
 	probeEnd Seq // SND.NXT when the probe was sent
 	rack     rack
+	prr      prr
 	reported [4]SACKBlock // the SACK blocks of the last ACK that had any: they are marked already
 }
 
