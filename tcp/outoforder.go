@@ -18,6 +18,7 @@ func (c *Conn) outOfOrder(f frame.Index, m *frame.Meta, seq Seq) {
 	c.noteSACK(seq, end)
 	if !ok {
 		k.Stats.DropOutOfOrderCopy++
+		c.noteDuplicate(seq, end)
 		return
 	}
 	r.ooo.InsertAfter(k.Pool, f, at)
@@ -140,3 +141,14 @@ func (c *Conn) noteSACK(seq, end Seq) {
 	r.sackList[0] = SACKBlock{seq, end}
 	r.sackLen = n
 }
+
+// noteDuplicate remembers that [seq, end) was received for the second time, so that the next ACK tells the peer: it learns that what
+// it sent again was not lost (RFC 2883 section 4).
+func (c *Conn) noteDuplicate(seq, end Seq) {
+	if c.is(flagSACK) && seq != end {
+		c.rcv.again = SACKBlock{seq, end}
+	}
+}
+
+// reports reports whether there is something for a SACK option.
+func (r *receiver) reports() bool { return r.sackLen != 0 || r.again.Start != r.again.End }

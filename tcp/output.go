@@ -182,16 +182,24 @@ func (c *Conn) ackSeq() Seq {
 	return d.nxt
 }
 
-// outSACK adds SACK blocks, if there are any, beginning with the one that is first-th in the list.
+// outSACK adds SACK blocks, if there are any, beginning with the one that is first-th in the list. A D-SACK goes before them, once,
+// and only where the first block of the list follows: that is the one that a duplicate above SND.UNA lies in (RFC 2883 section 4).
 func (c *Conn) outSACK(o *OutSegment, first uint8) {
 	r := &c.rcv
-	if r.sackLen == 0 {
+	if !r.reports() {
 		return
 	}
-	o.NumSACK = min(r.sackLen, uint8(len(o.SACK)))
-	for i := range o.NumSACK {
-		o.SACK[i] = r.sackList[(first+i)%r.sackLen]
+	n := uint8(0)
+	if first == 0 && r.again.Start != r.again.End {
+		o.SACK[0], r.again = r.again, SACKBlock{}
+		n = 1
+		c.core.Stats.DSACKsOut++
 	}
+	for i := uint8(0); i < r.sackLen && int(n) < len(o.SACK); i++ {
+		o.SACK[n] = r.sackList[(first+i)%r.sackLen]
+		n++
+	}
+	o.NumSACK = n
 }
 
 // outDuplicateACK sends one of the duplicate ACKs. If something in order came before what came out of order, an ACK of that goes
@@ -219,7 +227,7 @@ func (c *Conn) outPayload(now clock.Time, o *OutSegment, f frame.Index, m *frame
 			o.Flags |= FlagFIN
 		}
 	}
-	if c.rcv.sackLen != 0 {
+	if c.rcv.reports() {
 		c.outSACK(o, 0)
 		for o.NumSACK > 0 && o.Len+4+8*uint32(o.NumSACK) > uint32(c.snd.mss) {
 			o.NumSACK--

@@ -31,6 +31,7 @@ type receiver struct {
 	sackLen  uint8
 	urgent   bool         // the peer's urgent data, up to up, is not consumed yet
 	sackList [8]SACKBlock // runs in ooo, the one that grew last first (RFC 2018 section 4)
+	again    SACKBlock    // what was received for the second time and is to be reported; empty: nothing
 }
 
 // smallPayload is up to which length payload is copied behind the payload of the frame before it rather than kept in a frame of its
@@ -112,6 +113,7 @@ func (c *Conn) trim(s *Segment, m *frame.Meta) bool {
 	r, st := &c.rcv, &c.core.Stats
 	if old := r.nxt.Sub(s.Seq); old > 0 {
 		c.due |= dueACK // Something of it was received before: perhaps the ACK was lost.
+		c.noteDuplicate(s.Seq, s.Seq.Add(min(uint32(old), s.PayloadLen)))
 		if uint32(old) >= s.PayloadLen {
 			st.DropDuplicate++
 			return false

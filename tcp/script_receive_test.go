@@ -144,7 +144,7 @@ func TestSACKBlocks(t *testing.T) {
 		{4001, b(4001, 4101, 3001, 3101, 2001, 2101, 1001, 1101)},
 		{5001, b(5001, 5101, 4001, 4101, 3001, 3101, 2001, 2101)}, // room for four
 		{3101, b(3001, 3201, 5001, 5101, 4001, 4101, 2001, 2101)},
-		{2001, b(2001, 2101, 3001, 3201, 5001, 5101, 4001, 4101)}, // received before: reported first again
+		{2001, b(2001, 2101, 2001, 2101, 3001, 3201, 5001, 5101)}, // received before: a D-SACK, and first again
 	} {
 		out(c.seq)
 		s.want(seg{flags: fA, seq: 1, ack: 1, sack: c.want})

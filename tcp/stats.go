@@ -29,6 +29,7 @@ type Stats struct {
 	TailProbes         uint64 `help:"tail loss probes (RFC 8985)"`
 	TailLosses         uint64 `help:"losses that a tail loss probe repaired"`
 	SACKLimited        uint64 `help:"SACK blocks left to later ACKs because of the work they would cause"`
+	DSACKsOut          uint64 `help:"reports to peers that something arrived twice (RFC 2883)"`
 	DSACKsIn           uint64 `help:"reports of peers that something arrived twice (RFC 2883)"`
 	SACKReneged        uint64 `help:"times that a peer gave up data it had reported as received (RFC 2018 section 8)"`
 	FastPath           uint64 `help:"segments for which header prediction held"`
