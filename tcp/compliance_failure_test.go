@@ -154,3 +154,35 @@ func TestKeepAliveDefault(t *testing.T) {
 	e := established(t, scriptOptions{cfg: Config{KeepAlive: KeepAlive{Idle: -1}}})
 	e.wantTimer(2 * time.Hour)
 }
+
+// TestKeepAliveOnlyIfIdle has no keep-alive be sent while something is outstanding or the peer's window is closed (MUST-26): other timers
+// ask then.
+func TestKeepAliveOnlyIfIdle(t *testing.T) {
+	cfg := Config{NoDelay: true, KeepAlive: KeepAlive{Idle: time.Second, Interval: time.Second}}
+	s := established(t, scriptOptions{cfg: cfg})
+	s.write(100)
+	s.drain(1)
+	for s.now.Sub(s.c.snd.progressAt) < time.Minute {
+		s.expire()
+		s.drain(1)
+	}
+	s.inject(seg{flags: fA, seq: 1, ack: 101, closed: true})
+	s.write(100)
+	for range 10 {
+		s.expire()
+		s.drain(1)
+		s.inject(seg{flags: fA, seq: 1, ack: 101, closed: true})
+	}
+	if n := s.k.Stats.KeepAlives; n > 1 {
+		t.Errorf("%d keep-alives", n)
+	}
+	s.inject(seg{flags: fA, seq: 1, ack: 101})
+	s.drain(3)
+	s.inject(seg{flags: fA, seq: 1, ack: 201})
+	n := s.k.Stats.KeepAlives
+	s.advance(time.Second)
+	s.want(seg{flags: fA, seq: 200, ack: 1})
+	if s.k.Stats.KeepAlives != n+1 {
+		t.Error("no keep-alive once it was idle")
+	}
+}
