@@ -43,25 +43,6 @@ type sent struct {
 	bytes []byte
 }
 
-// conn is a connection of the core and what its application knows of it.
-type conn struct {
-	tcp         tcp.Conn
-	flow        tcp.Flow
-	owner       *socket // the listener in whose queue it is
-	established bool
-	gone        bool // the core has forgotten it; info says how it ended
-	eof         bool // the peer closed its side
-	closed      bool // the application closed it
-	err         error
-	info        tcp.Info
-	wrote       uint32 // bytes of the stream
-	read        uint32
-	rest        []byte // received and taken from the core, not yet read
-	restFrame   frame.Index
-}
-
-func newConn(f tcp.Flow) *conn { return &conn{flow: f, restFrame: frame.None} }
-
 // newHost makes a host whose first connection is one that it opens itself, or that a peer opens.
 func newHost(set *settings, active bool) (*host, error) {
 	pool, err := frame.NewPool(make([]byte, poolFrames*chunkSize), chunkSize)
@@ -187,7 +168,6 @@ func (h *host) enqueue(c *conn, b []byte) {
 func (h *host) accept(b []byte) {
 	l := h.listener
 	c := newConn(h.flow)
-	c.owner = l
 	c.tcp.Accept(h.core, l.listen.Accepted(), l.cfg, h.clock())
 	h.conns = append(h.conns, c)
 	l.queue = append(l.queue, c)
@@ -238,50 +218,6 @@ func (h *host) run(c *conn) bool {
 		return false
 	}
 	return more || ev != 0
-}
-
-// forget takes a connection that is gone from the core, and keeps what the application can still ask for.
-func (h *host) forget(c *conn) {
-	for c.takeFrame(h) {
-	}
-	c.info = c.tcp.Info()
-	c.rest = slices.Clone(c.rest)
-	c.dropFrame(h)
-	c.tcp.Release()
-	c.gone = true
-	h.conns = slices.DeleteFunc(h.conns, func(d *conn) bool { return d == c })
-}
-
-// takeFrame takes the next frame of received payload from the core into c.rest, and reports whether there was one.
-func (c *conn) takeFrame(h *host) bool {
-	f := c.tcp.Recv()
-	if f == frame.None {
-		return false
-	}
-	data := h.core.Pool.Data(f)
-	if len(c.rest) == 0 {
-		c.dropFrame(h)
-		c.rest, c.restFrame = data, f
-		return true
-	}
-	c.rest = append(slices.Clone(c.rest), data...)
-	h.core.Pool.Release(f)
-	return true
-}
-
-func (c *conn) dropFrame(h *host) {
-	if c.restFrame != frame.None {
-		h.core.Pool.Release(c.restFrame)
-		c.restFrame = frame.None
-	}
-}
-
-// describe returns the description of a connection, also of one that is gone.
-func (c *conn) describe() tcp.Info {
-	if c.gone {
-		return c.info
-	}
-	return c.tcp.Info()
 }
 
 // send puts a segment on the wire, where the script finds it.

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// poll completes when one of the descriptors is ready, or after its timeout in milliseconds. What each is ready for is compared with
-// revents of the script.
+// poll completes when one of the descriptors is ready, or after its timeout in milliseconds. What each is ready for is compared
+// with revents of the script.
 func (r *runner) poll(c *call, b *blocked) (attempt, error) {
 	list := c.arg(0)
 	if list.kind != valueList {

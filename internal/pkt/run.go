@@ -99,7 +99,8 @@ func (r *runner) finish() error {
 		}
 	}
 	if q := r.host.sent; len(q) != 0 {
-		return fmt.Errorf("the script is over, but what was sent at %v was not expected: %s", seconds(q[0].at), r.wire.outgoing(q[0].bytes))
+		return fmt.Errorf("the script is over, but what was sent at %v was not expected: %v",
+			seconds(q[0].at), r.wire.outgoing(q[0].bytes))
 	}
 	return r.host.close()
 }

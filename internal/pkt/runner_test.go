@@ -2,8 +2,13 @@ package pkt
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/xdpstack/xdpstack/tcp"
 )
 
 // server is a connection that a peer opened, descriptor 4; its line numbers come before those of a test.
@@ -47,6 +52,15 @@ func TestErrors(t *testing.T) {
 		{"unknown name", server + "+0 %{ assert tcpi_nonsense }%", "tcpi_nonsense is not known"},
 		{"time goes back", "1 socket(..., SOCK_STREAM, 0) = 3\n0 close(3) = 0", "before that of the event before"},
 		{"descriptor", "0 close(7) = 0", "returned -1 EBADF"},
+		{"revents", server + "+0 poll([{fd=4, events=POLLIN, revents=POLLIN}], 1, 0) = 1", "returned 0"},
+		{"other revents", server + "+0 poll([{fd=4, events=POLLOUT, revents=POLLIN}], 1, 0) = 1", "ready for POLLOUT"},
+		{"poll timeout", server + "+0...0.1 poll([{fd=4, events=POLLIN, revents=0}], 1, 50) = 0", "returned at 0.050000"},
+		{"option value", server + "+0 getsockopt(4, IPPROTO_TCP, TCP_MAXSEG, [5], [4]) = 0", "the value is 1000"},
+		{"error value", server + "+0 getsockopt(4, SOL_SOCKET, SO_ERROR, [EPIPE], [4]) = 0", "the value is 0"},
+		{"unknown option", server + "+0 setsockopt(4, IPPROTO_TCP, TCP_MD5SIG, [5], 4) = 0", "before connect or listen"},
+		{"unknown call", server + "+0 sendfile(4, 3, 0, 0) = 0", "call sendfile is not supported"},
+		{"descriptor in use", server + "+0 socket(..., SOCK_STREAM, 0) = 4", "descriptor 4 is in use"},
+		{"datagrams", "0 socket(..., SOCK_DGRAM, 0) = 3", "only SOCK_STREAM"},
 		{"option", "--nonsense=1\n", "test.pkt:1: --nonsense=1: no such option"},
 		{"value", "--mss=x\n", "--mss=x: strconv.ParseUint"},
 	} {
@@ -57,6 +71,34 @@ func TestErrors(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestConfigOptions sets fields of tcp.Config, of its nested structs too, by their names in snake case.
+func TestConfigOptions(t *testing.T) {
+	for name, want := range map[string]string{
+		"MSS": "mss", "MinRTO": "min_rto", "SYNRetries": "syn_retries", "DelayedACK": "delayed_ack", "FinWait2": "fin_wait2", "NoSACK": "no_sack",
+	} {
+		if got := snakeCase(name); got != want {
+			t.Errorf("%s becomes %s, want %s", name, got, want)
+		}
+	}
+	sc, err := Parse("x", "--mss=900\n--min_rto=1s\n--keep_alive_count=3\n--no_sack\n--no_delay=false\n--congestion=newreno\n--send_buffer=0x1000\n"+
+		"--tolerance_usecs=5\n--tcp_ts_tick_usecs=1000\n--mtu=1400\n--irs=7\n--syn_cookies=never\n--syn_backlog=9\n--ip_version=ipv4\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := newSettings(sc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := tcp.Config{MSS: 900, MinRTO: time.Second, KeepAlive: tcp.KeepAlive{Count: 3}, NoSACK: true, Congestion: "newreno", SendBuffer: 4096}
+	if o.tcp != want {
+		t.Errorf("got %+v, want %+v", o.tcp, want)
+	}
+	if o.tolerance != 5*time.Microsecond || o.tick != time.Millisecond || o.mtu != 1400 || o.irs != 7 ||
+		o.listener.Cookies != tcp.CookiesNever || o.listener.SynBacklog != 9 {
+		t.Errorf("got %+v", o)
 	}
 }
 
@@ -115,6 +157,14 @@ func TestExpressions(t *testing.T) {
 // FuzzParse reads anything without harm, and plays what is a script.
 func FuzzParse(f *testing.F) {
 	f.Add(server + "+0...0.1 read(4, ..., 10) = 10\n+.1 < P. 1:11(10) ack 1 <nop,nop,TS val 1 ecr 2>\n* > . 1:1(0) ack 11 <...>")
+	files, _ := filepath.Glob(scripts)
+	for _, name := range files {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(src))
+	}
 	f.Add("--mss=1000\n0 %{ assert 1 + tcpi_rtt * 2 == (3), 'x' }%\n+1~+2 > F. 0:0(0) ack 1 <nop,nop,sack 1:2 3:4>")
 	f.Add("0 poll([{fd=3, events=POLLIN|POLLOUT, revents=0}], 1, 10) = 0\n+0 < icmp unreachable frag_needed mtu 1200 [0:0(0)]")
 	f.Fuzz(func(_ *testing.T, src string) {

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// scanner reads a script from left to right. What a character means depends on where it is (a dot is a flag, a decimal point, a third of
-// an ellipsis), so there are no tokens: the parser asks for what may come next. The first error stays, and stops everything.
+// scanner reads a script from left to right. What a character means depends on where it is (a dot is a flag, a decimal point,
+// a third of an ellipsis), so there are no tokens: the parser asks for what may come next. The first error stays, and stops
+// everything.
 type scanner struct {
 	name   string
 	src    string

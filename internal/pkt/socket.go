@@ -118,7 +118,6 @@ func (r *runner) accept(s *socket, fd int64) attempt {
 		}
 		c := s.queue[0]
 		s.queue = s.queue[1:]
-		c.owner = nil
 		s.listen.Taken()
 		r.sockets[fd] = &socket{conn: c, cfg: s.cfg, keepIdle: s.keepIdle}
 		return outcome{n: fd}, true
@@ -186,28 +185,6 @@ func (r *runner) read(s *socket, n int, dontWait bool) attempt {
 		}
 		return fail(syscall.EAGAIN), s.nonblock || dontWait
 	}
-}
-
-// take consumes at most n bytes of what was received, and reports whether they are the ones that belong there.
-func (c *conn) take(h *host, n int) (got int, ok bool) {
-	for got < n && (len(c.rest) > 0 || !c.gone && c.takeFrame(h)) {
-		k := min(n-got, len(c.rest))
-		for _, b := range c.rest[:k] {
-			if b != pattern(1+c.read) {
-				return got, false
-			}
-			c.read++
-		}
-		c.rest = c.rest[k:]
-		got += k
-		if len(c.rest) == 0 {
-			c.dropFrame(h)
-		}
-	}
-	if got > 0 && !c.gone {
-		c.tcp.Consumed(uint32(got))
-	}
-	return got, true
 }
 
 func (r *runner) shutdown(s *socket, how string) outcome {
