@@ -127,7 +127,7 @@ func TestInvalidAddresses(t *testing.T) {
 		w.send(s)
 		s.toAll = true
 		w.send(s)
-		s.OutSegment.Flags, s.OutSegment.Ack = tcp.FlagACK, 5
+		s.Flags, s.Ack = tcp.FlagACK, 5
 		w.send(s)
 	}
 	for _, src := range []ipv4.Addr{{255, 255, 255, 255}, {10, 0, 0, 255}, {10, 0, 0, 0}, {224, 0, 0, 1}, {127, 0, 0, 1}, {0, 0, 0, 0}, wireLocal} {

@@ -178,7 +178,7 @@ func (w *wire) send(s sent) {
 	s.Frame = frame.None
 	w.frame(ethernet.TypeIPv4, to, func(b []byte) int {
 		hl := ipv4.MinHeaderLen + len(s.options)
-		n := s.OutSegment.HeaderLen() + len(s.payload)
+		n := s.HeaderLen() + len(s.payload)
 		h := ipv4.Header{TTL: 64, DF: true, Proto: ipv4.ProtoTCP, Src: s.src, Dst: s.dst, TotalLen: uint16(hl + n)}
 		h.Marshal(b)
 		copy(b[ipv4.MinHeaderLen:], s.options)
