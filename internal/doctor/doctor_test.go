@@ -17,7 +17,7 @@ const allCaps = 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_BPF | 
 
 // Every verdict, with a word of its advice.
 func TestVerdicts(t *testing.T) {
-	up := afxdp.Info{Name: "x0", Up: true, Carrier: true, MTU: 1500, Kind: "device", Driver: "ice", RxQueues: 4, TxQueues: 4,
+	up := afxdp.Info{Name: "x0", MAC: [6]byte{2, 5: 1}, Up: true, Carrier: true, MTU: 1500, Kind: "device", Driver: "ice", RxQueues: 4, TxQueues: 4,
 		XDP: afxdp.FeatureBasic | afxdp.FeatureRedirect | afxdp.FeatureZeroCopy}
 	with := func(change func(*afxdp.Info)) *afxdp.Info {
 		i := up
@@ -63,6 +63,7 @@ func TestVerdicts(t *testing.T) {
 		"interface":            {judgeLink(&up), OK, "ice"},
 		"interface, addresses": {judgeLink(with(func(i *afxdp.Info) { i.Addresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")} })), OK, "192.0.2.1/24"},
 		"interface down":       {judgeLink(with(func(i *afxdp.Info) { i.Up = false })), Fail, "ip link set x0 up"},
+		"no Ethernet":          {judgeLink(with(func(i *afxdp.Info) { i.MAC = [6]byte{} })), Fail, "a network card"},
 		"no carrier":           {judgeLink(with(func(i *afxdp.Info) { i.Carrier = false })), Warn, "cable"},
 		"program attached":     {judgeProgram(with(func(i *afxdp.Info) { i.Program = 7 })), Fail, "xdp off"},
 		"native":               {judgeXDP(&up), OK, "native"},

@@ -42,6 +42,8 @@ func judgeLink(info *afxdp.Info) Finding {
 	}
 	f := Finding{Subject: info.Name, Level: OK, Fact: "up, driver " + driver}
 	switch {
+	case info.MAC == [6]byte{}:
+		f.Level, f.Fact, f.Cure = Fail, "has no Ethernet address, driver "+driver, "use an interface with one, a network card or veth"
 	case !info.Up:
 		f.Level, f.Fact, f.Cure = Fail, "down, driver "+driver, "ip link set "+info.Name+" up"
 	case !info.Carrier:
