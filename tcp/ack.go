@@ -82,6 +82,9 @@ func (c *Conn) updateWindow(s *Segment, now clock.Time) {
 // newACK takes an ACK of data that was outstanding.
 func (c *Conn) newACK(s *Segment, now clock.Time) {
 	d := &c.snd
+	if d.recovery != recoveryNone {
+		c.detectSpurious(s)
+	}
 	a := Ack{Now: now, Acked: uint32(s.Ack - d.una), InRecovery: d.recovery == recoveryFast}
 	troubled := d.troubled()
 	if troubled && c.is(flagSACK) {

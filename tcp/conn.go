@@ -35,7 +35,7 @@ type Conn struct {
 }
 
 // connFlags are what is true of a connection for longer than a moment.
-type connFlags uint16
+type connFlags uint32
 
 const (
 	flagTS        connFlags = 1 << iota // both sides send timestamps
@@ -51,6 +51,7 @@ const (
 	flagProbing                         // the window is closed and probes are sent
 	flagForceLost                       // the next lost segment goes out whatever the window
 	flagTailProbe                       // new data goes out beyond the congestion window, as a tail loss probe
+	flagUndoable                        // the recovery may turn out to be spurious
 	flagStarved                         // a frame was needed for sending and the pool had none
 	flagSYNLost                         // the SYN was sent more than once
 	flagBulk                            // counted in this epoch as receiving in bulk

@@ -7,9 +7,12 @@
 //
 //	Enqueue ─► Process ─► segment: checks of RFC 9293 section 3.10.7.4 in order (input.go)
 //	                        │  sequence, RST, SYN, ACK, URG, text, FIN
-//	                        ├► ack.go, retransmit.go, sack.go     what the ACK says about what was sent
+//	                        ├► ack.go, sack.go                    what the ACK says about what was sent
+//	                        │   ├► rack.go, tlp.go                what of it is lost
+//	                        │   └► retransmit.go, prr.go          what is sent again, and when
+//	                        │      spurious.go                    that it was not lost after all
 //	                        └► receive.go, outoforder.go          what the payload adds to what was received
-//	Expire ──► timers.go ─► retransmit.go, persist.go, keepalive.go
+//	Expire ──► timers.go ─► retransmit.go, rack.go, tlp.go, persist.go, keepalive.go
 //	Write ───► send.go                                            what is to be sent
 //	Output ◄── output.go: what is due, one segment for each call
 //
@@ -41,6 +44,6 @@
 // Where the variables of the sequence space lie is drawn at the types receiver and sender, whose fields have the RFC's names:
 // SND.UNA is snd.una, RCV.NXT is rcv.nxt.
 //
-// Everything that must happen without a segment is one of four timers, of which [Conn.Deadline] gives the earliest. Everything that
+// Everything that must happen without a segment is one of five timers, of which [Conn.Deadline] gives the earliest. Everything that
 // is to be sent is decided in one place, next in output.go, which [Conn.Wants] and [Conn.Output] share.
 package tcp

@@ -43,12 +43,12 @@ func TestLossCosts(t *testing.T) {
 		timeouts uint64 // of 100 transfers, at most
 		faults   func(n *network)
 	}{
-		{"1% loss", 300_000, 6, func(n *network) { n.loss = 0.01 }},
-		{"5% loss", 300_000, 80, func(n *network) { n.loss = 0.05 }},
-		{"15% loss", 300_000, 1000, func(n *network) { n.loss = 0.15 }},
+		{"1% loss", 300_000, 10, func(n *network) { n.loss = 0.01 }},
+		{"5% loss", 300_000, 100, func(n *network) { n.loss = 0.05 }},
+		{"15% loss", 300_000, 1200, func(n *network) { n.loss = 0.15 }},
 		{"5% loss, short", 20_000, 20, func(n *network) { n.loss = 0.05 }},
-		{"reordering", 300_000, 0, func(n *network) { n.jitter = 3 * time.Millisecond }},
-		{"2% loss and reordering", 300_000, 8, func(n *network) { n.loss, n.jitter = 0.02, 3*time.Millisecond }},
+		{"reordering", 300_000, 3, func(n *network) { n.jitter = 3 * time.Millisecond }},
+		{"2% loss and reordering", 300_000, 15, func(n *network) { n.loss, n.jitter = 0.02, 3*time.Millisecond }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sum := transfersUnder(t, 100, c.size, Config{}, c.faults)

@@ -43,7 +43,7 @@ func (c *Conn) repair(s *Segment, acked, missing uint32, duplicate bool, now clo
 		acked = 0
 	}
 	if c.is(flagSACK) {
-		if arrived := missing - min(missing, c.unarrived()); arrived != 0 {
+		if arrived := missing - min(missing, c.unarrived()); arrived != 0 && d.recovery == recoveryFast {
 			c.proportion(arrived, acked != 0 && lossless)
 		}
 		return
@@ -85,6 +85,7 @@ func (c *Conn) enterRecovery(missing uint32, now clock.Time) {
 	c.cc.OnLoss(&Loss{Now: now, InFlight: c.outstanding(), Una: d.una, Nxt: d.nxt})
 	d.prr, d.flight = prr{}, missing
 	c.proportion(0, false)
+	c.beginUndo()
 	c.set(flagForceLost)
 	c.core.Stats.FastRecoveries++
 }
@@ -97,7 +98,7 @@ func (c *Conn) recovered(acked uint32) {
 	if d.recovery != recoveryNone && d.una.GreaterEq(d.recover) {
 		d.recovery = recoveryNone
 		d.rack.recovered()
-		c.clear(flagForceLost)
+		c.clear(flagForceLost | flagUndoable)
 		if !c.is(flagSACK) {
 			d.sacked = 0
 		}
@@ -216,6 +217,12 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 	}
 	d.lostHint = front
 	d.recovery, d.recover = recoveryRTO, d.nxt
+	if !again {
+		c.beginUndo()
+	}
+	if d.probe == probeAgain && d.una.Less(d.probeEnd) {
+		c.clear(flagUndoable) // It may be the probe that arrives.
+	}
 	d.probe = probeNone
 	c.clear(flagTailProbe)
 	c.timers.loss = clock.Never
@@ -269,6 +276,7 @@ func (c *Conn) outLost(now clock.Time, o *OutSegment) bool {
 	d.lostHint = f
 	c.clear(flagForceLost)
 	c.outPayload(now, o, f, m)
+	c.noteResent(o.TSVal)
 	c.noteFIN(o)
 	if f == d.queue.Front() || c.timers.rtx == clock.Never {
 		c.armRetransmit(now)

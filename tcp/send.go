@@ -49,7 +49,8 @@ type sender struct {
 	recovery recovery
 	probe    probe
 
-	probeEnd Seq // SND.NXT when the probe was sent
+	probeEnd Seq    // SND.NXT when the probe was sent
+	resentTS uint32 // timestamp of the first retransmission of the recovery; 0: none yet
 	rack     rack
 	prr      prr
 	reported [4]SACKBlock // the SACK blocks of the last ACK that had any: they are marked already

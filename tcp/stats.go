@@ -28,6 +28,8 @@ type Stats struct {
 	ReorderingTimeouts uint64 `help:"times that what had been overtaken became overdue without another ACK (RFC 8985)"`
 	TailProbes         uint64 `help:"tail loss probes (RFC 8985)"`
 	TailLosses         uint64 `help:"losses that a tail loss probe repaired"`
+	SpuriousTimeouts   uint64 `help:"timeouts after which the original arrived (RFC 3522)"`
+	SpuriousRecoveries uint64 `help:"fast recoveries in which the original arrived (RFC 3522)"`
 	SACKLimited        uint64 `help:"SACK blocks left to later ACKs because of the work they would cause"`
 	DSACKsOut          uint64 `help:"reports to peers that something arrived twice (RFC 2883)"`
 	DSACKsIn           uint64 `help:"reports of peers that something arrived twice (RFC 2883)"`

@@ -1,0 +1,49 @@
+package tcp
+
+import "github.com/xdpstack/xdpstack/frame"
+
+// Spurious recoveries are recognised by timestamps (the Eifel detection algorithm, RFC 3522): the first ACK that advances in a recovery
+// echoes a timestamp older than the first retransmission, so it is the original that arrived, late and not lost. The recovery is over
+// then, and nothing more is sent again. The window stays reduced, and grows in slow start to the threshold.
+
+// beginUndo notes that the recovery that begins may turn out to be spurious, from when the first segment is sent again.
+func (c *Conn) beginUndo() {
+	c.snd.resentTS = 0
+	c.setFlag(flagUndoable, c.is(flagTS))
+}
+
+// noteResent remembers the timestamp of the first retransmission of a recovery. In the one millisecond in which that is 0, which stands for
+// none, nothing will be detected.
+func (c *Conn) noteResent(ts uint32) {
+	if c.is(flagUndoable) && c.snd.resentTS == 0 {
+		c.snd.resentTS = ts
+		c.setFlag(flagUndoable, ts != 0)
+	}
+}
+
+// detectSpurious looks at the first ACK in a recovery that advances, before that is taken.
+func (c *Conn) detectSpurious(s *Segment) {
+	d, p := &c.snd, c.core.Pool
+	if !c.is(flagUndoable) || d.resentTS == 0 {
+		return
+	}
+	c.clear(flagUndoable)
+	if !s.HasTS || !tsLess(s.TSEcr, d.resentTS) {
+		return
+	}
+	if d.recovery == recoveryFast {
+		c.core.Stats.SpuriousRecoveries++
+		d.rack.reordered = true
+	} else {
+		c.core.Stats.SpuriousTimeouts++
+	}
+	for f := d.queue.Front(); d.lost != 0 && f != d.unsent; f = p.Meta(f).Next {
+		if m := p.Meta(f); m.Flags&metaLost != 0 {
+			m.Flags &^= metaLost
+			d.lost -= m.Len
+		}
+	}
+	// What is in flight again is judged again.
+	d.recovery, d.rack.judged = recoveryNone, frame.None
+	c.clear(flagForceLost)
+}
