@@ -39,6 +39,10 @@ type receiver struct {
 // the buffer, all payload that fits is copied.
 const smallPayload = 256
 
+// plentySegments is how many full segments a window has room for that needs no update of its own: a connection whose first read opens
+// the window from the SYN-ACK's 64 KiB to the buffer's size would otherwise send one ACK more for that.
+const plentySegments = 16
+
 func (r *receiver) init(cfg *Config) {
 	r.queue.Init()
 	r.ooo.Init()
@@ -221,8 +225,8 @@ func (c *Conn) Consumed(n uint32) {
 		return
 	}
 	promised := uint32(r.adv - r.nxt)
-	if promised > uint32(r.adv-r.acked)/2 {
-		return // The peer has not used half of what it was last told: it will hear in time.
+	if promised >= plentySegments*uint32(r.mss) {
+		return // The peer can go on, and will hear of more with the ACK of what it sends.
 	}
 	if w := c.window(); w > promised && w >= 2*promised {
 		c.due |= dueACK
