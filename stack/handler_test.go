@@ -16,7 +16,10 @@ type slowEcho struct {
 	seen []string
 }
 
-type echoState struct{ waiting []kept }
+type echoState struct {
+	waiting []kept
+	ended   bool // the peer has sent everything
+}
 
 type kept struct {
 	buf  Buffer
@@ -54,12 +57,18 @@ func (h *slowEcho) Writable(c *Conn) {
 		c.Release(k.buf)
 		st.waiting = st.waiting[1:]
 	}
+	h.finish(c)
 }
 
-func (h *slowEcho) PeerClosed(c *Conn) { h.note("peer closed"); h.finish(c) }
+func (h *slowEcho) PeerClosed(c *Conn) {
+	h.note("peer closed")
+	c.Context().(*echoState).ended = true
+	h.finish(c)
+}
 
+// finish closes once everything has been sent back.
 func (h *slowEcho) finish(c *Conn) {
-	if len(c.Context().(*echoState).waiting) == 0 {
+	if st := c.Context().(*echoState); st.ended && len(st.waiting) == 0 {
 		c.Close()
 	}
 }
