@@ -114,7 +114,7 @@ func (p *process) ready(t *testing.T) {
 // after the process has ended.
 func attached(t *testing.T, lab *netlab.Lab, iface string) (id uint32) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		err := lab.Stack.Do(func() error {
 			info, err := afxdp.Discover(iface)
 			id = info.Program
