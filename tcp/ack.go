@@ -111,7 +111,7 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 		c.armRetransmit(now)
 		c.armProbe(now)
 	}
-	a.Una, a.Nxt, a.InFlight = d.una, d.nxt, c.inFlight()
+	a.SRTT, a.Una, a.Nxt, a.InFlight = c.rtt.SRTT(), d.una, d.nxt, c.inFlight()
 	c.cc.OnAck(&a)
 	if c.is(flagWantWrite) {
 		c.maybeWritable()

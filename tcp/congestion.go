@@ -12,7 +12,8 @@ type CongestionAlgorithm uint8
 
 // The algorithms.
 const (
-	NewReno CongestionAlgorithm = iota
+	NewReno CongestionAlgorithm = iota // RFC 5681, 6582
+	Cubic                              // RFC 9438, with HyStart++ (RFC 9406)
 )
 
 // ParseCongestion returns the algorithm of that name; the empty name is the default's.
@@ -20,14 +21,19 @@ func ParseCongestion(name string) (CongestionAlgorithm, error) {
 	switch name {
 	case "", "newreno", "reno":
 		return NewReno, nil
+	case "cubic":
+		return Cubic, nil
 	}
-	return 0, fmt.Errorf("tcp: no congestion control %q: there is newreno", name)
+	return 0, fmt.Errorf("tcp: no congestion control %q: there are cubic and newreno", name)
 }
 
 // String returns the algorithm's name.
 func (a CongestionAlgorithm) String() string {
-	if a == NewReno {
+	switch a {
+	case NewReno:
 		return "newreno"
+	case Cubic:
+		return "cubic"
 	}
 	return fmt.Sprintf("CongestionAlgorithm(%d)", uint8(a))
 }
@@ -36,6 +42,7 @@ func (a CongestionAlgorithm) String() string {
 type Ack struct {
 	Now        clock.Time
 	RTT        time.Duration // measured with this ACK; 0 if it gave no measurement
+	SRTT       time.Duration // smoothed; 0 if there was no measurement yet
 	Acked      uint32        // bytes that it newly acknowledged, those that SACK had reported already included
 	InFlight   uint32        // bytes in the network after it: see Congestion
 	Una, Nxt   Seq           // SND.UNA, after it, and SND.NXT
@@ -56,11 +63,12 @@ type Loss struct {
 // and has, as far as is known, neither arrived nor been lost: RFC 6675's pipe. Without SACK each duplicate ACK counts as one
 // segment that arrived, so that the same rule serves both, and the window need not be inflated during recovery as RFC 6582 does.
 //
-//	OnSent   after each burst that was sent
-//	OnAck    new data was acknowledged
-//	OnLoss   fast recovery begins: once for each recovery, not for each segment
-//	OnRTO    the retransmission timer expired
-//	OnIdle   before sending again after nothing was sent for longer than the retransmission timeout
+//	OnSent      after each burst that was sent
+//	OnAck       new data was acknowledged
+//	OnLoss      fast recovery begins: once for each recovery, not for each segment
+//	OnRTO       the retransmission timer expired
+//	OnSpurious  what the last OnLoss or OnRTO told was not a loss: nothing had to be sent again
+//	OnIdle      before sending while nothing is in flight
 type Congestion struct {
 	algorithm CongestionAlgorithm
 	mss       uint32 // SMSS: payload bytes of a full segment
@@ -69,8 +77,14 @@ type Congestion struct {
 	initial   uint32 // the initial window, bytes
 	peak      uint32 // the most bytes in flight in the present round trip
 	peakEnd   Seq    // when this is acknowledged, that round trip is over
-	reno      newReno
+	acked     uint32 // bytes acknowledged in congestion avoidance since Reno's window, or CUBIC's estimate of it, last grew
+	before    windows
+	hystart   hyStart
+	cubic     cubic
 }
+
+// windows are what the last reduction of the window replaced, bytes.
+type windows struct{ cwnd, ssthresh uint32 }
 
 const (
 	maxCwnd     = 1 << 30 // bytes: the largest window that a header can express (RFC 7323 section 2.3)
@@ -119,28 +133,62 @@ func (c *Congestion) OnAck(a *Ack) {
 	switch c.algorithm {
 	case NewReno:
 		c.renoAck(a)
+	case Cubic:
+		c.cubicAck(a)
 	}
 }
 
 // OnLoss begins a fast recovery.
 func (c *Congestion) OnLoss(l *Loss) {
+	c.before = windows{c.cwnd, c.ssthresh}
 	switch c.algorithm {
 	case NewReno:
 		c.renoLoss(l)
+	case Cubic:
+		c.cubicLoss(l)
 	}
 }
 
 // OnRTO takes the expiry of the retransmission timer. again says that what is sent again now was already sent again because of
-// this timer, which is then no new news about the path.
+// this timer, which is then no new news about the path: the threshold is reduced once, not by each timeout of the same segment (RFC
+// 5681 section 3.1). The window is the loss window of one segment.
 func (c *Congestion) OnRTO(l *Loss, again bool) {
-	switch c.algorithm {
-	case NewReno:
-		c.renoRTO(l, again)
+	if !again {
+		c.before = windows{c.cwnd, c.ssthresh}
+		switch c.algorithm {
+		case NewReno:
+			c.renoLoss(l)
+		case Cubic:
+			c.cubicRTO(l)
+		}
+	}
+	c.cwnd = c.mss
+}
+
+// OnSpurious takes the last reduction of the window back: the segments that counted as lost were only late (RFC 9438 section 4.9,
+// RFC 4015). The window is as before, or larger if it has grown beyond that meanwhile.
+func (c *Congestion) OnSpurious() {
+	c.cwnd, c.ssthresh = max(c.cwnd, c.before.cwnd), c.before.ssthresh
+	c.acked = 0
+	if c.algorithm == Cubic {
+		c.cubicSpurious()
 	}
 }
 
-// OnIdle forgets a window that says nothing about the path any more (RFC 5681 section 4.1).
-func (c *Congestion) OnIdle() { c.cwnd = min(c.cwnd, c.initial) }
+// OnIdle prepares for sending after a pause. A long one, of more than the retransmission timeout, makes what the window says about
+// the path too old for a burst of that size: slow start finds the way back from the initial window (RFC 5681 section 4.1), most of the
+// way at least (RFC 7661).
+func (c *Congestion) OnIdle(now clock.Time, long bool) {
+	if long && c.cwnd > c.initial {
+		if c.ssthresh != infSsthresh {
+			c.ssthresh = max(c.ssthresh, c.cwnd-c.cwnd/4)
+		}
+		c.cwnd = c.initial
+	}
+	if c.algorithm == Cubic {
+		c.cubicIdle(now, long)
+	}
+}
 
 // windowUsed reports whether the window, rather than the application or the peer, kept the connection from sending more in the
 // present round trip. A window that was not used was not tested either and must not grow. In slow start it may be twice

@@ -136,7 +136,11 @@ func TestIdleAndSegmentSize(t *testing.T) {
 	var c Congestion
 	c.Init(NewReno, testMSS, 10)
 	fullAck(&c, 10_000)
-	c.OnIdle()
+	c.OnIdle(1, false)
+	if got := c.Window(); got != 20_000 {
+		t.Errorf("after a short pause: window %d, want it to stay", got)
+	}
+	c.OnIdle(2, true)
 	if got := c.Window(); got != 10_000 {
 		t.Errorf("after idling: window %d, want the initial one", got)
 	}
@@ -145,7 +149,7 @@ func TestIdleAndSegmentSize(t *testing.T) {
 	if got := c.Window(); got != 1400 {
 		t.Errorf("window %d, want at least one segment of the new size", got)
 	}
-	c.OnIdle()
+	c.OnIdle(3, true)
 	if got := c.Window(); got != 1400 {
 		t.Errorf("idling changed a window that is below the initial one to %d", got)
 	}
@@ -166,30 +170,37 @@ func TestWindowHasABound(t *testing.T) {
 }
 
 func TestParseCongestion(t *testing.T) {
-	for _, name := range []string{"", "newreno", "reno"} {
-		if a, err := ParseCongestion(name); err != nil || a != NewReno {
+	for name, want := range map[string]CongestionAlgorithm{"": NewReno, "newreno": NewReno, "reno": NewReno, "cubic": Cubic} {
+		if a, err := ParseCongestion(name); err != nil || a != want {
 			t.Errorf("%q: %v, %v", name, a, err)
 		}
 	}
 	if _, err := ParseCongestion("vegas"); err == nil {
 		t.Error("an unknown name is taken")
 	}
-	if NewReno.String() != "newreno" {
-		t.Errorf("NewReno is %q", NewReno)
+	for a, want := range map[CongestionAlgorithm]string{NewReno: "newreno", Cubic: "cubic", 99: "CongestionAlgorithm(99)"} {
+		if a.String() != want {
+			t.Errorf("%d is %q, want %q", uint8(a), a, want)
+		}
 	}
 }
 
 func TestCongestionDoesNotAllocate(t *testing.T) {
-	var c Congestion
-	c.Init(NewReno, testMSS, 10)
-	var r RTT
-	if n := testing.AllocsPerRun(100, func() {
-		r.Sample(10*ms, 5)
-		c.OnSent(c.Window(), 0, 1)
-		c.OnAck(&Ack{Acked: testMSS, RTT: 10 * ms})
-		c.OnLoss(&Loss{InFlight: c.Window()})
-		c.OnRTO(&Loss{InFlight: c.Window()}, false)
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
+	for _, a := range []CongestionAlgorithm{NewReno, Cubic} {
+		var c Congestion
+		c.Init(a, testMSS, 10)
+		var r RTT
+		if n := testing.AllocsPerRun(100, func() {
+			r.Sample(10*ms, 5)
+			c.OnIdle(1, true)
+			c.OnSent(c.Window(), 0, 1)
+			c.OnAck(&Ack{Now: 1, Acked: testMSS, RTT: 10 * ms, SRTT: 10 * ms})
+			c.OnLoss(&Loss{InFlight: c.Window()})
+			c.OnAck(&Ack{Now: 2, Acked: testMSS, RTT: 10 * ms, SRTT: 10 * ms})
+			c.OnSpurious()
+			c.OnRTO(&Loss{InFlight: c.Window()}, false)
+		}); n != 0 {
+			t.Errorf("%v: %v allocations", a, n)
+		}
 	}
 }

@@ -263,9 +263,7 @@ func (c *Conn) outData(now clock.Time, o *OutSegment) bool {
 	idle := d.nxt == d.una
 	if idle {
 		d.progressAt = now
-		if now.Sub(d.sentAt) > c.rto() {
-			c.cc.OnIdle() // RFC 5681 section 4.1
-		}
+		c.cc.OnIdle(now, now.Sub(d.sentAt) > c.rto())
 	}
 	c.outPayload(now, o, f, m)
 	d.unsent = m.Next

@@ -4,7 +4,7 @@ import "github.com/xdpstack/xdpstack/frame"
 
 // Spurious recoveries are recognised by timestamps (the Eifel detection algorithm, RFC 3522): the first ACK that advances in a recovery
 // echoes a timestamp older than the first retransmission, so it is the original that arrived, late and not lost. The recovery is over
-// then, and nothing more is sent again. The window stays reduced, and grows in slow start to the threshold.
+// then, nothing more is sent again, and the window is what it was before.
 
 // beginUndo notes that the recovery that begins may turn out to be spurious, from when the first segment is sent again.
 func (c *Conn) beginUndo() {
@@ -46,4 +46,5 @@ func (c *Conn) detectSpurious(s *Segment) {
 	// What is in flight again is judged again.
 	d.recovery, d.rack.judged = recoveryNone, frame.None
 	c.clear(flagForceLost)
+	c.cc.OnSpurious()
 }

@@ -29,7 +29,7 @@ func TestSpuriousTimeout(t *testing.T) {
 	s.inject(seg{flags: fA, seq: 1, ack: 5929, tsEcr: echo})
 	s.wantNothing()
 	i, st := s.c.Info(), s.k.Stats
-	if i.Recovery != "open" || i.InFlight != 4*988 {
+	if i.Recovery != "open" || i.InFlight != 4*988 || i.CWnd < 10*988 || i.SSThresh != infSsthresh {
 		t.Errorf("%+v", i)
 	}
 	if st.Timeouts != 1 || st.SpuriousTimeouts != 1 || st.Retransmits != 2 {
@@ -77,7 +77,7 @@ func TestSpuriousRecovery(t *testing.T) {
 	s.inject(seg{flags: fA, seq: 1, ack: 3953, tsEcr: echo})
 	s.wantNothing()
 	i, st := s.c.Info(), s.k.Stats
-	if i.Recovery != "open" || i.InFlight != 6*988 {
+	if i.Recovery != "open" || i.InFlight != 6*988 || i.CWnd < 10*988 || i.SSThresh != infSsthresh {
 		t.Errorf("%+v", i)
 	}
 	if st.FastRecoveries != 1 || st.SpuriousRecoveries != 1 || !s.c.snd.rack.reordered {
