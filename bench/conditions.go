@@ -43,7 +43,7 @@ func (s *session) conditions() []result.Condition {
 	}
 	add("link", "veth, one queue, MTU 1500, no queueing discipline; receiving %s", receive)
 	add("offloads", "%s", offloads())
-	add("client", "kernel TCP, %s, epoll, one thread", app.CongestionControl)
+	add("client", "kernel TCP, %s for bulk and %s for requests, epoll, one thread", app.CongestionControl, app.SmallCongestionControl)
 	for _, srv := range veth.Servers {
 		if m := s.modes[srv.Name]; m != "" {
 			add(srv.Name, "%s; %s", srv.Describe(), m)

@@ -15,8 +15,11 @@ const (
 	HTTPPort    = 80
 )
 
-// CongestionControl is what the kernel's sockets use at either end, whatever the machine's default is.
-const CongestionControl = "cubic"
+// What the kernel's sockets use, whatever the machine's default is.
+const (
+	CongestionControl      = "cubic" // bulk clients, and servers
+	SmallCongestionControl = "reno"  // clients of small requests
+)
 
 // Requests, and the response to either.
 var (

@@ -17,7 +17,7 @@ func (g *generator) connect(c *conn) error {
 		return fmt.Errorf("load: socket: %w", err)
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	if g.cfg.Work == Receive || g.cfg.Work == Send { // elsewhere it makes no difference, and costs a system call
+	if g.cfg.Work == Receive || g.cfg.Work == Send { // elsewhere the namespace's default will do, and costs no system call
 		if err := unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, app.CongestionControl); err != nil {
 			_ = unix.Close(fd)
 			return fmt.Errorf("load: choose %s: %w", app.CongestionControl, err)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpstack/xdpstack/bench/internal/app"
 	"github.com/xdpstack/xdpstack/bench/internal/child"
 	"github.com/xdpstack/xdpstack/bench/internal/load"
 	"github.com/xdpstack/xdpstack/bench/internal/result"
@@ -107,7 +108,7 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[load.
 			err = e
 		}
 	}()
-	if err := widenPorts(lab.Kernel); err != nil {
+	if err := prepareClient(lab.Kernel); err != nil {
 		return ready, err
 	}
 	cpu := r.ServerCPU
@@ -262,11 +263,20 @@ func (r *Runner) read(server, client *child.Process) (rd reading, err error) {
 	return rd, nil
 }
 
-// widenPorts lets the clients in a namespace use nearly every port: new connections per second would run out of the usual 28,000.
-func widenPorts(side *netlab.Side) error {
+// clientSettings are those of the clients' namespace. New connections per second would run out of the usual 28,000 ports. A default
+// congestion control that paces, as BBR does, costs a client of small requests a timer for each; CUBIC, which the bulk clients choose,
+// may not be a namespace's default everywhere.
+var clientSettings = map[string]string{
+	"/proc/sys/net/ipv4/ip_local_port_range":    "1024 65535",
+	"/proc/sys/net/ipv4/tcp_congestion_control": app.SmallCongestionControl,
+}
+
+func prepareClient(side *netlab.Side) error {
 	return side.Do(func() error {
-		if err := os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("1024 65535"), 0); err != nil {
-			return fmt.Errorf("veth: widen the range of client ports: %w", err)
+		for path, value := range clientSettings {
+			if err := os.WriteFile(path, []byte(value), 0); err != nil {
+				return fmt.Errorf("veth: prepare the clients' namespace: %w", err)
+			}
 		}
 		return nil
 	})
