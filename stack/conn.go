@@ -225,6 +225,7 @@ func (s *Shard) destroy(c *Conn, err error) {
 	c.handler.Closed(c, err)
 	c.tcp.Release()
 	s.flows.remove(c.hash, c.id)
+	s.stack.directory.remove(&c.flow, s.id)
 	s.wheel.Cancel(c.id)
 	if c.inRun {
 		s.unschedule(c)

@@ -165,11 +165,11 @@ func (s *Shard) orphan(g *segment) {
 		s.drop(g.frame, &s.stats.TimeWaitSegments)
 		return
 	}
+	if s.passOn(g) {
+		return
+	}
 	l := s.ports[g.flow.LocalPort]
 	if l == nil {
-		if s.passOn(g) {
-			return
-		}
 		if tcp.ResetFor(seg, &s.out) {
 			s.replyTCP(&g.flow, &s.out)
 		}
@@ -203,6 +203,7 @@ func (s *Shard) accept(l *listener, g *segment) {
 		return
 	}
 	c.owner = l
+	s.stack.directory.put(&c.flow, s.id)
 	c.tcp.Accept(s.core, l.tcp.Accepted(), nil, s.now)
 	c.tcp.Enqueue(g.frame)
 	s.schedule(c)

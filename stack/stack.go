@@ -34,6 +34,8 @@ type Stack struct {
 	started atomic.Bool
 	stopped chan struct{} // closed when Close begins
 
+	directory directory
+
 	mu       sync.Mutex
 	closed   bool
 	tcpPorts map[uint16]bool
@@ -64,6 +66,9 @@ func New(cfg Config, devices ...Device) (*Stack, error) {
 	s.network = local.Uint32() & s.mask
 	s.subnet = full.Address.Bits() < 31
 	s.gateway, s.hasGW = ipv4.AddrFrom(full.Gateway)
+	if len(devices) > 1 {
+		s.directory.init([2]uint64{s.random.Uint64(), s.random.Uint64()})
+	}
 	for i, d := range devices {
 		sh, err := newShard(s, i, d)
 		if err != nil {

@@ -92,7 +92,7 @@ func chargenCycle() []byte {
 func TestBulkWithTheKernel(t *testing.T) {
 	const total = 128 << 20 // bytes of each kind, over all connections
 	for _, driver := range []string{"native", "asavie"} {
-		lab := netlab.ForTest(t, netlab.Config{Name: "bulk"})
+		lab := netlab.ForTest(t, netlab.Config{Name: "bulk", Queues: 2})
 		socket := filepath.Join(t.TempDir(), "s")
 		p := launch(t, lab, nil, append([]string{"serve", "echo", "discard", "chargen", "--driver", driver, "--socket", socket}, linkArgs(lab)...)...)
 		p.ready(t)
