@@ -52,7 +52,7 @@ type Ack struct {
 // Loss is what a connection tells when it takes a segment as lost.
 type Loss struct {
 	Now      clock.Time
-	InFlight uint32 // bytes in the network when the loss was found, the lost ones included (RFC 5681's FlightSize)
+	InFlight uint32 // bytes sent and not acknowledged when the loss was found
 	Una, Nxt Seq
 }
 
@@ -189,6 +189,10 @@ func (c *Congestion) OnIdle(now clock.Time, long bool) {
 		c.cubicIdle(now, long)
 	}
 }
+
+// flightSize returns what was in the network when a loss happened, the lost bytes included. What was sent beyond the window, because
+// something behind the loss had arrived (limited transmit), does not count (RFC 5681 section 3.2, step 2).
+func (c *Congestion) flightSize(l *Loss) uint32 { return min(l.InFlight, c.cwnd) }
 
 // windowUsed reports whether the window, rather than the application or the peer, kept the connection from sending more in the
 // present round trip. A window that was not used was not tested either and must not grow. In slow start it may be twice

@@ -43,8 +43,8 @@ func TestSlowStartDoubles(t *testing.T) {
 
 func TestCongestionAvoidanceAddsOneSegment(t *testing.T) {
 	var c Congestion
-	c.Init(NewReno, testMSS, 10)
-	c.OnLoss(&Loss{InFlight: 40_000})
+	c.Init(NewReno, testMSS, 40)
+	c.OnLoss(&Loss{InFlight: 43_000}) // three segments of limited transmit
 	if c.Window() != 20_000 || c.Ssthresh() != 20_000 {
 		t.Fatalf("after a loss: window %d, threshold %d; want half of what was in flight", c.Window(), c.Ssthresh())
 	}

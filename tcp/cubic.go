@@ -28,7 +28,11 @@ type cubic struct {
 	wEst       uint32 // W_est: what Reno's window would be, bytes
 }
 
-// beta·x for CUBIC's multiplicative decrease (RFC 9438 section 4.6).
+// cubicSteps is in how many steps the estimate of Reno's window grows by a segment. With windows of few segments, whole ones would leave
+// much of the growth between two losses unused.
+const cubicSteps = 8
+
+// cubicBeta returns beta·x for CUBIC's multiplicative decrease (RFC 9438 section 4.6).
 func cubicBeta(x uint32) uint32 { return uint32(uint64(x) * 7 / 10) }
 
 // cubicMicros returns a time as microseconds that are not 0.
@@ -116,18 +120,19 @@ func (c *Congestion) cubicSkip(now uint32) {
 	}
 }
 
-// cubicEstimate grows the estimate of Reno's window: by alpha segments for each window acknowledged. With alpha = 3 (1-beta) / (1+beta)
-// = 9/17 it has Reno's average with CUBIC's smaller decrease; from the window before the loss on it grows as Reno does (RFC
-// 9438 section 4.3).
+// cubicEstimate grows the estimate of Reno's window: by alpha segments for each window acknowledged, in steps of an eighth of a segment. With
+// alpha = 3 (1-beta) / (1+beta) = 9/17 it has Reno's average with CUBIC's smaller decrease; from the window before the loss on it
+// grows as Reno does (RFC 9438 section 4.3).
 func (c *Congestion) cubicEstimate(acked uint32) {
 	u := &c.cubic
 	each := uint64(c.cwnd)
 	if u.wEst < c.before.cwnd {
 		each = each * 17 / 9
 	}
+	each /= cubicSteps
 	n := uint64(c.acked) + uint64(acked)
 	if n >= each {
-		u.wEst = uint32(min(uint64(u.wEst)+n/each*uint64(c.mss), maxCwnd))
+		u.wEst = uint32(min(uint64(u.wEst)+n/each*uint64(c.mss)/cubicSteps, maxCwnd))
 		n %= each
 	}
 	c.acked = uint32(n)
@@ -173,8 +178,7 @@ func (c *Congestion) cubicReduce(l *Loss) {
 	} else {
 		u.wMax = c.cwnd
 	}
-	// More than the window may be outstanding while what is missing is waited for.
-	c.ssthresh = max(cubicBeta(min(l.InFlight, c.cwnd)), 2*c.mss)
+	c.ssthresh = max(cubicBeta(c.flightSize(l)), 2*c.mss)
 	u.at = 0
 }
 

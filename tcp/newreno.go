@@ -25,7 +25,7 @@ func (c *Congestion) renoAck(a *Ack) {
 
 // renoLoss halves the window (RFC 5681 section 3.2, RFC 6675 section 5).
 func (c *Congestion) renoLoss(l *Loss) {
-	c.ssthresh = max(l.InFlight/2, 2*c.mss)
+	c.ssthresh = max(c.flightSize(l)/2, 2*c.mss)
 	c.cwnd = c.ssthresh
 	c.acked = 0
 }
