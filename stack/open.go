@@ -133,7 +133,8 @@ func (s *Stack) checkAffinity() error {
 		var err error
 		sh.call(func(sh *Shard) { err = sh.affinityErr })
 		if err != nil {
-			return fmt.Errorf("stack: bind shard %d to CPU %d: %w: Config.CPUs names one that this process may not use", i, s.cfg.cpu(i), err)
+			return fmt.Errorf("stack: bind shard %d to CPU %d: %w: Config.CPUs names one that this process may not use",
+				i, s.cfg.cpu(i), err)
 		}
 	}
 	return nil

@@ -12,9 +12,9 @@ import (
 // is found without a timeout.
 //
 // What is in flight lies in two orders of sending, and each is looked at from its oldest on, only as far as it was sent too
-// long ago. Frames that were sent once are in the send queue; judged is where to go on, for a frame that was found lost, SACKed or sent again
-// never comes back. Frames that were sent again are in a list of their own. So a frame costs a step once for each time that
-// it is sent, whatever the ACKs are like.
+// long ago. Frames that were sent once are in the send queue; judged is where to go on, for a frame that was found lost, SACKed
+// or sent again never comes back. Frames that were sent again are in a list of their own. So a frame costs a step once for each
+// time that it is sent, whatever the ACKs are like.
 //
 // On a path without losses nothing here is touched: what is acknowledged in order was sent before all that is still outstanding.
 type rack struct {
