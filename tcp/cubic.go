@@ -121,8 +121,8 @@ func (c *Congestion) cubicSkip(now uint32) {
 }
 
 // cubicEstimate grows the estimate of Reno's window: by alpha segments for each window acknowledged, in steps of an eighth of a
-// segment. With alpha = 3 (1-beta) / (1+beta) = 9/17 it has Reno's average with CUBIC's smaller decrease; from the window before the loss on it
-// grows as Reno does (RFC 9438 section 4.3).
+// segment. With alpha = 3 (1-beta) / (1+beta) = 9/17 it has Reno's average with CUBIC's smaller decrease; from the window before the
+// loss on it grows as Reno does (RFC 9438 section 4.3).
 func (c *Congestion) cubicEstimate(acked uint32) {
 	u := &c.cubic
 	each := uint64(c.cwnd)
