@@ -32,7 +32,7 @@ type Config struct {
 	NoTimestamps  bool
 	NoSACK        bool
 	NoWindowScale bool
-	Congestion    string // name of the congestion control; default "newreno"
+	Congestion    string // name of the congestion control: "cubic" (the default; RFC 9438, 9406) or "newreno" (RFC 5681, 6582)
 
 	algorithm CongestionAlgorithm
 	complete  bool // defaults are filled in

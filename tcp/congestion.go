@@ -19,9 +19,9 @@ const (
 // ParseCongestion returns the algorithm of that name; the empty name is the default's.
 func ParseCongestion(name string) (CongestionAlgorithm, error) {
 	switch name {
-	case "", "newreno", "reno":
+	case "newreno", "reno":
 		return NewReno, nil
-	case "cubic":
+	case "", "cubic":
 		return Cubic, nil
 	}
 	return 0, fmt.Errorf("tcp: no congestion control %q: there are cubic and newreno", name)

@@ -170,7 +170,7 @@ func TestWindowHasABound(t *testing.T) {
 }
 
 func TestParseCongestion(t *testing.T) {
-	for name, want := range map[string]CongestionAlgorithm{"": NewReno, "newreno": NewReno, "reno": NewReno, "cubic": Cubic} {
+	for name, want := range map[string]CongestionAlgorithm{"": Cubic, "newreno": NewReno, "reno": NewReno, "cubic": Cubic} {
 		if a, err := ParseCongestion(name); err != nil || a != want {
 			t.Errorf("%q: %v, %v", name, a, err)
 		}

@@ -327,11 +327,9 @@ func TestCubeRoot(t *testing.T) {
 	check(math.MaxUint64)
 }
 
-// TestCubicConnection has a connection be told to use CUBIC: a loss costs three tenths of the window, and time brings it back.
+// TestCubicConnection has a connection that is not told otherwise use CUBIC: a loss costs three tenths of the window, and time brings it back.
 func TestCubicConnection(t *testing.T) {
-	o := sends
-	o.cfg.Congestion = "cubic"
-	s := established(t, o)
+	s := established(t, sends)
 	s.write(500_000)
 	s.wantData(1, 10_001, 1000, 1)
 	s.advance(10 * ms)

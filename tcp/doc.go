@@ -11,6 +11,7 @@
 //	                        │   ├► rack.go, tlp.go                what of it is lost
 //	                        │   └► retransmit.go, prr.go          what is sent again, and when
 //	                        │      spurious.go                    that it was not lost after all
+//	                        │      congestion.go                  how much may be in flight: cubic.go, hystart.go, newreno.go
 //	                        └► receive.go, outoforder.go          what the payload adds to what was received
 //	Expire ──► timers.go ─► retransmit.go, rack.go, tlp.go, persist.go, keepalive.go
 //	Write ───► send.go                                            what is to be sent

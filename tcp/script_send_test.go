@@ -326,7 +326,9 @@ func TestLostRetransmission(t *testing.T) {
 
 // TestFastRetransmitNewReno is the same without SACK, with a partial ACK for a second loss (RFC 6582).
 func TestFastRetransmitNewReno(t *testing.T) {
-	s := established(t, noSACK)
+	o := noSACK
+	o.cfg.Congestion = "newreno"
+	s := established(t, o)
 	s.write(10_000)
 	s.wantData(1, 10_001, 1000, 1)
 	dup := seg{flags: fA, seq: 1, ack: 1}
