@@ -56,8 +56,8 @@ func jain(shares []float64) float64 {
 
 // TestFairness has flows that share a bottleneck get the same over a long time, though the later ones find it full.
 func TestFairness(t *testing.T) {
-	if testing.Short() {
-		t.Skip("half an hour of virtual time is not short")
+	if testing.Short() || underRace {
+		t.Skip("half an hour of virtual time is not short, and on one goroutine nothing can race")
 	}
 	for _, c := range []struct {
 		name     string
