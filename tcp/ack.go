@@ -19,24 +19,23 @@ func (c *Conn) checkACKField(s *Segment, now clock.Time) bool {
 			return false
 		}
 	}
-	if s.Ack.Greater(c.snd.nxt) {
-		st.DropBadACK++
+	// Counted from SND.UNA without a sign: a number that is half the sequence space away is neither before it nor behind it.
+	acked := uint32(s.Ack - c.snd.una)
+	if acked > c.outstanding() {
+		switch {
+		case uint32(c.snd.una-s.Ack) <= c.snd.maxWnd:
+			return true // An old ACK that was overtaken: its payload counts, and nothing else.
+		case s.Ack.Greater(c.snd.nxt):
+			st.DropBadACK++
+		default:
+			st.DropOldACK++
+		}
 		c.challenge(now)
 		return false
-	}
-	behind := c.snd.una.Sub(s.Ack)
-	if behind > 0 {
-		if uint32(behind) > c.snd.maxWnd {
-			st.DropOldACK++
-			c.challenge(now)
-			return false
-		}
-		return true // An old ACK that was overtaken: its payload counts, and nothing else.
 	}
 	duplicate := c.isDuplicateACK(s)
 	missing := c.unarrived()
 	c.updateWindow(s, now)
-	acked := uint32(-behind)
 	if acked != 0 {
 		c.newACK(s, now)
 	}

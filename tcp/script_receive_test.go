@@ -320,3 +320,17 @@ func TestURG(t *testing.T) {
 	s.inject(seg{flags: fA | FlagURG | FlagPSH, seq: 1, ack: 1, len: 100})
 	s.wantRead(100)
 }
+
+// TestACKHalfTheSpaceAway has the peer acknowledge a number that is exactly half of the sequence space away, which comparison by
+// signed difference takes for one before SND.NXT and for one after SND.UNA.
+func TestACKHalfTheSpaceAway(t *testing.T) {
+	s := established(t, wraps)
+	s.write(100)
+	s.drain(1)
+	s.inject(seg{flags: fA, seq: 1, ack: 1 + 1<<31})
+	s.drain(1) // a challenge, if anything
+	s.inject(seg{flags: fA, seq: 1, ack: 101, len: 10})
+	s.drain(1)
+	s.wantRead(10)
+	s.wantState(StateEstablished)
+}
