@@ -54,7 +54,7 @@ func forEachDriver(t *testing.T, lab netlab.Config, test func(t *testing.T, s *S
 func TestKernelPings(t *testing.T) {
 	forEachDriver(t, netlab.Config{}, func(t *testing.T, s *Stack, l *netlab.Lab) {
 		for _, size := range []string{"56", "1472", "8000"} {
-			out, err := l.Kernel.Command(context.Background(), "ping", "-c", "3", "-i", "0.01", "-W", "2", "-s", size,
+			out, err := l.Kernel.Command(context.Background(), "ping", "-c", "3", "-i", "0.2", "-W", "5", "-s", size,
 				s.Address().Addr().String()).CombinedOutput()
 			if _, missing := exec.LookPath("ping"); missing != nil {
 				t.Skip("no ping command; install iputils-ping")
