@@ -49,20 +49,6 @@ func TestNagle(t *testing.T) {
 	s.want(seg{flags: fA, seq: 51, len: 10, ack: 1})
 }
 
-func TestCork(t *testing.T) {
-	s := established(t, sends)
-	s.c.SetCork(true)
-	s.write(300)
-	s.wantNothing()
-	s.write(800)
-	s.want(seg{flags: fA, seq: 1, len: 1000, ack: 1})
-	s.wantNothing()
-	s.inject(seg{flags: fA, seq: 1, ack: 1001})
-	s.wantNothing()
-	s.c.SetCork(false)
-	s.want(seg{flags: fA, seq: 1001, len: 100, ack: 1})
-}
-
 // TestSlowStart has the window of a connection double in each round trip, from ten segments.
 func TestSlowStart(t *testing.T) {
 	s := established(t, scriptOptions{iss: 1<<32 - 5000, mss: 1000, wscale: 7, sack: true})
@@ -487,15 +473,4 @@ func TestKeepAliveOfThePeer(t *testing.T) {
 	s.inject(seg{flags: fA, seq: 0, ack: 1, len: 1})
 	s.want(seg{flags: fA, seq: 1, ack: 1})
 	s.wantRead(0)
-}
-
-// TestCorkAfterWrite corks when what was written is due already and not pulled yet. It must not wait for ever.
-func TestCorkAfterWrite(t *testing.T) {
-	s := established(t, scriptOptions{mss: 1000})
-	s.write(10)
-	s.c.SetCork(true)
-	s.wantNothing()
-	s.wantTimer(corkTime)
-	s.expire()
-	s.want(seg{flags: fA, seq: 1, len: 10, ack: 1})
 }
