@@ -63,7 +63,10 @@ func (r *RTT) RTO(lo, hi time.Duration) time.Duration {
 	case r.synLost:
 		rto = lostSYNRTO
 	}
-	return min(max(rto, lo)<<r.backoff, hi)
+	if rto = max(rto, lo); rto > hi>>r.backoff {
+		return hi // without the shift, which may be beyond what a time.Duration can express
+	}
+	return rto << r.backoff
 }
 
 // Backoff doubles the timeout, after it expired (section 5.5).

@@ -98,6 +98,14 @@ func TestRTTBounds(t *testing.T) {
 	if got := r.RTO(200*ms, hiRTO); got != 200*ms {
 		t.Errorf("the lower bound does not hold: %v", got)
 	}
+	var slow RTT
+	slow.Sample(100*time.Hour, 1)
+	for range 100 {
+		slow.Backoff()
+	}
+	if got := slow.RTO(200*ms, hiRTO); got != hiRTO {
+		t.Errorf("the upper bound does not hold for a path of 100 hours, backed off: %v", got)
+	}
 	var zero RTT
 	zero.Sample(0, 0)
 	if !zero.Measured() || zero.SRTT() <= 0 {
