@@ -2,7 +2,10 @@ package tcp
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
@@ -16,24 +19,27 @@ const (
 	Cubic                              // RFC 9438, with HyStart++ (RFC 9406)
 )
 
-// ParseCongestion returns the algorithm of that name; the empty name is the default's.
+// congestionNames are the algorithms' names.
+var congestionNames = [...]string{NewReno: "newreno", Cubic: "cubic"}
+
+// ParseCongestion returns the algorithm of that name; the empty name is the default's, and "reno" is "newreno".
 func ParseCongestion(name string) (CongestionAlgorithm, error) {
 	switch name {
-	case "newreno", "reno":
-		return NewReno, nil
-	case "", "cubic":
+	case "":
 		return Cubic, nil
+	case "reno":
+		return NewReno, nil
 	}
-	return 0, fmt.Errorf("tcp: no congestion control %q: there are cubic and newreno", name)
+	if a := slices.Index(congestionNames[:], name); a >= 0 {
+		return CongestionAlgorithm(a), nil
+	}
+	return 0, fmt.Errorf("tcp: no congestion control %q: there are %s", name, strings.Join(congestionNames[:], ", "))
 }
 
 // String returns the algorithm's name.
 func (a CongestionAlgorithm) String() string {
-	switch a {
-	case NewReno:
-		return "newreno"
-	case Cubic:
-		return "cubic"
+	if int(a) < len(congestionNames) {
+		return congestionNames[a]
 	}
 	return fmt.Sprintf("CongestionAlgorithm(%d)", uint8(a))
 }
@@ -69,6 +75,10 @@ type Loss struct {
 //	OnRTO       the retransmission timer expired
 //	OnSpurious  what the last OnLoss or OnRTO told was not a loss: nothing had to be sent again
 //	OnIdle      before sending while nothing is in flight
+//
+// To add an algorithm: give it a constant, a name in congestionNames, a file of its own with its state as a struct without pointers,
+// an accessor and a size check beside those below, and its case in each switch of this file where it differs from the others. begin
+// makes its state what it is for a connection that takes it up, at the start or in the middle of its life.
 type Congestion struct {
 	algorithm CongestionAlgorithm
 	mss       uint32 // SMSS: payload bytes of a full segment
@@ -79,9 +89,19 @@ type Congestion struct {
 	peakEnd   Seq    // when this is acknowledged, that round trip is over
 	acked     uint32 // bytes acknowledged in congestion avoidance since Reno's window, or CUBIC's estimate of it, last grew
 	before    windows
-	hystart   hyStart
-	cubic     cubic
+	own       ownState
 }
+
+// ownState is what the algorithm keeps for itself, one struct for each algorithm in the same bytes: a union, because a connection has
+// one algorithm at a time, and a million connections pay for the largest. It has no pointers, so the garbage collector need not know
+// which struct it is, and it is aligned for any field.
+type ownState [4]uint64
+
+// The structs fit: a constant below zero does not compile.
+const _ = unsafe.Sizeof(ownState{}) - unsafe.Sizeof(cubic{})
+
+// cubic returns the state that is CUBIC's.
+func (c *Congestion) cubic() *cubic { return (*cubic)(unsafe.Pointer(&c.own)) }
 
 // windows are what the last reduction of the window replaced, bytes.
 type windows struct{ cwnd, ssthresh uint32 }
@@ -101,6 +121,12 @@ func (c *Congestion) Init(a CongestionAlgorithm, mss, segments uint32) {
 		c.initial = mss
 	}
 	c.cwnd = c.initial
+	c.begin()
+}
+
+// begin makes the algorithm's state new: for the algorithms so far all of it is zero.
+func (c *Congestion) begin() {
+	c.own = ownState{}
 }
 
 // SetMSS changes the segment size: the path turned out to be narrower, or wider again. The windows keep their bytes.

@@ -1,6 +1,9 @@
 package tcp
 
-import "testing"
+import (
+	"reflect"
+	"testing"
+)
 
 const testMSS = 1000
 
@@ -203,4 +206,24 @@ func TestCongestionDoesNotAllocate(t *testing.T) {
 			t.Errorf("%v: %v allocations", a, n)
 		}
 	}
+}
+
+// TestCongestionHasNoPointers is what lets the algorithms share their bytes: the garbage collector would not see a pointer there.
+func TestCongestionHasNoPointers(t *testing.T) {
+	var check func(reflect.Type)
+	check = func(v reflect.Type) {
+		switch v.Kind() {
+		case reflect.Struct:
+			for i := range v.NumField() {
+				check(v.Field(i).Type)
+			}
+		case reflect.Array:
+			check(v.Elem())
+		case reflect.Bool, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Int32, reflect.Int64:
+		default:
+			t.Errorf("%v is not a plain value", v)
+		}
+	}
+	check(reflect.TypeFor[Congestion]())
+	check(reflect.TypeFor[cubic]())
 }

@@ -26,6 +26,7 @@ type cubic struct {
 	wMax       uint32 // W_max, bytes; 0: not known
 	wMaxBefore uint32 // what it was before the last reduction of the window
 	wEst       uint32 // W_est: what Reno's window would be, bytes
+	hystart    hyStart
 }
 
 // cubicSteps is in how many steps the estimate of Reno's window grows by a segment. With windows of few segments, whole ones would leave
@@ -55,7 +56,7 @@ func (c *Congestion) cubicAck(a *Ack) {
 		c.cubicSkip(now)
 		return
 	}
-	u := &c.cubic
+	u := c.cubic()
 	if u.at == 0 {
 		c.cubicEpoch(now)
 	}
@@ -74,12 +75,13 @@ func (c *Congestion) cubicAck(a *Ack) {
 func (c *Congestion) cubicSlowStart(a *Ack, used bool) uint32 {
 	n := a.Acked
 	if c.ssthresh == infSsthresh {
-		h := &c.hystart
+		u := c.cubic()
+		h := &u.hystart
 		h.onAck(a)
 		if h.over() {
 			// RFC 9438 section 4.10: cwnd_prior is the window, W_max is not known.
 			c.ssthresh, c.before.cwnd = c.cwnd, c.cwnd
-			c.cubic.wMax, c.cubic.at = 0, 0
+			u.wMax, u.at = 0, 0
 			return n
 		}
 		n = h.growth(n)
@@ -99,7 +101,7 @@ func (c *Congestion) cubicSlowStart(a *Ack, used bool) uint32 {
 // cubicEpoch begins congestion avoidance. When the window is as large as W_max was, or that is not known because of HyStart++ or a
 // timeout, the function begins at its flat part, K = 0 (RFC 9438 sections 4.8, 4.10).
 func (c *Congestion) cubicEpoch(now uint32) {
-	u := &c.cubic
+	u := c.cubic()
 	u.wEst, c.acked = c.cwnd, 0
 	switch {
 	case u.wMax == 0:
@@ -114,7 +116,7 @@ func (c *Congestion) cubicEpoch(now uint32) {
 // cubicSkip takes the time since the last call out of the epoch. The window was not used then, or nothing was in flight, and the
 // function of time must not run ahead of what was tested (RFC 9438 section 4.2, 5.8).
 func (c *Congestion) cubicSkip(now uint32) {
-	if u := &c.cubic; u.at != 0 {
+	if u := c.cubic(); u.at != 0 {
 		u.origin += now - u.at
 		u.at = now
 	}
@@ -124,7 +126,7 @@ func (c *Congestion) cubicSkip(now uint32) {
 // segment. With alpha = 3 (1-beta) / (1+beta) = 9/17 it has Reno's average with CUBIC's smaller decrease; from the window before the
 // loss on it grows as Reno does (RFC 9438 section 4.3).
 func (c *Congestion) cubicEstimate(acked uint32) {
-	u := &c.cubic
+	u := c.cubic()
 	each := uint64(c.cwnd)
 	if u.wEst < c.before.cwnd {
 		each = each * 17 / 9
@@ -141,7 +143,7 @@ func (c *Congestion) cubicEstimate(acked uint32) {
 // cubicWindow returns W_cubic at a time, bytes.
 func (c *Congestion) cubicWindow(t uint32) uint32 {
 	const most = 1 << 20 // ms: 17 minutes from the flat part every window is at one of its bounds
-	u := &c.cubic
+	u := c.cubic()
 	if int32(t-u.origin) > 1000*most {
 		u.origin = t - 1000*most // or it would wrap
 	}
@@ -171,7 +173,7 @@ func cubeRoot(x uint64) uint32 {
 // cubicReduce sets the threshold, and remembers in W_max where the loss was. If that is below the one before, capacity is shrinking and
 // another flow may need some: fast convergence gives up more (RFC 9438 section 4.7).
 func (c *Congestion) cubicReduce(l *Loss) {
-	u := &c.cubic
+	u := c.cubic()
 	u.wMaxBefore = u.wMax
 	if c.cwnd < u.wMax {
 		u.wMax = uint32(uint64(c.cwnd) * 17 / 20) // (1 + beta) / 2
@@ -191,24 +193,24 @@ func (c *Congestion) cubicLoss(l *Loss) {
 // cubicRTO is section 4.8: slow start up to 0.7 of what was in flight, and no W_max after that.
 func (c *Congestion) cubicRTO(l *Loss) {
 	c.cubicReduce(l)
-	c.cubic.wMax = 0
+	c.cubic().wMax = 0
 }
 
 // cubicSpurious returns to where the window was on the function before it was reduced: with the old W_max the epoch that begins now has
 // such a K that the function goes on from the window as it is.
 func (c *Congestion) cubicSpurious() {
-	c.cubic.wMax, c.cubic.at = c.cubic.wMaxBefore, 0
-	c.hystart = hyStart{}
+	u := c.cubic()
+	u.wMax, u.at, u.hystart = u.wMaxBefore, 0, hyStart{}
 }
 
 // cubicIdle takes the pause out of the epoch, or ends that if slow start is to find the way back.
 func (c *Congestion) cubicIdle(now clock.Time, long bool) {
-	u := &c.cubic
+	u := c.cubic()
 	c.cubicSkip(cubicMicros(now))
 	if !long {
 		return
 	}
-	c.hystart = hyStart{}
+	u.hystart = hyStart{}
 	if c.cwnd >= c.ssthresh {
 		return
 	}
