@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
+	"github.com/xdpstack/xdpstack/internal/impair"
 )
 
 // Network is a set of devices and links in virtual time. One goroutine uses it and all that belongs to it.
@@ -66,8 +66,8 @@ func (n *Network) Link(a, b *Device, imp Impairment) (*Link, error) {
 		return nil, errors.New("sim: a link joins two different devices of the same network")
 	}
 	l := &Link{a: a, b: b}
-	l.ab = direction{imp: imp, random: rand.New(rand.NewPCG(n.seed, 2*n.nLinks))}
-	l.ba = direction{imp: imp, random: rand.New(rand.NewPCG(n.seed, 2*n.nLinks+1))}
+	l.ab.Direction = impair.NewDirection(imp, n.seed, 2*n.nLinks)
+	l.ba.Direction = impair.NewDirection(imp, n.seed, 2*n.nLinks+1)
 	n.nLinks++
 	n.links[a.index] = append(n.links[a.index], l)
 	n.links[b.index] = append(n.links[b.index], l)
@@ -110,21 +110,19 @@ func (n *Network) enter(l *Link, from *Device, b []byte) {
 	d := l.direction(from)
 	switch {
 	case l.Down:
-		d.stats.Packets++
-		d.stats.Down++
+		d.Stats.Packets++
+		d.down++
 		return
 	case l.Filter != nil && !l.Filter(n.now, from, b):
-		d.stats.Packets++
-		d.stats.Filtered++
+		d.Stats.Packets++
+		d.filtered++
 		return
 	}
-	f := d.decide(n.now, b)
-	for range f.copies {
+	f := d.Decide(n.now, b)
+	for range f.Copies {
 		packet := n.copyOf(b)
-		if f.bit >= 0 {
-			packet[f.bit/8] ^= 1 << (f.bit % 8)
-		}
-		n.schedule(event{at: f.at, dev: l.peer(from), from: from, packet: packet})
+		f.Damage(packet)
+		n.schedule(event{at: f.At, dev: l.peer(from), from: from, packet: packet})
 	}
 }
 
