@@ -1,12 +1,16 @@
 package stack
 
 import (
-	"net"
 	"time"
 
 	"github.com/xdpstack/xdpstack/ethernet"
 	"github.com/xdpstack/xdpstack/internal/checksum"
 )
+
+// An option of TCP is found in four places, by the same name: as a field of tcp.Config for every connection of a stack, a Dialer or a
+// ListenConfig; as a method of tcp.Conn; and as a method of Conn and of TCPConn for one connection. The method of Conn runs on the
+// shard: it calls that of tcp.Conn and schedules the connection, which may have something to send by it. The method of TCPConn has
+// the shard call that of Conn.
 
 // SetNoDelay turns the Nagle algorithm off or on (RFC 9293 section 3.7.4).
 func (c *Conn) SetNoDelay(on bool) {
@@ -39,60 +43,4 @@ func (h *headerTemplate) setTOS(tos uint8) {
 	ip := h.bytes[ethernet.HeaderLen:]
 	ip[1] = tos&^ecn | ip[1]&ecn
 	h.ipSum = checksum.Sum(ip, 0)
-}
-
-// SetNoDelay turns the Nagle algorithm off or on, as net.TCPConn has it.
-func (t *TCPConn) SetNoDelay(on bool) error { return t.set(func(c *Conn) { c.SetNoDelay(on) }) }
-
-// SetKeepAlive has an idle connection probed or not, after two hours unless SetKeepAlivePeriod says otherwise, as net.TCPConn has it.
-func (t *TCPConn) SetKeepAlive(on bool) error {
-	return t.set(func(c *Conn) {
-		if on {
-			c.SetKeepAlive(-1)
-		} else {
-			c.SetKeepAlive(0)
-		}
-	})
-}
-
-// SetKeepAlivePeriod has the connection probed when it was idle for that long.
-func (t *TCPConn) SetKeepAlivePeriod(d time.Duration) error {
-	return t.set(func(c *Conn) { c.SetKeepAlive(d) })
-}
-
-// SetUserTimeout bounds how long what was sent may stay unacknowledged before the connection ends (RFC 5482); 0: only the number of
-// retries does.
-func (t *TCPConn) SetUserTimeout(d time.Duration) error {
-	return t.set(func(c *Conn) { c.SetUserTimeout(d) })
-}
-
-// SetTOS sets the differentiated services field of what is sent from now on.
-func (t *TCPConn) SetTOS(tos uint8) error { return t.set(func(c *Conn) { c.SetTOS(tos) }) }
-
-// set changes the connection on its shard.
-func (t *TCPConn) set(change func(c *Conn)) error {
-	err := net.ErrClosed
-	t.shard.call(func(*Shard) {
-		if t.conn != nil {
-			change(t.conn)
-			err = nil
-		}
-	})
-	if err != nil {
-		return t.opError("set", err)
-	}
-	return nil
-}
-
-// OnReport has fn called on the connection's shard with each report about it, from now on; nil ends that. fn must not block, and
-// must not call methods of t.
-func (t *TCPConn) OnReport(fn func(c *Conn, r Report)) error {
-	return t.set(func(*Conn) { t.onReport = fn })
-}
-
-// Report passes a report on.
-func (t *TCPConn) Report(c *Conn, r Report) {
-	if t.onReport != nil {
-		t.onReport(c, r)
-	}
 }

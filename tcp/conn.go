@@ -1,8 +1,6 @@
 package tcp
 
 import (
-	"time"
-
 	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
@@ -55,6 +53,7 @@ const (
 	flagStarved                         // a frame was needed for sending and the pool had none
 	flagSYNLost                         // the SYN was sent more than once
 	flagBulk                            // counted in this epoch as receiving in bulk
+	flagOwnConfig                       // cfg is a copy that belongs to this connection alone
 )
 
 func (c *Conn) is(f connFlags) bool { return c.flags&f != 0 }
@@ -121,37 +120,12 @@ func (c *Conn) Err() error {
 	return reasons[c.ended]
 }
 
-// SetNoDelay turns the Nagle algorithm off or on (RFC 9293 section 3.7.4).
-func (c *Conn) SetNoDelay(on bool) { c.hold(flagNoDelay, on) }
-
-// SetCork holds back segments that are not full, or lets them go.
-func (c *Conn) SetCork(on bool) { c.hold(flagCork, on) }
-
-// hold changes what is held back. What was due until now may have to wait, with a timer that bounds that.
-func (c *Conn) hold(f connFlags, on bool) {
-	c.setFlag(f, on)
-	if c.core != nil {
-		c.settle(c.core.now)
-	}
-}
-
 func (c *Conn) setFlag(f connFlags, on bool) {
 	if on {
 		c.set(f)
 	} else {
 		c.clear(f)
 	}
-}
-
-// SetKeepAlive lets a connection be probed when it was idle for that long; 0 ends that, negative is DefaultKeepAlive. Interval and
-// count stay as configured.
-func (c *Conn) SetKeepAlive(idle time.Duration, now clock.Time) {
-	if idle < 0 {
-		idle = DefaultKeepAlive
-	}
-	c.timers.keepIdle = idle
-	c.timers.keepProbes = 0
-	c.armSlow(now)
 }
 
 // Release gives every frame back to the pool and makes the Conn zero.
