@@ -49,6 +49,8 @@ const (
 	defaultMaxTimeWait = 1 << 16
 	defaultBacklog     = 1024
 	defaultMailbox     = 4096
+
+	maxBacklog = 1 << 16
 )
 
 // Errors of opening a stack and of its calls. Each wraps the errno that a kernel's socket would give.
@@ -85,8 +87,8 @@ func (cfg *Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: MaxConns %d is not within 1 to 2^24", ErrConfig, c.MaxConns)
 	case c.MaxTimeWait < 1 || c.MaxTimeWait > 1<<24:
 		return c, fmt.Errorf("%w: MaxTimeWait %d is not within 1 to 2^24", ErrConfig, c.MaxTimeWait)
-	case c.Backlog < 1 || c.Backlog > 1<<16:
-		return c, fmt.Errorf("%w: Backlog %d is not within 1 to 65536", ErrConfig, c.Backlog)
+	case c.Backlog < 1 || c.Backlog > maxBacklog:
+		return c, fmt.Errorf("%w: Backlog %d is not within 1 to %d", ErrConfig, c.Backlog, maxBacklog)
 	}
 	return c, nil
 }

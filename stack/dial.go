@@ -24,32 +24,15 @@ func (s *Stack) Dial(network, address string) (net.Conn, error) {
 // DialContext is Dial with a context that bounds the connecting, as net.Dialer.DialContext has it. A host name is looked up with
 // the system's resolver.
 func (s *Stack) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	remote, err := s.remoteAddr(ctx, address)
-	if err != nil {
-		return nil, s.opError("dial", network, address, err)
-	}
-	switch network {
-	case "tcp", "tcp4":
-		c, err := s.dialTCP(ctx, remote)
-		if err != nil {
-			return nil, s.opError("dial", network, address, err)
-		}
-		return c, nil
-	case "udp", "udp4":
-		c, err := s.dialUDP(remote)
-		if err != nil {
-			return nil, s.opError("dial", network, address, err)
-		}
-		return c, nil
-	}
-	return nil, s.opError("dial", network, address, net.UnknownNetworkError(network))
+	d := Dialer{Stack: s}
+	return d.DialContext(ctx, network, address)
 }
 
-func (s *Stack) dialTCP(ctx context.Context, remote netip.AddrPort) (*TCPConn, error) {
+func (s *Stack) dialTCP(ctx context.Context, remote netip.AddrPort, cfg *tcp.Config) (*TCPConn, error) {
 	t := newTCPConn(nil)
 	sh := s.dialShard()
 	var err error
-	if !sh.call(func(sh *Shard) { _, err = sh.connect(remote, t) }) {
+	if !sh.call(func(sh *Shard) { _, err = sh.connect(remote, t, cfg) }) {
 		return nil, errClosed
 	}
 	if err != nil {
@@ -71,17 +54,8 @@ func (s *Stack) dialTCP(ctx context.Context, remote netip.AddrPort) (*TCPConn, e
 // Connect opens a connection that h handles on a shard. It returns once the SYN is queued; h.Opened or h.Closed tells the outcome.
 // It must not be called on a shard.
 func (s *Stack) Connect(remote netip.AddrPort, h Handler) error {
-	if err := checkRemote(remote); err != nil {
-		return s.opError("dial", "tcp", remote.String(), err)
-	}
-	var err error
-	if !s.dialShard().call(func(sh *Shard) { _, err = sh.connect(remote, h) }) {
-		err = errClosed
-	}
-	if err != nil {
-		return s.opError("dial", "tcp", remote.String(), err)
-	}
-	return nil
+	d := Dialer{Stack: s}
+	return d.Connect(remote, h)
 }
 
 // dialShard chooses the shard of the next outgoing connection, in turn.
@@ -89,8 +63,8 @@ func (s *Stack) dialShard() *Shard {
 	return s.shards[int(s.dials.Add(1)-1)%len(s.shards)]
 }
 
-// connect starts an active open on this shard.
-func (s *Shard) connect(remote netip.AddrPort, h Handler) (*Conn, error) {
+// connect starts an active open on this shard. A nil cfg is the stack's.
+func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config) (*Conn, error) {
 	if _, ok := s.stack.route(ipv4.Addr(remote.Addr().As4())); !ok {
 		return nil, ErrNoRoute
 	}
@@ -106,7 +80,7 @@ func (s *Shard) connect(remote netip.AddrPort, h Handler) (*Conn, error) {
 	if c == nil {
 		return nil, ErrTooManyConns
 	}
-	c.tcp.Connect(s.core, f, nil, s.now)
+	c.tcp.Connect(s.core, f, cfg, s.now)
 	s.schedule(c)
 	return c, nil
 }

@@ -204,7 +204,7 @@ func (s *Shard) accept(l *listener, g *segment) {
 	}
 	c.owner = l
 	s.stack.directory.put(&c.flow, s.id)
-	c.tcp.Accept(s.core, l.tcp.Accepted(), nil, s.now)
+	c.tcp.Accept(s.core, l.tcp.Accepted(), l.cfg.Config, s.now)
 	c.tcp.Enqueue(g.frame)
 	s.schedule(c)
 }

@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"fmt"
 	"net/netip"
 
 	"github.com/xdpstack/xdpstack/tcp"
@@ -13,7 +12,8 @@ type listener struct {
 	port    uint16
 	handler Handler      // for every connection, or nil
 	net     *NetListener // or the net.Listener that gets them
-	flow    tcp.Flow     // scratch for NextOutput
+	cfg     tcp.ListenerConfig
+	flow    tcp.Flow // scratch for NextOutput
 }
 
 func (l *listener) newHandler() Handler {
@@ -38,17 +38,8 @@ func (l *HandlerListener) Close() error { return l.stack.unlisten(l.addr.Port())
 // Handle accepts TCP connections at an address ("host:port", ":port") and lets h handle them on the shards. One handler serves
 // every connection; what belongs to one connection is kept in its context.
 func (s *Stack) Handle(address string, h Handler) (*HandlerListener, error) {
-	if h == nil {
-		return nil, s.opError("listen", "tcp", address, fmt.Errorf("no handler was given"))
-	}
-	addr, err := s.localAddr(address)
-	if err == nil {
-		addr, err = s.listen(addr, func() *listener { return &listener{handler: h} })
-	}
-	if err != nil {
-		return nil, s.opError("listen", "tcp", address, err)
-	}
-	return &HandlerListener{stack: s, addr: addr}, nil
+	lc := ListenConfig{Stack: s}
+	return lc.Handle(address, h)
 }
 
 // listen accepts connections on a port, with a listener from make on every shard.
@@ -103,7 +94,7 @@ func (s *Stack) unlisten(port uint16) error {
 
 func (s *Shard) addListener(l *listener) error {
 	var err error
-	if l.tcp, err = tcp.NewListener(s.core, tcp.ListenerConfig{Backlog: s.cfg.Backlog}); err != nil {
+	if l.tcp, err = tcp.NewListener(s.core, l.cfg); err != nil {
 		return err
 	}
 	s.ports[l.port] = l

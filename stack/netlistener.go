@@ -17,23 +17,8 @@ type NetListener struct {
 
 // Listen accepts TCP connections at an address ("host:port", ":port"; port 0 chooses one). The network is "tcp" or "tcp4".
 func (s *Stack) Listen(network, address string) (net.Listener, error) {
-	if network != "tcp" && network != "tcp4" {
-		return nil, s.opError("listen", network, address, net.UnknownNetworkError(network))
-	}
-	addr, err := s.localAddr(address)
-	if err != nil {
-		return nil, s.opError("listen", network, address, err)
-	}
-	l := &NetListener{
-		stack: s,
-		// Every shard holds its own backlog in check, so that there is always room here.
-		accepted: make(chan *TCPConn, s.cfg.Backlog*len(s.shards)),
-		closing:  make(chan struct{}),
-	}
-	if l.addr, err = s.listen(addr, func() *listener { return &listener{net: l} }); err != nil {
-		return nil, s.opError("listen", network, address, err)
-	}
-	return l, nil
+	lc := ListenConfig{Stack: s}
+	return lc.Listen(network, address)
 }
 
 // deliver gives an established connection to Accept. It runs on the connection's shard.

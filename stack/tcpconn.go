@@ -25,6 +25,7 @@ type TCPConn struct {
 	local  *net.TCPAddr
 	remote *net.TCPAddr
 
+	share       uint32        // bytes read that make it worth while to open the window: a quarter of the buffer
 	established chan struct{} // closed when the handshake is done
 	finished    chan struct{} // closed when the connection is over
 	closing     chan struct{} // closed by Close
@@ -167,14 +168,13 @@ func (t *TCPConn) fetch() (more bool, err error) {
 // buffer to come together; before it sleeps, it gives back what there is, but wakes a sleeping shard only for a share that may
 // make the difference to the peer.
 func (t *TCPConn) giveBack(idle bool) {
-	share := t.shard.core.Config.RecvBuffer / 4
-	if t.credit == 0 || t.credit < share && !idle {
+	if t.credit == 0 || t.credit < t.share && !idle {
 		return
 	}
 	t.mu.Lock()
 	t.returned = append(t.returned, t.spent...)
 	t.returnedBytes += t.credit
-	wake := t.returnedBytes >= share
+	wake := t.returnedBytes >= t.share
 	t.mu.Unlock()
 	t.spent, t.credit = t.spent[:0], 0
 	if !t.creditPosted.CompareAndSwap(false, true) {

@@ -21,6 +21,7 @@ func (t *TCPConn) attach(c *Conn) {
 
 // Opened hands the connection to Accept or Dial.
 func (t *TCPConn) Opened(c *Conn) {
+	t.share = c.tcp.Config().RecvBuffer / 4
 	close(t.established)
 	if t.origin != nil {
 		t.origin.deliver(t)
