@@ -206,8 +206,8 @@ func (c *Conn) synReceivedACK(s *Segment, now clock.Time) bool {
 // isSimultaneousSYNACK reports whether the segment is the other side's SYN-ACK of a simultaneous open. It begins before the receive
 // window, so the sequence check would refuse it, although RFC 9293 figure 8 completes the handshake with it.
 func (c *Conn) isSimultaneousSYNACK(s *Segment) bool {
-	return c.state == StateSynReceived && s.Flags&(FlagSYN|FlagACK|FlagRST|FlagFIN) == FlagSYN|FlagACK &&
-		s.Seq == c.rcv.irs && s.Ack == c.snd.nxt && s.PayloadLen == 0
+	return c.state == StateSynReceived && s.Flags&(FlagSYN|FlagACK|FlagRST) == FlagSYN|FlagACK &&
+		s.Seq == c.rcv.irs && s.Ack == c.snd.nxt
 }
 
 // handshakeTimeout sends the SYN or SYN-ACK again, after one second, then two, four and so on, until the bound.
@@ -246,5 +246,5 @@ func (c *Conn) outSYN(now clock.Time, o *OutSegment) {
 	}
 	o.Window = c.advertiseUnscaled()
 	c.snd.sentAt = now
-	c.due &^= dueSYN
+	c.due &^= dueSYN | dueACK // A SYN-ACK acknowledges, too.
 }

@@ -112,7 +112,9 @@ func (c *Conn) segment(s *Segment, now clock.Time) {
 		return
 	}
 	if c.isSimultaneousSYNACK(s) {
-		c.synReceivedACK(s, now)
+		if c.synReceivedACK(s, now) {
+			c.synData(s, now)
+		}
 		return
 	}
 	if !c.checkTimestamp(s, now) || !c.checkSequence(s, now) || !c.checkRST(s, now) || !c.checkSYN(s, now) {

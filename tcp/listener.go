@@ -56,7 +56,8 @@ type ListenStats struct {
 	DropSynTableFull     uint64 `help:"dropped: a SYN while all half-open records are used and cookies are off"`
 	DropSynFin           uint64 `help:"dropped: SYN and FIN in one segment"`
 	DropNoFlags          uint64 `help:"dropped: neither SYN, ACK nor RST"`
-	DropReset            uint64 `help:"dropped: a reset of no connection, or not at the edge of its window"`
+	DropReset            uint64 `help:"dropped: a reset of no connection, or outside the window of a half-open one"`
+	DropResetChallenged  uint64 `help:"dropped: a reset in the window of a half-open connection but not at its edge, answered with an ACK if the rate limit allows (RFC 5961 section 3)"`
 	DropNotListening     uint64 `help:"dropped: a segment for a listener that was closed"`
 	DropUnfinishedClosed uint64 `help:"half-open connections forgotten because the listener was closed"`
 }

@@ -279,7 +279,7 @@ func TestListenerRefuses(t *testing.T) {
 		{"no flags", func(o *OutSegment) Segment { s := ack(o); s.Flags = 0; return s }, VerdictDrop, 0, 0, 0, 1},
 		{"reset", func(*OutSegment) Segment { return Segment{Seq: irs + 1, Flags: FlagRST} }, VerdictDrop, 0, 0, 0, 0},
 		{"reset with ACK", func(*OutSegment) Segment { return Segment{Seq: irs + 1, Flags: FlagRST | FlagACK} }, VerdictDrop, 0, 0, 0, 0},
-		{"reset in the window", func(*OutSegment) Segment { return Segment{Seq: irs + 2, Flags: FlagRST} }, VerdictDrop, 0, 0, 0, 1},
+		{"reset in the window", func(*OutSegment) Segment { return Segment{Seq: irs + 2, Flags: FlagRST} }, VerdictReply, FlagACK, 1, 1, 1},
 		{"reset outside", func(*OutSegment) Segment { return Segment{Seq: irs, Flags: FlagRST} }, VerdictDrop, 0, 0, 0, 1},
 	} {
 		p := newHandshakePeer(t, ListenerConfig{})

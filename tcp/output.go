@@ -83,6 +83,9 @@ func (c *Conn) next() action {
 		return sendSYN
 	}
 	if c.state < StateEstablished {
+		if c.state == StateSynReceived && c.due&dueACK != 0 {
+			return sendACK
+		}
 		return sendNothing
 	}
 	if c.rcv.dupACKs != 0 {
@@ -176,7 +179,7 @@ func (c *Conn) outHeader(now clock.Time, o *OutSegment, seq Seq, flags Flags) {
 // update that it carries. When both windows are closed, neither end would ever learn that the other's has opened.
 func (c *Conn) ackSeq() Seq {
 	d := &c.snd
-	if edge := d.una.Add(d.wnd); edge.Less(d.nxt) {
+	if edge := d.una.Add(d.wnd); edge.Less(d.nxt) && c.state != StateSynReceived { // In which the SYN, outstanding, needs no window.
 		return edge
 	}
 	return d.nxt

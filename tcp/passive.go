@@ -149,7 +149,7 @@ func (l *Listener) halfOpen(i uint32, s *Segment, now clock.Time, out *OutSegmen
 	old := r.ts && s.HasTS && tsLess(s.TSVal, r.tsRecent) && !s.Has(FlagRST)
 	switch {
 	case s.Has(FlagRST):
-		return l.reset(i, s)
+		return l.reset(i, s, now, out)
 	case old || s.Has(FlagSYN) || !s.Acceptable(r.irs.Add(1), uint32(r.wnd)):
 		// A SYN with another number may be a peer that began again: to the ACK it answers with the reset that removes the record
 		// (RFC 5961 section 4).
@@ -185,15 +185,23 @@ func (l *Listener) duplicateSYN(i uint32, s *Segment, now clock.Time, out *OutSe
 	return VerdictReply
 }
 
-// reset takes a RST: only one with exactly the expected number counts (RFC 5961 section 3). A peer that meant another will
-// answer the next SYN-ACK with the right one.
-func (l *Listener) reset(i uint32, s *Segment) Verdict {
-	if s.Seq != l.syns.at(i).rec.irs.Add(1) {
+// reset takes a RST: only one with exactly the expected number counts. Elsewhere in the window it is challenged, to tell an honest
+// peer the number (RFC 5961 section 3.2).
+func (l *Listener) reset(i uint32, s *Segment, now clock.Time, out *OutSegment) Verdict {
+	r := &l.syns.at(i).rec
+	switch edge := r.irs.Add(1); {
+	case s.Seq == edge:
+		l.syns.drop(i)
+		l.stats().HalfOpenResets++
+	case s.Seq.InWindow(edge, uint32(r.wnd)):
+		l.stats().DropResetChallenged++
+		if l.core.challenge(now) {
+			l.ack(i, now, out)
+			return VerdictReply
+		}
+	default:
 		l.stats().DropReset++
-		return VerdictDrop
 	}
-	l.syns.drop(i)
-	l.stats().HalfOpenResets++
 	return VerdictDrop
 }
 
