@@ -7,6 +7,9 @@
 //	│ 10.77.0.2/24 is for the stack  │            │ ordinary sockets, the peer     │
 //	└────────────────────────────────┘            └────────────────────────────────┘
 //
+// With [Config.Hop] there is a third namespace between them, with an end of a veth pair to each side, and what forwards from one to the
+// other is the caller's choice: package internal/impair/hop does, as badly as it is told.
+//
 // The wire is quiet: IPv6 is disabled in both namespaces, so only what a test sends is on it. TX checksum offload and all that
 // builds on it is off at both ends unless [Config.Offloads] asks for it: veth hands XDP the frames as the sender left them, and
 // a sender that believes in its offload leaves the TCP checksum unfinished.

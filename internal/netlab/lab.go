@@ -14,10 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Names of the two interfaces, the same in every lab: each is alone in its namespace.
+// Names of the interfaces, the same in every lab: those of the two sides are alone in their namespaces.
 const (
-	stackInterface  = "xs-stack"
-	kernelInterface = "xs-kernel"
+	stackInterface     = "xs-stack"
+	kernelInterface    = "xs-kernel"
+	hopStackInterface  = "xs-hop-stack"
+	hopKernelInterface = "xs-hop-kernel"
 )
 
 // Config says what a lab looks like. The zero Config is a lab with one queue, MTU 1500 and no offloads.
@@ -42,12 +44,16 @@ type Config struct {
 	// Qdisc is the root queueing discipline of both ends, "pfifo" for example. The default, none, drops what does not fit into
 	// veth's ring of 256 frames; with a discipline the sender is pushed back instead.
 	Qdisc string
+	// Hop puts a third namespace between the two sides, to which each is joined by a veth pair. Nothing forwards there until the
+	// caller does.
+	Hop bool
 }
 
-// Lab is a pair of namespaces joined by a veth pair.
+// Lab is a pair of namespaces joined by a veth pair, or with a hop between them.
 type Lab struct {
 	Stack  *Side
 	Kernel *Side
+	Hop    *Hop // nil without Config.Hop
 
 	once sync.Once
 	err  error
@@ -90,7 +96,7 @@ func Available() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("netlab: make a network namespace: %w: run as root (CAP_SYS_ADMIN and CAP_NET_ADMIN)", err)
 		}
-		if err := netlink.LinkAdd(vethPair(&Config{Queues: 1, MTU: 1500}, nil)); err != nil {
+		if err := netlink.LinkAdd(vethPair(&Config{Queues: 1, MTU: 1500}, stackInterface, kernelInterface, nil)); err != nil {
 			return fmt.Errorf("netlab: make a veth pair: %w: the kernel needs CONFIG_VETH, the process CAP_NET_ADMIN", err)
 		}
 		return nil
@@ -109,6 +115,9 @@ func New(cfg Config) (*Lab, error) {
 		Stack:  &Side{Namespace: base + "-stack", Interface: stackInterface, Address: cfg.StackAddress, ns: netns.None()},
 		Kernel: &Side{Namespace: base + "-kernel", Interface: kernelInterface, Address: cfg.KernelAddress, ns: netns.None()},
 	}
+	if cfg.Hop {
+		l.Hop = newHop(base + "-hop")
+	}
 	if err := l.build(&cfg); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -116,14 +125,18 @@ func New(cfg Config) (*Lab, error) {
 }
 
 func (l *Lab) build(cfg *Config) error {
-	for _, s := range []*Side{l.Stack, l.Kernel} {
+	for _, s := range l.sides() {
 		if err := s.makeNamespace(); err != nil {
 			return err
 		}
 	}
-	err := l.Stack.Do(func() error { return netlink.LinkAdd(vethPair(cfg, l.Kernel)) })
-	if err != nil {
-		return fmt.Errorf("netlab: make a veth pair with %d queues, MTU %d: %w", cfg.Queues, cfg.MTU, err)
+	if err := l.join(cfg); err != nil {
+		return err
+	}
+	if l.Hop != nil {
+		if err := l.Hop.configure(cfg); err != nil {
+			return err
+		}
 	}
 	if err := l.Kernel.configure(cfg, true); err != nil {
 		return err
@@ -131,13 +144,38 @@ func (l *Lab) build(cfg *Config) error {
 	return l.Stack.configure(cfg, cfg.BothKernel)
 }
 
-func vethPair(cfg *Config, peer *Side) *netlink.Veth {
+// sides are those that have a namespace of their own, in the order in which they are made and removed.
+func (l *Lab) sides() []*Side {
+	if l.Hop != nil {
+		return []*Side{l.Stack, l.Kernel, l.Hop.Stack}
+	}
+	return []*Side{l.Stack, l.Kernel}
+}
+
+// join makes the veth pairs.
+func (l *Lab) join(cfg *Config) error {
+	pairs := [][2]*Side{{l.Stack, l.Kernel}}
+	if h := l.Hop; h != nil {
+		h.Kernel.ns = h.Stack.ns
+		pairs = [][2]*Side{{l.Stack, h.Stack}, {l.Kernel, h.Kernel}}
+	}
+	for _, p := range pairs {
+		err := p[0].Do(func() error { return netlink.LinkAdd(vethPair(cfg, p[0].Interface, p[1].Interface, p[1])) })
+		if err != nil {
+			return fmt.Errorf("netlab: make a veth pair with %d queues, MTU %d: %w", cfg.Queues, cfg.MTU, err)
+		}
+	}
+	return nil
+}
+
+// vethPair describes a veth pair; the second end goes into the namespace of peer, or stays in the present one.
+func vethPair(cfg *Config, name, peerName string, peer *Side) *netlink.Veth {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = stackInterface
+	attrs.Name = name
 	attrs.MTU = cfg.MTU
 	attrs.NumTxQueues, attrs.NumRxQueues = cfg.Queues, cfg.Queues
 	veth := netlink.NewVeth(attrs)
-	veth.PeerName = kernelInterface
+	veth.PeerName = peerName
 	veth.PeerMTU = uint32(cfg.MTU)
 	veth.PeerNumTxQueues, veth.PeerNumRxQueues = uint32(cfg.Queues), uint32(cfg.Queues)
 	if peer != nil {
@@ -149,6 +187,10 @@ func vethPair(cfg *Config, peer *Side) *netlink.Veth {
 // Close removes the interfaces and the namespaces, and returns when they are gone. Sockets that are still open inside stay
 // usable but unconnected. Closing again does nothing and returns the same error.
 func (l *Lab) Close() error {
-	l.once.Do(func() { l.err = errors.Join(l.Stack.remove(), l.Kernel.remove()) })
+	l.once.Do(func() {
+		for _, s := range l.sides() {
+			l.err = errors.Join(l.err, s.remove())
+		}
+	})
 	return l.err
 }

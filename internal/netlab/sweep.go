@@ -59,7 +59,9 @@ func ownerOf(name string) (pid int, ok bool) {
 		return 0, false
 	}
 	side := parts[len(parts)-1]
-	if side != "stack" && side != "kernel" {
+	switch side {
+	case "stack", "kernel", "hop":
+	default:
 		return 0, false
 	}
 	pid, err := strconv.Atoi(parts[len(parts)-3])
