@@ -93,6 +93,7 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 	d.una = s.Ack
 	d.retries = 0
 	d.progressAt = now
+	c.soft = reasonNone // Whatever it was, the peer was reached after it.
 	c.rtt.ResetBackoff()
 	if sentAt != 0 {
 		a.RTT = max(now.Sub(sentAt), 1)

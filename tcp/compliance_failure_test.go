@@ -134,6 +134,9 @@ func TestSoftErrorsAreReported(t *testing.T) {
 		}
 		s.inject(seg{flags: fA, seq: 1, ack: 101, len: 10})
 		s.wantRead(10)
+		if err := s.c.SoftErr(); err != nil {
+			t.Errorf("error %v although what was sent has arrived since", err)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ type Conn struct {
 	flow   Flow
 	state  State
 	ended  reason   // why it ended
-	soft   reason   // the last ICMP error that did not end it: told instead of a timeout
+	soft   reason   // the last ICMP error that did not end it, since something was acknowledged: told instead of a timeout
 	due    dueFlags // what Output has to send besides data
 	events Events
 	flags  connFlags

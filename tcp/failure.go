@@ -14,8 +14,8 @@ func (c *Conn) noteUnanswered(o *OutSegment) {
 	}
 }
 
-// SoftErr returns what the last ICMP error said that did not end the connection, nil if there was none. It is why the connection will
-// have ended if the peer stays silent.
+// SoftErr returns what the last ICMP error said that did not end the connection, nil if there was none since the peer last acknowledged
+// something. It is why the connection will have ended if the peer stays silent.
 func (c *Conn) SoftErr() error {
 	if c.soft == reasonNone {
 		return nil
