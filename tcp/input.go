@@ -275,7 +275,13 @@ func (c *Conn) fin(s *Segment, now clock.Time) {
 		c.set(flagPeerFIN)
 		c.rcv.fin = s.Seq.Add(s.PayloadLen)
 	}
-	if !c.is(flagPeerFIN) || c.rcv.nxt != c.rcv.fin {
+	if !c.is(flagPeerFIN) {
+		return
+	}
+	if c.rcv.nxt != c.rcv.fin {
+		if s.Flags&FlagFIN != 0 && s.PayloadLen == 0 && s.Seq.Greater(c.rcv.nxt) && c.rcv.dupACKs < 255 {
+			c.rcv.dupACKs++ // Out of order like data behind a hole (RFC 5681 section 4.2), though there is nothing to keep.
+		}
 		return
 	}
 	switch c.state {

@@ -372,3 +372,20 @@ func TestChallengeACKsAreLimited(t *testing.T) {
 	s.inject(seg{flags: FlagRST, seq: 5})
 	s.want(seg{flags: fA, seq: 1, ack: 1})
 }
+
+// TestBareFINOutOfOrder has a FIN without data behind a hole be answered at once like data there, each time that it comes.
+func TestBareFINOutOfOrder(t *testing.T) {
+	s := established(t, sends)
+	s.inject(seg{flags: fA | FlagFIN, seq: 1001, ack: 1}, seg{flags: fA | FlagFIN, seq: 1001, ack: 1})
+	s.want(seg{flags: fA, seq: 1, ack: 1})
+	s.want(seg{flags: fA, seq: 1, ack: 1})
+	s.wantNothing()
+	s.inject(seg{flags: fA, seq: 1, ack: 1, len: 1000})
+	s.want(seg{flags: fA, seq: 1, ack: 1002})
+	s.wantNothing()
+	s.wantRead(1000)
+	s.wantState(StateCloseWait)
+	s.inject(seg{flags: fA | FlagFIN, seq: 1001, ack: 1})
+	s.want(seg{flags: fA, seq: 1, ack: 1002})
+	s.wantNothing()
+}
