@@ -126,3 +126,30 @@ func TestSACKWorkIsBounded(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTimeoutSparesWhatIsRecent has a timeout take as lost what is overdue, and leave alone what was sent less than a round trip ago
+// (RFC 8985 section 6.3); without SACK all of it counts.
+func TestTimeoutSparesWhatIsRecent(t *testing.T) {
+	for _, o := range []scriptOptions{sends, noSACK} {
+		s := established(t, o)
+		s.write(2000)
+		s.wantData(1, 2001, 1000, 1)
+		for o.sack && s.k.Stats.TailProbes == 0 {
+			s.expire()
+			s.want(seg{flags: fA, seq: 1001, len: 1000, ack: 1})
+		}
+		s.advance(s.c.Deadline().Sub(s.now) - 5*ms)
+		s.write(1000)
+		s.want(seg{flags: fA, seq: 2001, len: 1000, ack: 1})
+		s.advance(5 * ms)
+		s.want(seg{flags: fA, seq: 1, len: 1000, ack: 1})
+		s.wantNothing()
+		lost, flight := uint32(1000), uint32(2000)
+		if !o.sack {
+			lost, flight = 2000, 1000
+		}
+		if i := s.c.Info(); s.c.snd.lost != lost || i.InFlight != flight || i.Recovery != "loss" {
+			t.Errorf("%d bytes count as lost, want %d: %+v", s.c.snd.lost, lost, i)
+		}
+	}
+}

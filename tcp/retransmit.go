@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"time"
+
 	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
@@ -180,14 +182,13 @@ func (d *sender) unhint(f frame.Index) {
 	}
 }
 
-// retransmitTimeout is RFC 6298 section 5, 5.4 to 5.7: everything that is outstanding and not known to have arrived counts as lost,
-// and the first of it is sent again.
+// retransmitTimeout is RFC 6298 section 5, 5.4 to 5.7: what is outstanding counts as lost, and the first of it is sent again.
 func (c *Conn) retransmitTimeout(now clock.Time) {
 	if c.gaveUp(now) {
 		c.silent()
 		return
 	}
-	d, p := &c.snd, c.core.Pool
+	d := &c.snd
 	again := d.retries != 0
 	c.cc.OnRTO(&Loss{Now: now, InFlight: c.outstanding(), Una: d.una, Nxt: d.nxt}, again)
 	if d.retries < 255 {
@@ -195,26 +196,8 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 	}
 	c.rtt.Backoff()
 	front := d.queue.Front()
-	reneged := front != d.unsent && p.Meta(front).Flags&metaSACKed != 0
-	if reneged {
-		c.core.Stats.SACKReneged++
-	}
-	if !c.is(flagSACK) {
-		d.sacked = 0
-	}
 	d.dupACKs = 0
-	for f := front; f != d.unsent; f = p.Meta(f).Next {
-		m := p.Meta(f)
-		if reneged && m.Flags&metaSACKed != 0 {
-			m.Flags &^= metaSACKed
-			d.sacked -= m.Len
-			d.arrived--
-		}
-		c.markLost(f)
-	}
-	if reneged {
-		d.reported = [len(d.reported)]SACKBlock{}
-	}
+	c.markTimedOut(now)
 	d.lostHint = front
 	d.recovery, d.recover = recoveryRTO, d.nxt
 	if !again {
@@ -232,6 +215,38 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 	}
 	c.core.Stats.Timeouts++
 	c.armRetransmit(now)
+}
+
+// markTimedOut takes as lost what is, after a timeout. That is the first segment, and of those behind it that are not known to have
+// arrived, all that are overdue; what was sent a moment ago may still arrive (RFC 8985 section 6.3). Without SACK nothing would show that
+// it does not, so all of it counts as lost. A peer whose SACK blocks said that the first segment has arrived has reneged, and is not
+// believed about the others either (RFC 2018 section 8).
+func (c *Conn) markTimedOut(now clock.Time) {
+	d, p := &c.snd, c.core.Pool
+	front := d.queue.Front()
+	reneged := front != d.unsent && p.Meta(front).Flags&metaSACKed != 0
+	if reneged {
+		c.core.Stats.SACKReneged++
+		d.reported = [len(d.reported)]SACKBlock{}
+	}
+	overdue := now // what was sent until then is
+	if c.is(flagSACK) {
+		rtt := max(time.Duration(d.rack.rtt)*time.Microsecond, c.rtt.SRTT())
+		overdue = now.Add(-rtt - c.reorderingWindow())
+	} else {
+		d.sacked = 0
+	}
+	for f := front; f != d.unsent; f = p.Meta(f).Next {
+		m := p.Meta(f)
+		if reneged && m.Flags&metaSACKed != 0 {
+			m.Flags &^= metaSACKed
+			d.sacked -= m.Len
+			d.arrived--
+		}
+		if f == front || m.SentAt <= overdue {
+			c.markLost(f)
+		}
+	}
 }
 
 // mayResend reports whether the next lost segment may go out now.
