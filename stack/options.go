@@ -5,6 +5,7 @@ import (
 
 	"github.com/xdpstack/xdpstack/ethernet"
 	"github.com/xdpstack/xdpstack/internal/checksum"
+	"github.com/xdpstack/xdpstack/tcp"
 )
 
 // An option of TCP is found in four places, by the same name: as a field of tcp.Config for every connection of a stack, a Dialer or a
@@ -18,10 +19,53 @@ func (c *Conn) SetNoDelay(on bool) {
 	c.shard.schedule(c)
 }
 
-// SetKeepAlive has the connection probed when it was idle for that long; 0 ends that, negative is the default of two hours.
+// SetCork holds back segments that are not full, each for at most 200 ms, or lets them go: between the two, what is written in pieces
+// goes out in full segments.
+func (c *Conn) SetCork(on bool) {
+	c.tcp.SetCork(on)
+	c.shard.schedule(c)
+}
+
+// SetQuickACK has what comes in acknowledged at once, or not, until the connection finds that ACKs can go with data again; as Linux's
+// TCP_QUICKACK it is no lasting change. Config.DelayedACK of package tcp, negative, is one.
+func (c *Conn) SetQuickACK(on bool) {
+	c.tcp.SetQuickACK(on)
+	c.shard.schedule(c)
+}
+
+// SetKeepAlive has the connection probed when it was idle for that long; 0 ends that, negative is what was set before, or else two hours.
 func (c *Conn) SetKeepAlive(idle time.Duration) {
 	c.tcp.SetKeepAlive(idle, c.shard.now)
 	c.shard.schedule(c)
+}
+
+// SetKeepAliveConfig is SetKeepAlive with the interval between unanswered probes, and how many of them end the connection. Those that
+// are not above 0 stay as they are.
+func (c *Conn) SetKeepAliveConfig(k tcp.KeepAlive) {
+	c.tcp.SetKeepAliveConfig(k, c.shard.now)
+	c.shard.schedule(c)
+}
+
+// SetLinger says what Close does with what was written and not delivered: with sec below 0, as by default, it is delivered in the
+// background for as long as the peer answers, with 0 it is thrown away with a reset, and otherwise the connection is reset after so
+// many seconds.
+func (c *Conn) SetLinger(sec int) {
+	switch {
+	case sec < 0:
+		c.tcp.SetLinger(0)
+	case sec == 0:
+		c.tcp.SetLinger(-1)
+	default:
+		c.tcp.SetLinger(time.Duration(sec) * time.Second)
+	}
+}
+
+// SetMaxSegment makes segments no larger than that, in bytes of payload and options (TCP_MAXSEG). It can only make them smaller; to announce
+// less to the peer too, set the MSS of a Dialer's or ListenConfig's TCP configuration.
+func (c *Conn) SetMaxSegment(bytes uint16) error {
+	err := c.tcp.SetMaxSegment(bytes)
+	c.shard.schedule(c)
+	return err
 }
 
 // SetUserTimeout bounds how long what was sent may stay unacknowledged before the connection ends (RFC 5482); 0: only the number of

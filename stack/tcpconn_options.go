@@ -3,12 +3,22 @@ package stack
 import (
 	"net"
 	"time"
+
+	"github.com/xdpstack/xdpstack/tcp"
 )
 
 // SetNoDelay turns the Nagle algorithm off or on, as net.TCPConn has it.
 func (t *TCPConn) SetNoDelay(on bool) error { return t.set(func(c *Conn) { c.SetNoDelay(on) }) }
 
-// SetKeepAlive has an idle connection probed or not, after two hours unless SetKeepAlivePeriod says otherwise, as net.TCPConn has it.
+// SetCork holds back segments that are not full, each for at most 200 ms, or lets them go: between the two, what is written in pieces
+// goes out in full segments.
+func (t *TCPConn) SetCork(on bool) error { return t.set(func(c *Conn) { c.SetCork(on) }) }
+
+// SetQuickACK has what comes in acknowledged at once, or not, until the connection finds that ACKs can go with data again: see
+// [Conn.SetQuickACK].
+func (t *TCPConn) SetQuickACK(on bool) error { return t.set(func(c *Conn) { c.SetQuickACK(on) }) }
+
+// SetKeepAlive has an idle connection probed or not, after two hours unless a time was set, as net.TCPConn has it.
 func (t *TCPConn) SetKeepAlive(on bool) error {
 	return t.set(func(c *Conn) {
 		if on {
@@ -22,6 +32,36 @@ func (t *TCPConn) SetKeepAlive(on bool) error {
 // SetKeepAlivePeriod has the connection probed when it was idle for that long.
 func (t *TCPConn) SetKeepAlivePeriod(d time.Duration) error {
 	return t.set(func(c *Conn) { c.SetKeepAlive(d) })
+}
+
+// What a net.KeepAliveConfig has instead of its zero fields.
+const (
+	keepAliveIdle     = 15 * time.Second
+	keepAliveInterval = 15 * time.Second
+	keepAliveCount    = 9
+)
+
+// SetKeepAliveConfig says how an idle connection is probed, as net.TCPConn has it: a field that is zero is 15 s, 15 s or 9 probes, and one
+// that is negative stays as it is.
+func (t *TCPConn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
+	setDefault(&config.Idle, keepAliveIdle)
+	setDefault(&config.Interval, keepAliveInterval)
+	setDefault(&config.Count, keepAliveCount)
+	return t.set(func(c *Conn) {
+		c.SetKeepAliveConfig(tcp.KeepAlive{Idle: config.Idle, Interval: config.Interval, Count: config.Count})
+		if !config.Enable {
+			c.SetKeepAlive(0)
+		}
+	})
+}
+
+// SetLinger says what Close does with what was written and not delivered, as net.TCPConn has it: with sec below 0, as by default, it is
+// delivered in the background, with 0 it is thrown away with a reset, and otherwise the connection is reset after so many seconds.
+func (t *TCPConn) SetLinger(sec int) error { return t.set(func(c *Conn) { c.SetLinger(sec) }) }
+
+// SetMaxSegment makes segments no larger than that, in bytes of payload and options (TCP_MAXSEG): see [Conn.SetMaxSegment].
+func (t *TCPConn) SetMaxSegment(bytes uint16) error {
+	return t.try(func(c *Conn) error { return c.SetMaxSegment(bytes) })
 }
 
 // SetUserTimeout bounds how long what was sent may stay unacknowledged before the connection ends (RFC 5482); 0: only the number of

@@ -193,8 +193,9 @@ func (c *Conn) scheduleACK(now clock.Time) {
 	if r.nxt == r.acked || c.due&dueACK != 0 || c.state == StateClosed {
 		return
 	}
-	if c.cfg.DelayedACK < 0 || uint32(r.nxt-r.acked) >= 2*uint32(r.mss) {
+	if r.quick != 0 || c.cfg.DelayedACK < 0 || uint32(r.nxt-r.acked) >= 2*uint32(r.mss) {
 		c.due |= dueACK
+		r.quick -= min(r.quick, 1)
 		return
 	}
 	if c.timers.ack == clock.Never {

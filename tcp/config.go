@@ -18,6 +18,7 @@ type Config struct {
 	SYNRetries  int           // how often the SYN is sent again; default 7: 247 s until ErrTimeout
 	Retries     int           // how often a segment is sent again before the peer counts as gone; default 15
 	DelayedACK  time.Duration // how long an ACK may wait for company, less than 0.5 s; default 40 ms, negative: not at all
+	QuickACK    int           // the first ACKs that wait for no company, until data carries one: helps peers that begin with one segment; default 0
 	MinRTO      time.Duration // retransmission timeout, at least; default 200 ms
 	MaxRTO      time.Duration // and at most; default 120 s
 
@@ -75,6 +76,9 @@ func (cfg Config) withDefaults(mss uint16) (Config, error) {
 	}
 	if cfg.SYNRetries > 255 || cfg.Retries > 255 || cfg.KeepAlive.Count > 255 {
 		return cfg, fmt.Errorf("%w: more than 255 retries", ErrConfig)
+	}
+	if cfg.QuickACK < 0 || cfg.QuickACK > 255 {
+		return cfg, fmt.Errorf("%w: %d quick ACKs are not within 0 to 255", ErrConfig, cfg.QuickACK)
 	}
 	if cfg.DelayedACK >= maxDelayedACK {
 		return cfg, fmt.Errorf("%w: ACKs must be delayed by less than %v, not %v", ErrConfig, maxDelayedACK, cfg.DelayedACK)

@@ -53,6 +53,7 @@ const (
 	flagStarved                         // a frame was needed for sending and the pool had none
 	flagSYNLost                         // the SYN was sent more than once
 	flagBulk                            // counted in this epoch as receiving in bulk
+	flagKeepAlive                       // probed when it is idle
 	flagOwnConfig                       // cfg is a copy that belongs to this connection alone
 )
 
@@ -88,12 +89,9 @@ func (c *Conn) begin(k *Core, f Flow, cfg *Config) {
 	if cfg == nil {
 		c.cfg = &k.Config
 	}
-	if c.cfg.NoDelay {
-		c.set(flagNoDelay)
-	}
-	if c.cfg.Cork {
-		c.set(flagCork)
-	}
+	c.setFlag(flagNoDelay, c.cfg.NoDelay)
+	c.setFlag(flagCork, c.cfg.Cork)
+	c.setFlag(flagKeepAlive, c.cfg.KeepAlive.Idle != 0)
 	c.in.Init()
 	c.current = frame.None
 	c.rcv.init(c.cfg)

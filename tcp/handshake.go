@@ -76,7 +76,6 @@ func (c *Conn) established(now clock.Time) {
 	c.snd.progressAt = now
 	c.timers.rtx = clock.Never
 	c.timers.received = now
-	c.timers.keepIdle = c.cfg.KeepAlive.Idle
 	c.setState(StateEstablished)
 	c.core.Stats.Established++
 	c.events |= EventEstablished

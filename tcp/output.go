@@ -268,6 +268,9 @@ func (c *Conn) outData(now clock.Time, o *OutSegment) bool {
 		d.progressAt = now
 		c.cc.OnIdle(now, now.Sub(d.sentAt) > c.rto())
 	}
+	if c.rcv.quick != 0 && c.rcv.acked != c.rcv.nxt {
+		c.rcv.quick = 0 // The application answers, and its answers carry ACKs.
+	}
 	c.outPayload(now, o, f, m)
 	d.unsent = m.Next
 	d.nxt = d.nxt.Add(n)

@@ -29,6 +29,7 @@ type receiver struct {
 	scale    uint8  // shift of the windows that are sent
 	dupACKs  uint8  // duplicate ACKs to be sent, one per out-of-order segment
 	sackLen  uint8
+	quick    uint8        // so many more ACKs wait for no company
 	urgent   bool         // the peer's urgent data, up to up, is not consumed yet
 	sackList [8]SACKBlock // runs in ooo, the one that grew last first (RFC 2018 section 4)
 	again    SACKBlock    // what was received for the second time and is to be reported; empty: nothing
@@ -47,6 +48,7 @@ func (r *receiver) init(cfg *Config) {
 	r.queue.Init()
 	r.ooo.Init()
 	r.mss = min(DefaultMSS, cfg.MSS)
+	r.quick = uint8(cfg.QuickACK)
 }
 
 // start takes the peer's initial sequence number.

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/xdpstack/xdpstack/internal/clock"
@@ -12,7 +13,7 @@ import (
 // Config returns the connection's configuration, with what was changed since it began.
 func (c *Conn) Config() Config {
 	cfg := *c.cfg
-	cfg.NoDelay, cfg.Cork = c.is(flagNoDelay), c.is(flagCork)
+	cfg.NoDelay, cfg.Cork, cfg.KeepAlive.Idle = c.is(flagNoDelay), c.is(flagCork), c.keepIdle()
 	return cfg
 }
 
@@ -40,15 +41,71 @@ func (c *Conn) hold(f connFlags, on bool) {
 	}
 }
 
-// SetKeepAlive lets a connection be probed when it was idle for that long; 0 ends that, negative is DefaultKeepAlive. Interval and
-// count stay as configured.
+// SetKeepAlive lets a connection be probed when it was idle for that long; 0 ends that, negative is what the configuration or an earlier
+// call says, or else DefaultKeepAlive. Interval and count stay as they are.
 func (c *Conn) SetKeepAlive(idle time.Duration, now clock.Time) {
-	if idle < 0 {
-		idle = DefaultKeepAlive
+	c.setFlag(flagKeepAlive, idle != 0)
+	if idle > 0 {
+		c.ownConfig().KeepAlive.Idle = idle
 	}
-	c.timers.keepIdle = idle
 	c.timers.keepProbes = 0
 	c.armSlow(now)
+}
+
+// SetKeepAliveConfig is SetKeepAlive with an interval and a count, of at most 255; those that are not above 0 stay as they are.
+func (c *Conn) SetKeepAliveConfig(k KeepAlive, now clock.Time) {
+	if k.Interval > 0 {
+		c.ownConfig().KeepAlive.Interval = k.Interval
+	}
+	if k.Count > 0 {
+		c.ownConfig().KeepAlive.Count = min(k.Count, 255)
+	}
+	c.SetKeepAlive(k.Idle, now)
+}
+
+// SetQuickACK has what comes in next acknowledged at once, what waits for its ACK included; or lets ACKs wait for company again. It is
+// no lasting change: ACKs wait again after quickACKs of them, or once data of the application's has carried one, for then there is
+// company to wait for. Config.DelayedACK below 0 is what lasts.
+func (c *Conn) SetQuickACK(on bool) {
+	r := &c.rcv
+	if !on {
+		r.quick = 0
+		return
+	}
+	r.quick = quickACKs
+	if c.state >= StateEstablished && r.nxt != r.acked {
+		c.due |= dueACK
+	}
+}
+
+// quickACKs is how many ACKs SetQuickACK sends at once: Linux's number.
+const quickACKs = 16
+
+// SetLinger bounds how long the connection may go on delivering after Close, as Config.Linger has it.
+func (c *Conn) SetLinger(d time.Duration) { c.ownConfig().Linger = d }
+
+// SetMaxSegment makes segments no larger than mss bytes, those of their options that each carries included. Before the SYN was sent it is
+// also what is announced to the peer. Less than MinMSS is refused, and more than what was agreed on or than the path takes has no effect.
+func (c *Conn) SetMaxSegment(mss uint16) error {
+	if mss < MinMSS {
+		return fmt.Errorf("%w: MSS %d is below %d", ErrConfig, mss, MinMSS)
+	}
+	if mss >= c.cfg.MSS {
+		return nil
+	}
+	c.ownConfig().MSS = mss
+	if c.state < StateEstablished {
+		c.snd.mss = min(c.snd.mss, mss)
+		return nil
+	}
+	if c.is(flagTS) {
+		mss -= optTimestampsLen + 2
+	}
+	if mss < c.snd.mss {
+		c.snd.mss = mss
+		c.cc.SetMSS(uint32(mss))
+	}
+	return nil
 }
 
 // SetUserTimeout bounds how long sent data may stay unacknowledged on this connection (RFC 5482); 0: only the number of retries does.

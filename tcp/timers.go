@@ -18,10 +18,9 @@ type timers struct {
 	slow clock.Time // by state: keep-alive, linger, FIN-WAIT-2, TIME-WAIT
 	pool clock.Time // looks again whether the pool has frames
 
-	received   clock.Time    // when the last segment came
-	outside    clock.Time    // until then no segment without data that is outside the window is answered
-	keepIdle   time.Duration // 0: no keep-alive
-	keepProbes uint8         // sent and not answered
+	received   clock.Time // when the last segment came
+	outside    clock.Time // until then no segment without data that is outside the window is answered
+	keepProbes uint8      // sent and not answered
 }
 
 // poolRetry is how long a connection that found the frame pool used up waits before it looks again.
@@ -164,8 +163,8 @@ func (c *Conn) armSlow(now clock.Time) {
 			return
 		}
 	}
-	if t.keepIdle > 0 {
-		t.slow = now.Add(t.keepIdle)
+	if idle := c.keepIdle(); idle > 0 {
+		t.slow = now.Add(idle)
 	}
 }
 
