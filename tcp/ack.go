@@ -61,17 +61,23 @@ func (c *Conn) isDuplicateACK(s *Segment) bool {
 	return true
 }
 
-// updateWindow takes the peer's window from a segment that is newer than the one it was last taken from (SND.WL1, SND.WL2).
+// updateWindow takes the peer's window from a segment that is newer than the one it was last taken from (SND.WL1, SND.WL2). One that
+// acknowledges more is newer too, wherever its own data is: it may fill a hole. The window that it would leave in place counts from
+// SND.UNA, which it moves, and would then reach beyond all that the peer has offered.
 func (c *Conn) updateWindow(s *Segment, now clock.Time) {
 	d := &c.snd
 	if c.is(flagProbing) {
 		d.retries = 0 // It answers, so it lives (RFC 9293 section 3.8.6.1).
 	}
-	if !d.wl1.Less(s.Seq) && (d.wl1 != s.Seq || d.wl2.Greater(s.Ack)) {
+	switch {
+	case d.wl1.Less(s.Seq):
+		d.wl1 = s.Seq
+	case s.Ack.Greater(d.una), d.wl1 == s.Seq && d.wl2.LessEq(s.Ack):
+	default:
 		return
 	}
 	old := d.wnd
-	d.wnd, d.wl1, d.wl2 = uint32(s.Window)<<d.scale, s.Seq, s.Ack
+	d.wnd, d.wl2 = uint32(s.Window)<<d.scale, s.Ack
 	d.maxWnd = max(d.maxWnd, d.wnd)
 	if d.wnd > old && (c.is(flagProbing) || old == 0) {
 		c.windowOpened(s.Ack, now)

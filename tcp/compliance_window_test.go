@@ -76,6 +76,23 @@ func TestWindowShrinksToNothing(t *testing.T) {
 	s.wantData(1001, 5001, 1000, 1)
 }
 
+// TestWindowComesWithTheACK has an ACK come with a segment that fills a hole, and is thus before the one that the window was last taken
+// from (SND.WL1): as it acknowledges more it was sent later, and its window counts from what it acknowledges. With the old one the
+// right edge would move ahead by what was acknowledged, to where the peer has offered nothing.
+func TestWindowComesWithTheACK(t *testing.T) {
+	s := established(t, scriptOptions{mss: 1000, cfg: Config{InitialWindow: 20}})
+	s.inject(seg{flags: fA, seq: 1001, len: 1000, ack: 1, wnd: 10_000})
+	s.want(seg{flags: fA, seq: 1, ack: 1})
+	s.write(30_000)
+	s.wantData(1, 10_001, 1000, 1)
+	s.inject(seg{flags: fA, seq: 1, len: 1000, ack: 5001, wnd: 5000})
+	s.want(seg{flags: fA, seq: 10_001, ack: 2001})
+	s.wantNothing()
+	s.inject(seg{flags: fA, seq: 2001, ack: 10_001, wnd: 2000})
+	s.wantData(10_001, 12_001, 1000, 2001)
+	s.wantNothing()
+}
+
 // TestPush has the last segment of what was written say PSH, and no other (MUST-61, SHLD-27), and segments be full (SHLD-28).
 func TestPush(t *testing.T) {
 	s := established(t, scriptOptions{mss: 1000, cfg: Config{NoDelay: true}})
