@@ -20,6 +20,10 @@ type Config struct {
 	RxRing       int     // a power of two; default FillRing
 	TxRing       int     // packets that were sent and not recycled; default 2048
 
+	// Memory is what the pool is made of, at least Frames times FrameSize bytes: of another device, which is not used any more.
+	// By default it is allocated, which takes longer than a short exchange.
+	Memory []byte
+
 	// CompletionDelay is how long a sent frame stays with the device, in a Network. By default it is completed at once.
 	CompletionDelay time.Duration
 	// Offload makes the device say that it verifies and fills in checksums. It does neither: on a link that does not corrupt
@@ -76,7 +80,15 @@ func (c *Config) check() error {
 func (c *Config) maxPacket() int { return c.MTU + ethernetHeader + maxVLANTags }
 
 func (c *Config) newPool() (*frame.Pool, error) {
-	pool, err := frame.NewPool(make([]byte, max(c.Frames, 0)*max(c.FrameSize, 0)), c.FrameSize)
+	size := max(c.Frames, 0) * max(c.FrameSize, 0)
+	mem := c.Memory
+	if mem == nil {
+		mem = make([]byte, size)
+	}
+	if len(mem) < size {
+		return nil, fmt.Errorf("sim: device %s: %d bytes of memory for %d frames of %d bytes", c.Name, len(mem), c.Frames, c.FrameSize)
+	}
+	pool, err := frame.NewPool(mem[:size], c.FrameSize)
 	if err != nil {
 		return nil, fmt.Errorf("sim: device %s: %w", c.Name, err)
 	}

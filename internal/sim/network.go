@@ -15,6 +15,10 @@ import (
 type Network struct {
 	// Tap, if set, sees every packet that arrives, just before the receiver does. It must not keep b.
 	Tap func(now clock.Time, from, to *Device, b []byte)
+	// Sent, if set, sees every packet as its sender put it on the wire, before a link does anything to it. It must not keep b.
+	Sent func(now clock.Time, from *Device, b []byte)
+	// Taken, if set, sees every packet for which the receiver had a frame and a place in its ring. It must not keep b.
+	Taken func(now clock.Time, from, to *Device, b []byte)
 	// TurnTime is how much time a round of Run takes in which somebody worked; default 1 µs. It stands for the processor's
 	// time, and without it a network without delays could do anything in no time.
 	TurnTime time.Duration
@@ -77,6 +81,9 @@ func (n *Network) Link(a, b *Device, imp Impairment) (*Link, error) {
 // send is called by a device's Flush.
 func (n *Network) send(from *Device, d frame.Desc) (completed bool) {
 	b := from.pool.Bytes(d)
+	if n.Sent != nil {
+		n.Sent(n.now, from, b)
+	}
 	only := n.linkTo(from, b)
 	for _, l := range n.links[from.index] {
 		if only == nil || l == only {
@@ -149,7 +156,9 @@ func (n *Network) arrive(e *event) {
 	if n.Tap != nil {
 		n.Tap(n.now, e.from, e.dev, e.packet)
 	}
-	e.dev.deliver(e.packet, &e.from.stats)
+	if e.dev.deliver(e.packet, &e.from.stats) && n.Taken != nil {
+		n.Taken(n.now, e.from, e.dev, e.packet)
+	}
 	e.dev.deliveries()
 }
 
