@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xdpstack/xdpstack/internal/clock"
+	"github.com/xdpstack/xdpstack/internal/observe"
 	"github.com/xdpstack/xdpstack/internal/sim"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -57,6 +58,7 @@ type world struct {
 	link   *sim.Link
 	client host
 	server host
+	seen   *observe.Observer // nil: nobody watches
 }
 
 type host struct {
@@ -71,6 +73,7 @@ type settings struct {
 	serverDev sim.Config
 	config    stack.Config // of both stacks
 	strangers bool         // the hosts do not know each other's hardware address yet
+	unwatched bool         // no observer holds the hosts to the rules
 }
 
 func newWorld(t *testing.T, seed uint64, s settings) *world {
@@ -81,6 +84,9 @@ func newWorld(t *testing.T, seed uint64, s settings) *world {
 	}
 	w.client = w.newHost("client", clientPrefix, seed, s.clientDev, s.config)
 	w.server = w.newHost("server", serverPrefix, seed+1<<32, s.serverDev, s.config)
+	if !s.unwatched {
+		w.watch(&s)
+	}
 	var err error
 	if w.link, err = w.net.Link(w.client.dev, w.server.dev, sim.Impairment{}); err != nil {
 		t.Fatal(err)
@@ -152,6 +158,23 @@ func (w *world) connect(e *endpoint) *endpoint {
 	return e
 }
 
+// watch has an observer see all packets. A device that is slow to take packets delays ACKs too, and one with few frames may not
+// have one for them: then it does not matter how late they are.
+func (w *world) watch(s *settings) {
+	w.seen = &observe.Observer{}
+	for _, d := range []sim.Config{s.clientDev, s.serverDev} {
+		if d.TxRing != 0 || d.CompletionDelay != 0 || d.Frames != 0 {
+			w.seen.Prompt, w.seen.DelayedACK = -1, -1
+		}
+	}
+	w.net.Sent = func(now clock.Time, from *sim.Device, b []byte) {
+		if from == w.client.dev || from == w.server.dev {
+			w.seen.Sent(now, b)
+		}
+	}
+	w.net.Taken = func(now clock.Time, _, _ *sim.Device, b []byte) { w.seen.Received(now, b) }
+}
+
 // report logs where everything is, for a test that failed.
 func (w *world) report() {
 	w.t.Helper()
@@ -199,6 +222,13 @@ func (w *world) checkFrames() {
 	}
 	if err := w.net.Err(); err != nil {
 		w.t.Error(err)
+	}
+	if w.seen == nil {
+		return
+	}
+	w.seen.Check(w.net.Now())
+	if err := w.seen.Err(); err != nil {
+		w.t.Errorf("seen on the link: %v\n%s", err, w.seen.Trace())
 	}
 }
 
