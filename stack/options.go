@@ -78,6 +78,12 @@ func (c *Conn) SetUserTimeout(d time.Duration) {
 // SetRetries bounds how often a segment is sent again before the peer counts as gone: 1 to 255.
 func (c *Conn) SetRetries(n int) { c.tcp.SetRetries(n) }
 
+// SetRecvBuffer gives the receive buffer a fixed size in bytes; 0 lets it follow the path.
+func (c *Conn) SetRecvBuffer(n uint32) {
+	c.tcp.SetRecvBuffer(n)
+	c.shard.schedule(c)
+}
+
 // SetTOS sets the differentiated services field of what is sent from now on (RFC 9293 section 3.9.2). Its lower two bits are those
 // of ECN, which are not the application's: they are left as they are.
 func (c *Conn) SetTOS(tos uint8) { c.header.setTOS(tos) }

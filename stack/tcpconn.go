@@ -25,7 +25,6 @@ type TCPConn struct {
 	local  *net.TCPAddr
 	remote *net.TCPAddr
 
-	share       uint32        // bytes read that make it worth while to open the window: a quarter of the buffer
 	established chan struct{} // closed when the handshake is done
 	finished    chan struct{} // closed when the connection is over
 	closing     chan struct{} // closed by Close
@@ -36,6 +35,7 @@ type TCPConn struct {
 	position     int        // the first of it that is not read
 	spent        []frame.Index
 	credit       uint32        // bytes read and not given back as window
+	share        uint32        // of bytes read that is worth to be given back while there is more to read: a quarter of promised
 	readable     chan struct{} // tells Read that received is no longer empty
 	readDeadline deadline
 
@@ -43,6 +43,7 @@ type TCPConn struct {
 	received      []chunk    // what Read has not seen yet
 	returned      []frame.Index
 	returnedBytes uint32
+	promised      uint32 // bytes that the peer may send beyond what was given back, when the shard last said
 	eof           bool
 	err           error // why the connection is over
 
@@ -151,6 +152,7 @@ func (t *TCPConn) take(p []byte) int {
 func (t *TCPConn) fetch() (more bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.share = t.promised / 4
 	if len(t.received) > 0 {
 		t.reading, t.received, t.position = t.received, t.reading[:0], 0
 		return true, nil
@@ -164,9 +166,9 @@ func (t *TCPConn) fetch() (more bool, err error) {
 	return false, nil
 }
 
-// giveBack returns read frames to the shard and lets the window open. While the reader is busy, it waits for a share of the
-// buffer to come together; before it sleeps, it gives back what there is, but wakes a sleeping shard only for a share that may
-// make the difference to the peer.
+// giveBack returns read frames to the shard and lets the window open. While the reader is busy, it waits for a share of what the
+// peer may send to come together; before it sleeps, it gives back what there is, but wakes a sleeping shard only for such a share: with
+// less, the peer still has most of its window.
 func (t *TCPConn) giveBack(idle bool) {
 	if t.credit == 0 || t.credit < t.share && !idle {
 		return
@@ -174,7 +176,7 @@ func (t *TCPConn) giveBack(idle bool) {
 	t.mu.Lock()
 	t.returned = append(t.returned, t.spent...)
 	t.returnedBytes += t.credit
-	wake := t.returnedBytes >= t.share
+	wake := t.returnedBytes >= t.promised/4
 	t.mu.Unlock()
 	t.spent, t.credit = t.spent[:0], 0
 	if !t.creditPosted.CompareAndSwap(false, true) {

@@ -70,6 +70,14 @@ func (t *TCPConn) SetUserTimeout(d time.Duration) error {
 	return t.set(func(c *Conn) { c.SetUserTimeout(d) })
 }
 
+// SetReadBuffer gives the receive buffer a fixed size in bytes, as net.TCPConn has it; 0 lets it follow the path, as it does by default.
+func (t *TCPConn) SetReadBuffer(bytes int) error {
+	return t.set(func(c *Conn) { c.SetRecvBuffer(bufferSize(bytes)) })
+}
+
+// bufferSize takes the size of a buffer as the net package has it.
+func bufferSize(n int) uint32 { return uint32(min(max(n, 0), 1<<30)) }
+
 // SetTOS sets the differentiated services field of what is sent from now on.
 func (t *TCPConn) SetTOS(tos uint8) error { return t.set(func(c *Conn) { c.SetTOS(tos) }) }
 

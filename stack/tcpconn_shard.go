@@ -21,7 +21,7 @@ func (t *TCPConn) attach(c *Conn) {
 
 // Opened hands the connection to Accept or Dial.
 func (t *TCPConn) Opened(c *Conn) {
-	t.share = c.tcp.Config().RecvBuffer / 4
+	t.promised = c.tcp.Promised()
 	close(t.established)
 	if t.origin != nil {
 		t.origin.deliver(t)
@@ -44,6 +44,7 @@ func (t *TCPConn) receivedFrame(c *Conn, f frame.Index) {
 	}
 	t.mu.Lock()
 	t.received = append(t.received, ch)
+	t.promised = c.tcp.Promised()
 	first := len(t.received) == 1
 	t.mu.Unlock()
 	if first {

@@ -9,7 +9,7 @@ import (
 // Config says how connections behave. A zero field means the default that is given with it.
 type Config struct {
 	MSS         uint16 // largest payload to announce and to send, bytes; 0: what the device's MTU has room for
-	RecvBuffer  uint32 // bytes received and not yet consumed by the application, at most; default 1 MiB
+	RecvBuffer  uint32 // bytes received and not yet consumed by the application, at most; 0: follows the path, up to MaxRecvBuffer
 	SendBuffer  uint32 // bytes written and not yet acknowledged, at most; default 1 MiB
 	NoDelay     bool   // send small segments at once (RFC 9293 section 3.7.4: no Nagle algorithm)
 	Cork        bool   // hold back a segment that is not full, for at most 200 ms
@@ -21,6 +21,10 @@ type Config struct {
 	QuickACK    int           // the first ACKs that wait for no company, until data carries one: helps peers that begin with one segment; default 0
 	MinRTO      time.Duration // retransmission timeout, at least; default 200 ms
 	MaxRTO      time.Duration // and at most; default 120 s
+
+	// MaxRecvBuffer is what a receive buffer that follows the path grows to, in bytes: one that brings more than half of it in a round
+	// trip stays below its rate. The window scale is chosen for it. Default 6 MiB.
+	MaxRecvBuffer uint32
 
 	InitialWindow uint32        // segments sent before the first ACK; default 10 (RFC 6928)
 	TimeWait      time.Duration // how long TIME-WAIT lasts, twice the MSL; default 60 s
@@ -71,7 +75,7 @@ func (cfg Config) withDefaults(mss uint16) (Config, error) {
 	if cfg.MSS != 0 && cfg.MSS < MinMSS {
 		return cfg, fmt.Errorf("%w: MSS %d is below %d", ErrConfig, cfg.MSS, MinMSS)
 	}
-	if cfg.RecvBuffer > 1<<30 || cfg.SendBuffer > 1<<30 {
+	if max(cfg.RecvBuffer, cfg.SendBuffer, cfg.MaxRecvBuffer) > maxBuffer {
 		return cfg, fmt.Errorf("%w: buffers of more than 1 GiB cannot be expressed by a window", ErrConfig)
 	}
 	if cfg.SYNRetries > 255 || cfg.Retries > 255 || cfg.KeepAlive.Count > 255 {
@@ -87,7 +91,7 @@ func (cfg Config) withDefaults(mss uint16) (Config, error) {
 	if cfg.MSS == 0 || cfg.MSS > mss {
 		cfg.MSS = mss
 	}
-	setDefault(&cfg.RecvBuffer, 1<<20)
+	setDefault(&cfg.MaxRecvBuffer, defaultMaxRecvBuffer)
 	setDefault(&cfg.SendBuffer, 1<<20)
 	if cfg.KeepAlive.Idle < 0 {
 		cfg.KeepAlive.Idle = DefaultKeepAlive
@@ -113,13 +117,17 @@ func setDefault[T comparable](v *T, d T) {
 	}
 }
 
-// scale returns the window shift that lets 16 bits express the receive buffer (RFC 7323 section 2.3).
+// scale returns the window shift that lets 16 bits express the receive buffer, however far it grows (RFC 7323 section 2.3).
 func (cfg *Config) scale() uint8 {
 	if cfg.NoWindowScale {
 		return 0
 	}
+	most := cfg.RecvBuffer
+	if most == 0 {
+		most = cfg.MaxRecvBuffer
+	}
 	n := uint8(0)
-	for n < MaxWScale && cfg.RecvBuffer>>n > 1<<16-1 {
+	for n < MaxWScale && most>>n > 1<<16-1 {
 		n++
 	}
 	return n

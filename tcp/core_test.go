@@ -79,7 +79,7 @@ func TestErrors(t *testing.T) {
 
 // TestBudgetIsShared has connections that receive in bulk share the receive budget, and one that only talks not.
 func TestBudgetIsShared(t *testing.T) {
-	k := newHarnessCore(t, 2048, Config{})
+	k := newHarnessCore(t, 2048, Config{RecvBuffer: 1 << 20})
 	k.rxBudget = 1_000_000
 	now := clock.Time(time.Hour)
 	var conns [5]Conn

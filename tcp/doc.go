@@ -13,6 +13,7 @@
 //	                        │      spurious.go                    that it was not lost after all
 //	                        │      congestion.go                  how much may be in flight: cubic.go, hystart.go, newreno.go
 //	                        └► receive.go, outoforder.go          what the payload adds to what was received
+//	                            window.go, autotune.go            how much more the peer may send
 //	Expire ──► timers.go ─► retransmit.go, rack.go, tlp.go, persist.go, keepalive.go
 //	Write ───► send.go                                            what is to be sent
 //	Output ◄── output.go: what is due, one segment for each call

@@ -77,6 +77,8 @@ func (c *Conn) established(now clock.Time) {
 	c.timers.rtx = clock.Never
 	c.timers.received = now
 	c.setState(StateEstablished)
+	c.rcv.tuning.space = initialSegments * uint32(c.cfg.MSS)
+	c.beginRound(now)
 	c.core.Stats.Established++
 	c.events |= EventEstablished
 	if c.is(flagFINQueued) {

@@ -42,6 +42,7 @@ func (c *Conn) Process(now clock.Time) (more bool) {
 	c.timers.received = now
 	c.timers.keepProbes = 0
 	c.countBulk()
+	c.tuneReceive(&s, now)
 	c.scheduleACK(now)
 	c.settle(now)
 	return !c.in.Empty()

@@ -175,5 +175,5 @@ func (l *Listener) stats() *ListenStats { return &l.core.Stats.Listen }
 
 // window returns what a SYN-ACK offers, in bytes: a SYN's window is never scaled (RFC 7323 section 2.2).
 func (l *Listener) window(budget uint32) uint16 {
-	return uint16(min(l.cfg.RecvBuffer, max(budget, floorSegments*uint32(l.cfg.MSS)), 1<<16-1))
+	return uint16(min(l.cfg.recvBuffer(), max(budget, floorSegments*uint32(l.cfg.MSS)), 1<<16-1))
 }

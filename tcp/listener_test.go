@@ -93,7 +93,7 @@ func TestListenerHandshake(t *testing.T) {
 	synAck := p.out
 	p.wantHeader("SYN-ACK", FlagSYN|FlagACK, synAck.Seq, clientISS+1)
 	offset := p.l.core.Keys.TimestampOffset(testFlow)
-	want := Options{MSS: 1460, WScale: 5, SACKPermitted: true, HasTS: true, TSVal: p.now.Millis() + offset, TSEcr: 5000}
+	want := Options{MSS: 1460, WScale: 7, SACKPermitted: true, HasTS: true, TSVal: p.now.Millis() + offset, TSEcr: 5000}
 	if synAck.Options != want || synAck.Window != 65535 || synAck.Frame != frame.None {
 		t.Errorf("SYN-ACK: %+v, want options %+v", synAck, want)
 	}
@@ -105,7 +105,7 @@ func TestListenerHandshake(t *testing.T) {
 	p.want("ACK", testFlow, ack(&synAck), VerdictAccept)
 	accepted := Accepted{
 		SentAt: sent, Flow: testFlow, IRS: clientISS, ISS: synAck.Seq, TSRecent: 5000, TSOffset: offset, RcvWnd: 65535, MSS: 1400,
-		SndWScale: 7, RcvWScale: 5, HasWScale: true, HasTS: true, SACKPermitted: true,
+		SndWScale: 7, RcvWScale: 7, HasWScale: true, HasTS: true, SACKPermitted: true,
 	}
 	if got := *p.l.Accepted(); got != accepted {
 		t.Errorf("accepted\n%+v, want\n%+v", got, accepted)
@@ -130,13 +130,13 @@ func TestListenerOptions(t *testing.T) {
 		{"client offers nothing", Config{}, func(s *Segment) { s.Options = Options{WScale: -1} }, Accepted{MSS: DefaultMSS}},
 		{"server offers nothing", Config{NoTimestamps: true, NoSACK: true, NoWindowScale: true}, func(*Segment) {}, Accepted{MSS: 1400}},
 		{"no timestamps", Config{NoTimestamps: true}, func(*Segment) {},
-			Accepted{MSS: 1400, HasWScale: true, SndWScale: 7, RcvWScale: 5, SACKPermitted: true}},
+			Accepted{MSS: 1400, HasWScale: true, SndWScale: 7, RcvWScale: 7, SACKPermitted: true}},
 		{"client without window scale", Config{NoTimestamps: true}, func(s *Segment) { s.WScale = -1 },
 			Accepted{MSS: 1400, SACKPermitted: true}},
 		{"client's shift is 0", Config{NoTimestamps: true}, func(s *Segment) { s.WScale = 0 },
-			Accepted{MSS: 1400, SACKPermitted: true, HasWScale: true, RcvWScale: 5}},
+			Accepted{MSS: 1400, SACKPermitted: true, HasWScale: true, RcvWScale: 7}},
 		{"client without SACK", Config{NoTimestamps: true}, func(s *Segment) { s.SACKPermitted = false },
-			Accepted{MSS: 1400, HasWScale: true, SndWScale: 7, RcvWScale: 5}},
+			Accepted{MSS: 1400, HasWScale: true, SndWScale: 7, RcvWScale: 7}},
 		{"tiny MSS", Config{NoTimestamps: true, NoSACK: true, NoWindowScale: true}, func(s *Segment) { s.MSS = 1 }, Accepted{MSS: MinMSS}},
 	} {
 		l, err := NewListener(newTestCore(t, c.cfg), ListenerConfig{})

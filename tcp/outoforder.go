@@ -32,7 +32,7 @@ func (c *Conn) outOfOrder(f frame.Index, m *frame.Meta, seq Seq) {
 // refused here was not acknowledged; the sender has it still.
 func (c *Conn) outOfOrderFull() bool {
 	p := c.core.Pool
-	limit := max(int(c.cfg.RecvBuffer)/(p.ChunkSize()/2), 8)
+	limit := max(int(c.rcv.buffer)/(p.ChunkSize()/2), 8)
 	return c.rcv.ooo.Len() >= limit || p.Free() < p.Size()/16
 }
 

@@ -22,6 +22,8 @@ type receiver struct {
 	fin       Seq    // where the peer's FIN is, once it was seen
 	up        Seq    // RCV.UP: after the last byte of urgent data, if there is any
 	slack     uint32 // bytes of memory in queue and ooo beyond their payload, as charge has it
+	buffer    uint32 // bytes received and not consumed, at most; less than what was offered if it shrank
+	tuning    tuning // how the buffer grows
 	epoch     uint32 // of the Core, in which epochFrom was set
 	epochFrom Seq    // RCV.NXT at that time
 
@@ -49,6 +51,7 @@ func (r *receiver) init(cfg *Config) {
 	r.ooo.Init()
 	r.mss = min(DefaultMSS, cfg.MSS)
 	r.quick = uint8(cfg.QuickACK)
+	r.buffer = cfg.recvBuffer()
 }
 
 // start takes the peer's initial sequence number.
@@ -173,7 +176,7 @@ func (c *Conn) deliver(f frame.Index, m *frame.Meta, n uint32) {
 		r.mss = uint16(min(n, 1<<16-1))
 	}
 	c.current = frame.None
-	if (n <= smallPayload || r.slack > c.cfg.RecvBuffer/4) && !r.queue.Empty() && c.appendSmall(f, n) {
+	if (n <= smallPayload || r.slack > r.buffer/4) && !r.queue.Empty() && c.appendSmall(f, n) {
 		return
 	}
 	r.slack += k.charge(n)
@@ -218,6 +221,12 @@ func (c *Conn) Consumed(n uint32) {
 	if r.urgent && r.up.LessEq(r.read) {
 		r.urgent = false
 	}
+	c.offer()
+}
+
+// offer has the peer told of a larger window, if the one that it knows has become small.
+func (c *Conn) offer() {
+	r := &c.rcv
 	switch c.state {
 	case StateEstablished, StateFinWait1, StateFinWait2:
 	default:

@@ -47,7 +47,7 @@ func (s *script) injectSYNACK(flags Flags, ackNo uint32, opt Options) {
 // TestActiveOpen has a handshake with all options, its numbers about to wrap on both sides.
 func TestActiveOpen(t *testing.T) {
 	s, syn := connect(t, scriptOptions{iss: 1<<32 - 1, irs: 1<<32 - 1, wscale: 7, ts: true})
-	want := Options{MSS: 1460, WScale: 5, SACKPermitted: true, HasTS: true, TSVal: s.c.tsValue(s.now)}
+	want := Options{MSS: 1460, WScale: 7, SACKPermitted: true, HasTS: true, TSVal: s.c.tsValue(s.now)}
 	if syn.Options != want || syn.Window != 65535 || syn.Ack != 0 {
 		t.Errorf("SYN: %+v, want %+v", syn, want)
 	}
@@ -61,7 +61,7 @@ func TestActiveOpen(t *testing.T) {
 	}
 	s.wantNothing()
 	i := s.c.Info()
-	if i.SendMSS != 1388 || i.SendScale != 7 || i.RecvScale != 5 || !i.SACK || !i.Timestamps || i.RTT != 20*ms || i.CWnd != 13880 {
+	if i.SendMSS != 1388 || i.SendScale != 7 || i.RecvScale != 7 || !i.SACK || !i.Timestamps || i.RTT != 20*ms || i.CWnd != 13880 {
 		t.Errorf("%+v", i)
 	}
 }
@@ -261,7 +261,7 @@ func TestListenerToConn(t *testing.T) {
 	s.wantRead(1000)
 	s.write(1000)
 	s.want(seg{flags: fA, seq: 1, len: 1000, ack: 1001})
-	if i := s.c.Info(); i.SendScale != 7 || i.RecvScale != 5 || !i.SACK || !i.Timestamps || i.CWnd != uint32(i.SendMSS) {
+	if i := s.c.Info(); i.SendScale != 7 || i.RecvScale != 7 || !i.SACK || !i.Timestamps || i.CWnd != uint32(i.SendMSS) {
 		t.Errorf("%+v", i)
 	}
 }

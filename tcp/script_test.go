@@ -91,7 +91,7 @@ func established(t testing.TB, o scriptOptions) *script {
 		mss = 1460
 	}
 	a := Accepted{
-		Flow: s.flow, IRS: o.irs, ISS: o.iss, MSS: mss, RcvWnd: min(s.k.Config.RecvBuffer, 65535), HasTS: o.ts, SACKPermitted: o.sack,
+		Flow: s.flow, IRS: o.irs, ISS: o.iss, MSS: mss, RcvWnd: min(s.k.Config.recvBuffer(), 65535), HasTS: o.ts, SACKPermitted: o.sack,
 		TSRecent: s.peerTS(), SentAt: s.now.Add(-10 * ms),
 	}
 	if o.wscale > 0 {

@@ -123,3 +123,18 @@ func (c *Conn) SetRetries(n int) {
 	cfg.Retries = min(max(n, 1), 255)
 	cfg.SYNRetries = cfg.Retries
 }
+
+// SetRecvBuffer gives the receive buffer a fixed size in bytes, as SO_RCVBUF does; 0 lets it follow the path, from what it is. A window
+// that was offered stays offered when the buffer shrinks, and none is larger than the scale that was agreed on can express.
+func (c *Conn) SetRecvBuffer(n uint32) {
+	if c.core == nil {
+		return
+	}
+	cfg := c.ownConfig()
+	cfg.RecvBuffer = min(n, maxBuffer)
+	if n != 0 {
+		c.rcv.buffer = cfg.RecvBuffer
+	}
+	c.beginRound(c.core.now)
+	c.offer()
+}

@@ -74,10 +74,10 @@ func TestCookieOptions(t *testing.T) {
 		syn  func(*Segment)
 		want Accepted
 	}{
-		{"everything", func(*Segment) {}, Accepted{HasTS: true, HasWScale: true, SndWScale: 7, RcvWScale: 5, SACKPermitted: true}},
+		{"everything", func(*Segment) {}, Accepted{HasTS: true, HasWScale: true, SndWScale: 7, RcvWScale: 7, SACKPermitted: true}},
 		{"no window scale", func(s *Segment) { s.WScale = -1 }, Accepted{HasTS: true, SACKPermitted: true}},
 		{"shift 0, no SACK", func(s *Segment) { s.WScale, s.SACKPermitted = 0, false },
-			Accepted{HasTS: true, HasWScale: true, RcvWScale: 5}},
+			Accepted{HasTS: true, HasWScale: true, RcvWScale: 7}},
 		{"no timestamps to keep the others in", func(s *Segment) { s.HasTS = false }, Accepted{}},
 	} {
 		p := newHandshakePeer(t, ListenerConfig{Cookies: CookiesAlways})

@@ -7,17 +7,20 @@ func (c *Conn) window() uint32 {
 	r, k := &c.rcv, c.core
 	promised := uint32(r.adv - r.nxt)
 	used := uint32(r.nxt-r.read) + r.slack
-	free := c.cfg.RecvBuffer - min(used, c.cfg.RecvBuffer)
+	free := r.buffer - min(used, r.buffer)
 
 	share := k.share
 	floor := floorSegments * uint32(c.cfg.MSS)
 	share = max(share, floor-min(used, floor))
 	free = min(free, share)
-	if free < promised+min(uint32(r.mss), c.cfg.RecvBuffer/2) {
+	if free < promised+min(uint32(r.mss), r.buffer/2) {
 		return promised
 	}
 	return free
 }
+
+// Promised returns how many bytes beyond what the application has consumed the peer was told it may send.
+func (c *Conn) Promised() uint32 { return uint32(c.rcv.adv - c.rcv.read) }
 
 // advertise returns the window field of a segment that is being sent, and notes what it promises.
 func (c *Conn) advertise() uint16 {
