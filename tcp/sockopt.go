@@ -10,10 +10,11 @@ import (
 // What follows changes a connection that exists: the options of sockets. What all connections of a Core share stays as it is. A
 // connection with an option that is no flag has a configuration of its own, made when the first of them is set.
 
-// Config returns the connection's configuration, with what was changed since it began.
+// Config returns the connection's configuration, with what was changed since it began. QuickACK is how many quick ACKs are left.
 func (c *Conn) Config() Config {
 	cfg := *c.cfg
 	cfg.NoDelay, cfg.Cork, cfg.KeepAlive.Idle = c.is(flagNoDelay), c.is(flagCork), c.keepIdle()
+	cfg.QuickACK = int(c.rcv.quick)
 	return cfg
 }
 

@@ -50,7 +50,7 @@
 // # Calls
 //
 // socket, bind, listen, accept, connect, read, recv, recvfrom, write, send, sendto, shutdown, close, poll, fcntl
-// (F_GETFL, F_SETFL), setsockopt and getsockopt for what tcp.Config and tcp.Conn have under the usual names. A
+// (F_GETFL, F_SETFL), setsockopt and getsockopt for what tcp.Config and tcp.Conn have under the usual names, at any time. A
 // blocking write returns when everything was taken. Results are a number, or -1 and the name of an error; a note in
 // parentheses may follow.
 //

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/xdpstack/xdpstack/internal/sock"
 	"github.com/xdpstack/xdpstack/tcp"
 )
 
@@ -40,7 +41,7 @@ const (
 )
 
 // maxPayload is the most that an injected segment can carry.
-const maxPayload = chunkSize - rxOffset - tcp.MaxHeaderLen
+const maxPayload = sock.MaxSegment - tcp.MaxHeaderLen
 
 // flagLetters are the letters of the control bits, the first one's bit 0.
 const flagLetters = "FSRP.UEW"

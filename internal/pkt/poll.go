@@ -56,18 +56,8 @@ func (r *runner) note(text string) {
 
 // ready returns which of the events, or of those that are always asked for, a socket is ready for, sorted.
 func (r *runner) ready(s *socket, events []string) []string {
-	is := map[string]bool{}
-	if s.listen != nil {
-		is["POLLIN"] = len(s.queue) > 0
-	}
-	if c := s.conn; c != nil {
-		info := c.describe()
-		is["POLLIN"] = info.Unread > 0 || len(c.rest) > 0 || c.eof || c.gone || s.noRead
-		is["POLLRDHUP"] = c.eof || c.gone
-		is["POLLOUT"] = c.gone || c.established && info.Unsent+info.Unacked < int(s.cfg.SendBuffer)*3/4
-		is["POLLHUP"] = c.gone
-		is["POLLERR"] = c.err != nil && !s.reported
-	}
+	now := s.Ready()
+	is := map[string]bool{"POLLIN": now.In, "POLLOUT": now.Out, "POLLRDHUP": now.RDHup, "POLLHUP": now.Hup, "POLLERR": now.Err}
 	var got []string
 	for name, on := range is {
 		if on && (slices.Contains(events, name) || name == "POLLHUP" || name == "POLLERR") {

@@ -66,7 +66,7 @@ func (sc *Script) Run() error {
 	r := &runner{script: sc, set: set, host: h, sockets: map[int64]*socket{}}
 	r.wire.irs = tcp.Seq(set.irs)
 	h.onSent = func(s *sent) { r.trace = append(r.trace, traced{at: s.at, segment: s.bytes, out: true}) }
-	h.reopened = func() { r.wire.known = false }
+	h.Opening = func(tcp.Flow) { r.wire.known = false }
 	line := 1
 	for i := range sc.events {
 		line = sc.events[i].line
@@ -102,7 +102,7 @@ func (r *runner) finish() error {
 		return fmt.Errorf("the script is over, but what was sent at %v was not expected: %v",
 			seconds(q[0].at), r.wire.outgoing(q[0].bytes))
 	}
-	return r.host.close()
+	return r.host.Close()
 }
 
 func (r *runner) errorAt(line int, format string, args ...any) error {
@@ -219,7 +219,7 @@ func (r *runner) check(e *event) error {
 	if c == nil {
 		return fmt.Errorf("there is no connection to ask")
 	}
-	info := tcpInfo(c.describe())
+	info := tcpInfo(c.Info())
 	env := func(name string) (int64, bool) {
 		if v, ok := info[name]; ok {
 			return v, true
@@ -229,7 +229,7 @@ func (r *runner) check(e *event) error {
 	}
 	for i := range e.check {
 		if err := e.check[i].check(env); err != nil {
-			return r.errorAt(e.check[i].line, "%v\n%+v", err, c.describe())
+			return r.errorAt(e.check[i].line, "%v\n%+v", err, c.Info())
 		}
 	}
 	return nil

@@ -57,7 +57,7 @@ func TestErrors(t *testing.T) {
 		{"poll timeout", server + "+0...0.1 poll([{fd=4, events=POLLIN, revents=0}], 1, 50) = 0", "returned at 0.050000"},
 		{"option value", server + "+0 getsockopt(4, IPPROTO_TCP, TCP_MAXSEG, [5], [4]) = 0", "the value is 1000"},
 		{"error value", server + "+0 getsockopt(4, SOL_SOCKET, SO_ERROR, [EPIPE], [4]) = 0", "the value is 0"},
-		{"unknown option", server + "+0 setsockopt(4, IPPROTO_TCP, TCP_MD5SIG, [5], 4) = 0", "before connect or listen"},
+		{"unknown option", server + "+0 setsockopt(4, IPPROTO_TCP, TCP_MD5SIG, [5], 4) = 0", "returned -1 ENOPROTOOPT"},
 		{"unknown call", server + "+0 sendfile(4, 3, 0, 0) = 0", "call sendfile is not supported"},
 		{"descriptor in use", server + "+0 socket(..., SOCK_STREAM, 0) = 4", "descriptor 4 is in use"},
 		{"datagrams", "0 socket(..., SOCK_DGRAM, 0) = 3", "only SOCK_STREAM"},

@@ -23,7 +23,7 @@ func (r *runner) call(c *call, line int, end time.Duration) error {
 		return fmt.Errorf("%s is called while that of line %d still blocks: %s", c.name, b.line, b.call.text)
 	}
 	r.trace = append(r.trace, traced{at: r.host.now, text: c.text})
-	r.host.core.BeginBatch(r.host.clock())
+	r.host.SetTime(r.host.clock())
 	b := &blocked{call: c, line: line, until: end, wake: never}
 	if !c.blocks {
 		b.until = r.host.now
@@ -34,7 +34,7 @@ func (r *runner) call(c *call, line int, end time.Duration) error {
 	}
 	b.try = try
 	r.blocked = b
-	r.host.settle()
+	r.host.Settle()
 	if err := r.retry(); err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (r *runner) retry() error {
 		return nil
 	}
 	got, done := b.try()
-	r.host.settle()
+	r.host.Settle()
 	if !done {
 		return nil
 	}
@@ -130,7 +130,7 @@ func (r *runner) socket(c *call) (attempt, error) {
 	if t.kind != valueAny && !t.has("SOCK_STREAM") {
 		return nil, fmt.Errorf("only SOCK_STREAM is supported")
 	}
-	r.sockets[c.result] = &socket{options: r.set.tcp, nonblock: t.has("SOCK_NONBLOCK")}
+	r.sockets[c.result] = &socket{Socket: r.host.Socket(), nonblock: t.has("SOCK_NONBLOCK")}
 	return complete(outcome{n: c.result}), nil
 }
 
@@ -139,7 +139,7 @@ func (r *runner) shutdownCall(c *call, s *socket) (attempt, error) {
 	if !how.has("SHUT_RD") && !how.has("SHUT_WR") && !how.has("SHUT_RDWR") {
 		return nil, fmt.Errorf("the second argument of shutdown must be SHUT_RD, SHUT_WR or SHUT_RDWR")
 	}
-	return complete(r.shutdown(s, how.names[0])), nil
+	return complete(result(0, s.Shutdown(!how.has("SHUT_WR"), !how.has("SHUT_RD")))), nil
 }
 
 func (r *runner) fcntl(c *call, s *socket) (attempt, error) {
