@@ -14,6 +14,7 @@ import (
 	"github.com/xdpstack/xdpstack/internal/observe"
 	"github.com/xdpstack/xdpstack/internal/sim"
 	"github.com/xdpstack/xdpstack/stack"
+	"github.com/xdpstack/xdpstack/tcp"
 )
 
 // The tests over the simulator run whole stacks in virtual time. Everything that is random in a test comes from its seed.
@@ -35,12 +36,7 @@ func forSeeds(t *testing.T, n uint64, test func(t *testing.T, seed uint64)) {
 	}
 	for seed := first; seed <= last; seed++ {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			defer func() {
-				if t.Failed() {
-					t.Logf("to replay: go test ./stack -run '%s' -sim.seed=%d", t.Name(), seed)
-				}
-			}()
-			test(t, seed)
+			replayable(t, seed, test)
 		})
 	}
 }
@@ -59,11 +55,13 @@ type world struct {
 	client host
 	server host
 	seen   *observe.Observer // nil: nobody watches
+	guard  guard
 }
 
 type host struct {
 	*stack.Stack
-	dev *sim.Device
+	dev    *sim.Device
+	memory []byte // of its frames
 }
 
 // settings of a world. The zero settings are a perfect link with a delay of 1 ms between defaults.
@@ -78,7 +76,8 @@ type settings struct {
 
 func newWorld(t *testing.T, seed uint64, s settings) *world {
 	t.Helper()
-	w := &world{t: t, net: sim.NewNetwork(seed)}
+	w := &world{t: t, net: sim.NewNetwork(seed), guard: guard{before: map[*endpoint]tcp.Info{}}}
+	t.Cleanup(w.close)
 	if s.link == (sim.Impairment{}) {
 		s.link.Delay = time.Millisecond
 	}
@@ -114,6 +113,7 @@ func (w *world) meet() {
 func (w *world) newHost(name string, p netip.Prefix, seed uint64, dev sim.Config, cfg stack.Config) host {
 	w.t.Helper()
 	dev.Name = name
+	dev.Memory = spareMemory(&dev)
 	d, err := w.net.NewDevice(dev)
 	if err != nil {
 		w.t.Fatal(err)
@@ -123,7 +123,36 @@ func (w *world) newHost(name string, p netip.Prefix, seed uint64, dev sim.Config
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return host{s, d}
+	return host{s, d, dev.Memory}
+}
+
+// close ends the stacks and keeps their memory for the next world. It may be called twice.
+func (w *world) close() {
+	for _, h := range []*host{&w.client, &w.server} {
+		if h.Stack != nil {
+			_ = h.Close()
+			spare = append(spare, h.memory)
+			h.Stack = nil
+		}
+	}
+}
+
+// spare is the memory of worlds that were closed: to have it made and cleared takes longer than a short exchange.
+var spare [][]byte
+
+// spareMemory returns memory for a device's pool.
+func spareMemory(cfg *sim.Config) []byte {
+	const frames, size = 4096, 2048 // sim.Config's defaults
+	need := max(cfg.Frames, 0) * size
+	if cfg.Frames == 0 {
+		need = frames * size
+	}
+	if n := len(spare) - 1; n >= 0 && len(spare[n]) >= need && cfg.FrameSize == 0 {
+		mem := spare[n]
+		spare = spare[:n]
+		return mem
+	}
+	return make([]byte, max(need, max(cfg.Frames, frames)*max(cfg.FrameSize, size)))
 }
 
 func (w *world) steppers() []sim.Stepper {
@@ -133,18 +162,33 @@ func (w *world) steppers() []sim.Stepper {
 // until runs the world until done, and fails the test if that takes longer than the limit of virtual time.
 func (w *world) until(limit time.Duration, what string, done func() bool) {
 	w.t.Helper()
-	if !w.net.RunUntil(w.net.Now().Add(limit), done, w.steppers()...) {
+	ready := func() bool {
+		w.guard.round(w)
+		return done()
+	}
+	if !w.net.RunUntil(w.net.Now().Add(limit), ready, w.steppers()...) {
 		w.report()
+		w.checkSeen()
 		w.t.Fatalf("after %v of virtual time still not: %s", limit, what)
 	}
 }
 
-func (w *world) runFor(d time.Duration) { w.net.RunFor(d, w.steppers()...) }
+func (w *world) runFor(d time.Duration) {
+	w.net.RunUntil(w.net.Now().Add(d), func() bool {
+		w.guard.round(w)
+		return false
+	}, w.steppers()...)
+}
 
 // serve lets an endpoint that make returns handle each connection to the server.
 func (w *world) serve(make func() *endpoint) {
 	w.t.Helper()
-	if _, err := w.server.Handle(":7", &accepting{make}); err != nil {
+	guarded := func() *endpoint {
+		e := make()
+		w.guard.ends = append(w.guard.ends, guarded{e, &w.server})
+		return e
+	}
+	if _, err := w.server.Handle(":7", &accepting{guarded}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -155,6 +199,7 @@ func (w *world) connect(e *endpoint) *endpoint {
 	if err := w.client.Connect(serverPort, &connecting{e}); err != nil {
 		w.t.Fatal(err)
 	}
+	w.guard.ends = append(w.guard.ends, guarded{e, &w.client})
 	return e
 }
 
@@ -223,6 +268,13 @@ func (w *world) checkFrames() {
 	if err := w.net.Err(); err != nil {
 		w.t.Error(err)
 	}
+	w.guard.check(w)
+	w.checkSeen()
+}
+
+// checkSeen reports what the observer has found.
+func (w *world) checkSeen() {
+	w.t.Helper()
 	if w.seen == nil {
 		return
 	}
