@@ -31,6 +31,12 @@ type Meta struct {
 	Off    uint32 // the part of the chunk that matters to the present owner: first byte, from the start of the chunk
 	Len    uint32 // its length in bytes
 	Seq    uint32 // TCP sequence number of the first payload byte
+
+	// What the owner notes about the path when it sends the frame, to measure how fast that delivers: see tcp's rate.
+	Delivered   uint32 // bytes that had arrived
+	DeliveredAt uint32 // when the last of them did
+	FirstSent   uint32 // when the frame was sent that arrived last
+
 	Flags  uint16 // the owner's flags
 	Sends  uint8  // how many times the frame's segment was sent
 	kernel uint8  // which kernel queue has the frame, a set of inFill and inTX

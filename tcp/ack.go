@@ -35,6 +35,7 @@ func (c *Conn) checkACKField(s *Segment, now clock.Time) bool {
 	}
 	duplicate := c.isDuplicateACK(s)
 	missing := c.unarrived()
+	c.beginSample()
 	c.updateWindow(s, now)
 	if acked != 0 {
 		c.newACK(s, now)
@@ -45,6 +46,7 @@ func (c *Conn) checkACKField(s *Segment, now clock.Time) bool {
 	if c.snd.probe != probeNone {
 		c.probeAnswered(s, acked, now)
 	}
+	c.sampleRate(missing-min(missing, c.unarrived()), now)
 	return c.state != StateClosed
 }
 
@@ -133,6 +135,7 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 func (c *Conn) releaseAcked(ack Seq) (sentAt, resentAt clock.Time) {
 	p, d := c.core.Pool, &c.snd
 	again := false
+	var last *frame.Meta // of those sent once, which are in the order of sending
 	for f := d.queue.Front(); f != d.unsent; f = d.queue.Front() {
 		m := p.Meta(f)
 		n := ack.Sub(Seq(m.Seq))
@@ -152,6 +155,11 @@ func (c *Conn) releaseAcked(ack Seq) (sentAt, resentAt clock.Time) {
 			if m.Sends > 1 && resentAt == 0 {
 				resentAt = m.SentAt
 			}
+			if m.Flags&metaSACKed == 0 {
+				c.core.sample.noteArrived(m)
+			}
+		} else {
+			last = m
 		}
 		sentAt = m.SentAt
 		if d.lostHint&d.sackHint&d.rack.judged != frame.None {
@@ -159,6 +167,9 @@ func (c *Conn) releaseAcked(ack Seq) (sentAt, resentAt clock.Time) {
 		}
 		d.queue.PopFront(p)
 		p.Release(f)
+	}
+	if last != nil {
+		c.core.sample.noteArrived(last)
 	}
 	if again {
 		return 0, resentAt

@@ -36,25 +36,26 @@ type Conn struct {
 type connFlags uint32
 
 const (
-	flagTS        connFlags = 1 << iota // both sides send timestamps
-	flagSACK                            // both sides take SACK
-	flagNoDelay                         // no Nagle
-	flagCork                            // the application corked
-	flagFINQueued                       // the application closed its side
-	flagFINSent                         // the FIN was sent at least once
-	flagAppClosed                       // the application does not read any more
-	flagPeerFIN                         // the peer's FIN was seen, at rcv.fin
-	flagWantWrite                       // a Write was short: EventWritable is owed
-	flagOverride                        // the next segment goes out however small it is: SWS override, persist
-	flagProbing                         // the window is closed and probes are sent
-	flagForceLost                       // the next lost segment goes out whatever the window
-	flagTailProbe                       // new data goes out beyond the congestion window, as a tail loss probe
-	flagUndoable                        // the recovery may turn out to be spurious
-	flagStarved                         // a frame was needed for sending and the pool had none
-	flagSYNLost                         // the SYN was sent more than once
-	flagBulk                            // counted in this epoch as receiving in bulk
-	flagKeepAlive                       // probed when it is idle
-	flagOwnConfig                       // cfg is a copy that belongs to this connection alone
+	flagTS          connFlags = 1 << iota // both sides send timestamps
+	flagSACK                              // both sides take SACK
+	flagNoDelay                           // no Nagle
+	flagCork                              // the application corked
+	flagFINQueued                         // the application closed its side
+	flagFINSent                           // the FIN was sent at least once
+	flagAppClosed                         // the application does not read any more
+	flagPeerFIN                           // the peer's FIN was seen, at rcv.fin
+	flagWantWrite                         // a Write was short: EventWritable is owed
+	flagOverride                          // the next segment goes out however small it is: SWS override, persist
+	flagProbing                           // the window is closed and probes are sent
+	flagForceLost                         // the next lost segment goes out whatever the window
+	flagTailProbe                         // new data goes out beyond the congestion window, as a tail loss probe
+	flagUndoable                          // the recovery may turn out to be spurious
+	flagStarved                           // a frame was needed for sending and the pool had none
+	flagSYNLost                           // the SYN was sent more than once
+	flagBulk                              // counted in this epoch as receiving in bulk
+	flagRateLimited                       // the last rate sample was limited by the application
+	flagKeepAlive                         // probed when it is idle
+	flagOwnConfig                         // cfg is a copy that belongs to this connection alone
 )
 
 func (c *Conn) is(f connFlags) bool { return c.flags&f != 0 }

@@ -17,6 +17,7 @@ type Core struct {
 	Keys     Keys
 
 	now      clock.Time // of the present batch
+	sample   rateSample // of the present ACK
 	rxBudget uint32     // bytes that all windows together may promise
 
 	// What connections hold of what was received, in bytes of memory: frames in receive and out-of-order queues.

@@ -81,7 +81,9 @@ func (c *Conn) predicted(f frame.Index, s *Segment, now clock.Time) bool {
 		c.snd.maxWnd = max(c.snd.maxWnd, wnd)
 	}
 	if acked != 0 {
+		c.beginSample()
 		c.newACK(s, now)
+		c.sampleRate(acked, now)
 	}
 	if s.PayloadLen != 0 {
 		m := c.core.Pool.Meta(f)

@@ -271,6 +271,7 @@ func (c *Conn) outData(now clock.Time, o *OutSegment) bool {
 	if c.rcv.quick != 0 && c.rcv.acked != c.rcv.nxt {
 		c.rcv.quick = 0 // The application answers, and its answers carry ACKs.
 	}
+	c.stamp(m, now)
 	c.outPayload(now, o, f, m)
 	d.unsent = m.Next
 	d.nxt = d.nxt.Add(n)

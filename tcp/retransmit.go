@@ -131,6 +131,7 @@ func (c *Conn) markLost(f frame.Index) {
 		d.lostHint = f
 	}
 	d.lost += m.Len
+	c.core.sample.lost += m.Len
 	if !c.is(flagSACK) {
 		d.sacked = min(d.sacked, c.outstanding()-d.lost)
 	}
@@ -284,6 +285,7 @@ func (c *Conn) outLost(now clock.Time, o *OutSegment) bool {
 		}
 		m = p.Meta(f)
 	}
+	c.stamp(m, now)
 	m.Flags = m.Flags&^metaLost | metaResent
 	d.rack.append(p, f)
 	d.lost -= m.Len

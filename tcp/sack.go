@@ -114,6 +114,7 @@ func (c *Conn) markFrame(mk *sackMarker, f frame.Index, m *frame.Meta, end Seq) 
 		d.rack.remove(c.core.Pool, f)
 	}
 	c.delivered(mk.s, m, end, mk.now)
+	c.core.sample.noteArrived(m)
 	m.Flags = m.Flags&^(metaLost|metaResent) | metaSACKed
 	d.sacked += m.Len
 	d.arrived++

@@ -53,14 +53,16 @@ type sender struct {
 	resentTS uint32 // timestamp of the first retransmission of the recovery; 0: none yet
 	rack     rack
 	prr      prr
+	rate     rate
 	reported [4]SACKBlock // the SACK blocks of the last ACK that had any: they are marked already
 }
 
 // Flags in the record of a frame that was sent.
 const (
-	metaSACKed = 1 << iota // the peer has it, says a SACK block
-	metaLost               // it is taken as lost and waits to be sent again
-	metaResent             // it was sent again and is in flight: in rack's list
+	metaSACKed  = 1 << iota // the peer has it, says a SACK block
+	metaLost                // it is taken as lost and waits to be sent again
+	metaResent              // it was sent again and is in flight: in rack's list
+	metaLimited             // when it was sent, the application was what limited the sending
 )
 
 func (d *sender) init() {
@@ -84,6 +86,7 @@ func (c *Conn) Write(p []byte) int {
 	if !c.writable() {
 		return 0
 	}
+	c.checkLimited()
 	d := &c.snd
 	n := min(len(p), c.room())
 	taken := c.fillTail(p[:n])
@@ -193,6 +196,7 @@ func (c *Conn) split(f frame.Index, n uint32) (frame.Index, bool) {
 	prev := m.Prev
 	h.Off, h.Len, h.Seq = c.core.Headroom, n, m.Seq
 	h.Flags, h.Sends, h.SentAt = m.Flags, m.Sends, m.SentAt
+	h.Delivered, h.DeliveredAt, h.FirstSent = m.Delivered, m.DeliveredAt, m.FirstSent
 	copy(p.Chunk(g)[h.Off:], p.Data(f)[:n])
 	m.Off, m.Len, m.Seq = m.Off+n, m.Len-n, m.Seq+n
 	d.queue.InsertAfter(p, g, prev)
