@@ -57,7 +57,7 @@ func measureCore(_ context.Context, _ child.Emit, args []string) (any, error) {
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
-	if err := pin(*cpu); err != nil {
+	if err := place(*cpu, false); err != nil {
 		return nil, err
 	}
 	for _, s := range coreSides {

@@ -22,6 +22,7 @@ var children = map[string]func(ctx context.Context, emit child.Emit, args []stri
 	"serve": serve,
 	"load":  drive,
 	"raw":   raw,
+	"hop":   forward,
 }
 
 func main() {
@@ -55,16 +56,19 @@ type times struct {
 	coreRepeats, repeats      int
 	coreWarmup, coreWindow    time.Duration
 	warmup, window, rawWindow time.Duration
+	pathWarmup, pathWindow    time.Duration
 }
 
 var (
 	thorough = times{
 		coreRepeats: 5, repeats: 5, coreWarmup: 200 * time.Millisecond, coreWindow: time.Second,
 		warmup: 500 * time.Millisecond, window: 2 * time.Second, rawWindow: 2 * time.Second,
+		pathWarmup: 1500 * time.Millisecond, pathWindow: 3500 * time.Millisecond,
 	}
 	brief = times{
 		coreRepeats: 2, repeats: 1, coreWarmup: 100 * time.Millisecond, coreWindow: 200 * time.Millisecond,
 		warmup: 200 * time.Millisecond, window: 500 * time.Millisecond, rawWindow: 500 * time.Millisecond,
+		pathWarmup: 500 * time.Millisecond, pathWindow: time.Second,
 	}
 )
 
@@ -79,7 +83,7 @@ func parse(args []string) (options, error) {
 	fs.BoolVar(&o.markdown, "markdown", false, "with -show: print the table as the README has it")
 	fs.BoolVar(&o.threads, "threaded", false, "let a kernel thread on its own processor receive for a side with XDP, not the sender")
 	repeats := fs.Int("repeats", 0, "repeats of each benchmark, instead of 5")
-	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory and 2s over veth")
+	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory, 2s over veth and 3.5s over bad paths")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -96,7 +100,7 @@ func parse(args []string) (options, error) {
 		o.times.coreRepeats, o.times.repeats = *repeats, *repeats
 	}
 	if *window > 0 {
-		o.times.coreWindow, o.times.window, o.times.rawWindow = *window, *window, *window
+		o.times.coreWindow, o.times.window, o.times.rawWindow, o.times.pathWindow = *window, *window, *window, *window
 	}
 	if *only != "" {
 		o.only = strings.Split(*only, ",")

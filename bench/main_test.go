@@ -30,9 +30,9 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, n := range names() {
-		if o.wanted(n) {
-			got = append(got, n)
+	for _, b := range benchmarks {
+		if o.wanted(&b) {
+			got = append(got, b.name)
 		}
 	}
 	if !slices.Equal(got, []string{"core-receive", "core-send", "http"}) || o.times.repeats != 7 || o.times.window != brief.window {
@@ -50,6 +50,7 @@ func tiny(only ...string) *session {
 	short := 100 * time.Millisecond
 	return &session{started: time.Now(), options: options{only: only, times: times{
 		coreRepeats: 1, repeats: 1, coreWarmup: short, coreWindow: short, warmup: short, window: short, rawWindow: short,
+		pathWarmup: short, pathWindow: 3 * short,
 	}}}
 }
 
@@ -98,6 +99,34 @@ func TestOverVeth(t *testing.T) {
 	needLab(t)
 	check(t, tiny("bulk", "http", "connect", "raw").all(t.Context()), 5)
 	expectNothingLeft(t)
+}
+
+func TestOverBadPaths(t *testing.T) {
+	needLab(t)
+	r := tiny("loss-receive-1", "loss-send-1", "reno").all(t.Context())
+	check(t, r, 4)
+	for _, b := range r.Benchmarks {
+		for _, side := range b.Sides {
+			if lost, _ := side.Extra("hop_lost_from_client"); side.Value.N == 1 && lost.Median == 0 && b.Name == "loss-receive-1" {
+				t.Errorf("%s, %s: the path lost nothing", b.Name, side.Name)
+			}
+		}
+	}
+	expectNothingLeft(t)
+}
+
+func TestExtrasAreRunByNameOnly(t *testing.T) {
+	for _, args := range [][]string{nil, {"-only", "bbr"}} {
+		o, err := parse(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range benchmarks {
+			if b.extra && o.wanted(&b) != (args != nil && strings.HasPrefix(b.name, "bbr")) {
+				t.Errorf("%v: %s is wanted: %v", args, b.name, o.wanted(&b))
+			}
+		}
+	}
 }
 
 func TestStop(t *testing.T) {

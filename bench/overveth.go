@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/xdpstack/xdpstack/bench/internal/app"
 	"github.com/xdpstack/xdpstack/bench/internal/load"
 	"github.com/xdpstack/xdpstack/bench/internal/result"
 	"github.com/xdpstack/xdpstack/bench/internal/veth"
@@ -39,7 +40,7 @@ func (s *session) plan(found map[string]*result.Benchmark) int {
 	if found["raw"] != nil {
 		n += len(veth.RawDrivers) * s.times.repeats
 	}
-	return n
+	return n + len(crossingsWanted(found))*len(veth.PathServers)*s.times.repeats
 }
 
 func (s *session) runner() *veth.Runner {
@@ -47,6 +48,7 @@ func (s *session) runner() *veth.Runner {
 	return &veth.Runner{
 		Lab:    netlab.Config{Threaded: s.threads, GRO: s.threads},
 		Warmup: s.times.warmup, Window: s.times.window, RawWindow: s.times.rawWindow, ServerCPU: server, ClientCPU: client,
+		Congestion: app.CongestionControl,
 	}
 }
 

@@ -31,7 +31,7 @@ func raw(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := pin(*cpu); err != nil {
+	if err := place(*cpu, false); err != nil {
 		return nil, err
 	}
 	mark := func(kind string) { _ = emit(kind, nil) }

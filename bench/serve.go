@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/xdpstack/xdpstack/bench/internal/app"
 	"github.com/xdpstack/xdpstack/bench/internal/child"
 	"github.com/xdpstack/xdpstack/bench/internal/gvisor"
 	"github.com/xdpstack/xdpstack/bench/internal/kernel"
@@ -23,6 +24,8 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	ifname := fs.String("interface", "", "its interface")
 	address := fs.String("address", "", "its address and prefix length")
 	cpu := fs.Int("cpu", -1, "the processor it is bound to")
+	prefer := fs.Bool("prefer", false, "put it before ordinary processes")
+	congestion := fs.String("congestion", app.CongestionControl, "the congestion control, of xdpstack's and the kernel's servers")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -30,23 +33,28 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := pin(*cpu); err != nil {
+	if err := place(*cpu, *prefer); err != nil {
 		return nil, err
 	}
 	switch *kind {
 	case "xdpstack", "xdpstack-asavie":
-		return serveOurs(ctx, emit, *kind, *ifname, addr)
+		return serveOurs(ctx, emit, *kind, *ifname, addr, *congestion)
 	case "gvisor-xdp":
 		return serveGVisor(ctx, emit, gvisor.AFXDP, *ifname, addr)
 	case "gvisor-packet":
 		return serveGVisor(ctx, emit, gvisor.AFPacket, *ifname, addr)
 	case "kernel", "kernel-xdp":
-		return serveKernel(ctx, emit, *kind == "kernel-xdp", *ifname, addr)
+		return serveKernel(ctx, emit, *kind == "kernel-xdp", *ifname, addr, *congestion)
 	}
 	return nil, fmt.Errorf("no server of kind %q", *kind)
 }
 
-func pin(cpu int) error {
+func place(cpu int, prefer bool) error {
+	if prefer {
+		if err := child.Prefer(endPriority); err != nil {
+			return err
+		}
+	}
 	if cpu < 0 {
 		return nil
 	}
@@ -65,7 +73,9 @@ func serveGVisor(ctx context.Context, emit child.Emit, l gvisor.Link, ifname str
 	return s.Counters(), s.Close()
 }
 
-func serveKernel(ctx context.Context, emit child.Emit, withXDP bool, ifname string, addr netip.Prefix) (_ any, err error) {
+func serveKernel(
+	ctx context.Context, emit child.Emit, withXDP bool, ifname string, addr netip.Prefix, congestion string,
+) (_ any, err error) {
 	mode := "no XDP"
 	if withXDP {
 		iface, err := net.InterfaceByName(ifname)
@@ -79,7 +89,7 @@ func serveKernel(ctx context.Context, emit child.Emit, withXDP bool, ifname stri
 		defer func() { err = errors.Join(err, prog.Close()) }()
 		mode = "XDP_PASS, native"
 	}
-	s, err := kernel.NewServer(addr.Addr().As4())
+	s, err := kernel.NewServer(addr.Addr().As4(), congestion)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +109,9 @@ func drive(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	work := fs.String("work", "", "what to ask of the server")
 	address := fs.String("address", "", "the server's address")
 	cpu := fs.Int("cpu", -1, "the processor it is bound to")
+	prefer := fs.Bool("prefer", false, "put it before ordinary processes")
 	fs.IntVar(&cfg.Conns, "conns", 1, "connections at a time")
+	fs.StringVar(&cfg.Congestion, "congestion", app.CongestionControl, "the congestion control of bulk work")
 	fs.DurationVar(&cfg.Warmup, "warmup", 0, "time before the window")
 	fs.DurationVar(&cfg.Window, "window", 0, "measured time")
 	if err := fs.Parse(args); err != nil {
@@ -110,7 +122,7 @@ func drive(ctx context.Context, emit child.Emit, args []string) (any, error) {
 		return nil, err
 	}
 	cfg.Work, cfg.Addr = load.Work(*work), addr.As4()
-	if err := pin(*cpu); err != nil {
+	if err := place(*cpu, *prefer); err != nil {
 		return nil, err
 	}
 	r, err := load.Run(ctx, cfg, func(start bool) {

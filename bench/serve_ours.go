@@ -9,12 +9,12 @@ import (
 	"github.com/xdpstack/xdpstack/bench/internal/veth"
 )
 
-func serveOurs(ctx context.Context, emit child.Emit, kind, ifname string, addr netip.Prefix) (any, error) {
+func serveOurs(ctx context.Context, emit child.Emit, kind, ifname string, addr netip.Prefix, congestion string) (any, error) {
 	driver := "native"
 	if kind == "xdpstack-asavie" {
 		driver = "asavie"
 	}
-	s, err := ours.NewServer(driver, ifname, addr)
+	s, err := ours.NewServer(driver, ifname, addr, congestion)
 	if err != nil {
 		return nil, err
 	}

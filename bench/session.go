@@ -28,10 +28,11 @@ type benchmark struct {
 	lower             bool
 	target            float64
 	against           string
+	extra             bool // run only when it is asked for by name
 }
 
 // benchmarks are in the order in which they are shown.
-var benchmarks = []benchmark{
+var benchmarks = append([]benchmark{
 	{name: "core-receive", title: "core receive, in memory", unit: "ns/segment", lower: true, target: 5, against: coreGVisor},
 	{name: "core-send", title: "core send, in memory", unit: "ns/segment", lower: true, target: 5, against: coreGVisor},
 	{name: "bulk-receive", title: "bulk, kernel → stack", unit: "Gbit/s", target: 2, against: gvisorXDP},
@@ -39,7 +40,7 @@ var benchmarks = []benchmark{
 	{name: "http", title: "HTTP keep-alive, 64 connections", unit: "requests/s", target: 2, against: gvisorXDP},
 	{name: "connect", title: "connect, 1 request, close, 64 at a time", unit: "connections/s", target: 2, against: gvisorXDP},
 	{name: "raw", title: "raw AF_XDP, 1514-byte frames received and dropped", unit: "Mpps"},
-}
+}, crossingBenchmarks()...)
 
 const (
 	ourName    = "xdpstack"
@@ -65,12 +66,12 @@ func known(prefix string) bool {
 }
 
 // wanted reports whether a benchmark is to be run.
-func (o *options) wanted(name string) bool {
+func (o *options) wanted(b *benchmark) bool {
 	if len(o.only) == 0 {
-		return true
+		return !b.extra
 	}
 	for _, p := range o.only {
-		if strings.HasPrefix(name, p) {
+		if strings.HasPrefix(b.name, p) {
 			return true
 		}
 	}
@@ -82,7 +83,7 @@ func (s *session) all(ctx context.Context) *result.Report {
 	s.modes = make(map[string]string)
 	found := make(map[string]*result.Benchmark)
 	for _, b := range benchmarks {
-		if !s.wanted(b.name) {
+		if !s.wanted(&b) {
 			continue
 		}
 		r := &result.Benchmark{
@@ -94,6 +95,7 @@ func (s *session) all(ctx context.Context) *result.Report {
 	s.total = s.plan(found)
 	s.core(ctx, found)
 	s.overVeth(ctx, found)
+	s.overPath(ctx, found)
 	for _, b := range s.report.Benchmarks {
 		b.Finish()
 	}

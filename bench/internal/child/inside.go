@@ -67,19 +67,38 @@ func Inside(f func(ctx context.Context, emit Emit) (any, error)) int {
 func Pin(cpu int) error {
 	var set unix.CPUSet
 	set.Set(cpu)
+	err := eachThread(func(tid int) error { return unix.SchedSetaffinity(tid, &set) })
+	if err != nil {
+		return fmt.Errorf("child: bind to processor %d: %w", cpu, err)
+	}
+	return nil
+}
+
+// Prefer puts every thread of this process, and so those to come, before all ordinary ones and those of a lower priority, from 1 on.
+func Prefer(priority uint32) error {
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: priority}
+	err := eachThread(func(tid int) error { return unix.SchedSetAttr(tid, &attr, 0) })
+	if err != nil {
+		return fmt.Errorf("child: real-time priority %d: %w", priority, err)
+	}
+	return nil
+}
+
+// eachThread calls f with the id of every thread of this process.
+func eachThread(f func(tid int) error) error {
 	// Twice: a thread that was being made during the first pass inherits the mask of its maker.
 	for range 2 {
 		tasks, err := os.ReadDir("/proc/self/task")
 		if err != nil {
-			return fmt.Errorf("child: list own threads: %w", err)
+			return fmt.Errorf("list own threads: %w", err)
 		}
 		for _, t := range tasks {
 			tid, err := strconv.Atoi(t.Name())
 			if err != nil {
 				continue
 			}
-			if err := unix.SchedSetaffinity(tid, &set); err != nil && err != unix.ESRCH {
-				return fmt.Errorf("child: bind to processor %d: %w", cpu, err)
+			if err := f(tid); err != nil && err != unix.ESRCH {
+				return err
 			}
 		}
 	}

@@ -27,28 +27,28 @@ type conn struct {
 }
 
 // NewServer listens on addr on the benchmarks' ports.
-func NewServer(addr [4]byte) (*Server, error) {
+func NewServer(addr [4]byte, congestion string) (*Server, error) {
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("kernel: epoll: %w", err)
 	}
 	s := &Server{poll: poll, conns: make(map[int]*conn), buf: make([]byte, 256<<10)}
 	for _, port := range []uint16{app.DiscardPort, app.SourcePort, app.HTTPPort} {
-		if err := s.listen(addr, port); err != nil {
+		if err := s.listen(addr, port, congestion); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
 	return s, nil
 }
 
-func (s *Server) listen(addr [4]byte, port uint16) error {
+func (s *Server) listen(addr [4]byte, port uint16, congestion string) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("kernel: socket: %w", err)
 	}
 	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	if err == nil { // accepted connections inherit it
-		err = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, app.CongestionControl)
+		err = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion)
 	}
 	if err == nil {
 		err = unix.Bind(fd, &unix.SockaddrInet4{Addr: addr, Port: int(port)})

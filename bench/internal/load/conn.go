@@ -18,9 +18,9 @@ func (g *generator) connect(c *conn) error {
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	if g.cfg.Work == Receive || g.cfg.Work == Send { // elsewhere the namespace's default will do, and costs no system call
-		if err := unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, app.CongestionControl); err != nil {
+		if err := unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, g.cfg.Congestion); err != nil {
 			_ = unix.Close(fd)
-			return fmt.Errorf("load: choose %s: %w", app.CongestionControl, err)
+			return fmt.Errorf("load: choose %s: %w", g.cfg.Congestion, err)
 		}
 	}
 	*c = conn{fd: fd, slot: c.slot, state: connecting, begun: time.Now()}

@@ -30,6 +30,8 @@ type Config struct {
 	Conns  int           // connections, or slots, at a time
 	Warmup time.Duration // before the measured window
 	Window time.Duration
+
+	Congestion string // the congestion control of bulk work
 }
 
 // Result is what was measured in the window.

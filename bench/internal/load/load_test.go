@@ -16,7 +16,7 @@ func TestEveryWork(t *testing.T) {
 		t.Skip("the benchmarks' ports are privileged: run as root")
 	}
 	addr := [4]byte{127, 77, 0, 1}
-	s, err := kernel.NewServer(addr)
+	s, err := kernel.NewServer(addr, app.CongestionControl)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,6 +26,7 @@ func TestEveryWork(t *testing.T) {
 	for _, cfg := range []Config{
 		{Work: Receive, Conns: 2}, {Work: Send, Conns: 2}, {Work: HTTP, Conns: 16}, {Work: Connect, Conns: 16},
 	} {
+		cfg.Congestion = app.CongestionControl
 		cfg.Addr, cfg.Warmup, cfg.Window = addr, 20*time.Millisecond, 200*time.Millisecond
 		marks := 0
 		r, err := Run(ctx, cfg, func(bool) { marks++ })

@@ -14,8 +14,10 @@ import (
 type Server struct{ stack *stack.Stack }
 
 // NewServer opens the interface with one of the drivers and listens.
-func NewServer(driver, ifname string, addr netip.Prefix) (*Server, error) {
-	s, err := stack.Open(stack.Config{Interface: ifname, Address: addr, AFXDP: afxdp.Options{Driver: driver, Mode: afxdp.ModeCopy}})
+func NewServer(driver, ifname string, addr netip.Prefix, congestion string) (*Server, error) {
+	cfg := stack.Config{Interface: ifname, Address: addr, AFXDP: afxdp.Options{Driver: driver, Mode: afxdp.ModeCopy}}
+	cfg.TCP.Congestion = congestion
+	s, err := stack.Open(cfg)
 	if err != nil {
 		return nil, err
 	}

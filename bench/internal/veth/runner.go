@@ -3,6 +3,7 @@ package veth
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"runtime"
@@ -74,6 +75,8 @@ type Runner struct {
 	RawWindow      time.Duration
 	ServerCPU      int
 	ClientCPU      int
+	Congestion     string // the congestion control of xdpstack's and the kernel's servers, and of bulk clients
+	Path           *Path  // nil: the sides are joined directly
 }
 
 // Ready is what a server says when it listens.
@@ -98,7 +101,7 @@ func (r *Runner) One(ctx context.Context, s Server, works []Work) (map[load.Work
 
 func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[load.Work]result.Run) (ready Ready, err error) {
 	cfg := r.Lab
-	cfg.Name, cfg.BothKernel = "bench", s.Kernel
+	cfg.Name, cfg.BothKernel, cfg.Hop = "bench", s.Kernel, r.Path != nil
 	lab, err := netlab.New(cfg)
 	if err != nil {
 		return ready, err
@@ -111,12 +114,20 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[load.
 	if err := prepareClient(lab.Kernel); err != nil {
 		return ready, err
 	}
+	hop, err := r.startHop(ctx, lab)
+	if err != nil {
+		return ready, err
+	}
+	if hop != nil {
+		defer hop.Stop()
+	}
 	cpu := r.ServerCPU
 	if s.Free {
 		cpu = -1
 	}
 	server, err := child.Start(r.command(lab.Stack, s.Threads, "serve", "-kind", s.Kind, "-interface", lab.Stack.Interface,
-		"-address", lab.Stack.Address.String(), "-cpu", strconv.Itoa(cpu)))
+		"-address", lab.Stack.Address.String(), "-cpu", strconv.Itoa(cpu), "-congestion", r.Congestion,
+		"-prefer="+strconv.FormatBool(r.Path != nil)))
 	if err != nil {
 		return ready, err
 	}
@@ -145,13 +156,20 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[load.
 	if err := server.Next(ctx, child.KindDone, patience, &counters); err != nil {
 		return ready, fmt.Errorf("%s: %w", s.Name, err)
 	}
-	for w, run := range runs {
-		for name, v := range counters {
-			if run.Extra == nil {
-				run.Extra = make(map[string]float64)
-			}
-			run.Extra["server_"+name] = v
+	extra := make(map[string]float64)
+	for name, v := range counters {
+		extra["server_"+name] = v
+	}
+	if hop != nil {
+		if err := r.explain(ctx, lab, s, hop, extra); err != nil {
+			return ready, err
 		}
+	}
+	for w, run := range runs {
+		if run.Extra == nil {
+			run.Extra = make(map[string]float64)
+		}
+		maps.Copy(run.Extra, extra)
 		runs[w] = run
 	}
 	return ready, nil
@@ -192,7 +210,8 @@ func (r *Runner) command(side *netlab.Side, threads int, args ...string) *exec.C
 func (r *Runner) measure(ctx context.Context, lab *netlab.Lab, server *child.Process, w Work) (run result.Run, err error) {
 	client, err := child.Start(r.command(lab.Kernel, 1, "load", "-work", string(w.Work),
 		"-address", lab.Stack.Address.Addr().String(), "-conns", strconv.Itoa(w.Conns), "-warmup", r.Warmup.String(),
-		"-window", r.Window.String(), "-cpu", strconv.Itoa(r.ClientCPU)))
+		"-window", r.Window.String(), "-cpu", strconv.Itoa(r.ClientCPU), "-congestion", r.Congestion,
+		"-prefer="+strconv.FormatBool(r.Path != nil)))
 	if err != nil {
 		return run, err
 	}
