@@ -43,6 +43,9 @@ func (c *Conn) checkACKField(s *Segment, now clock.Time) bool {
 	if c.state != StateClosed && (duplicate || s.NumSACK != 0 || c.snd.troubled()) {
 		c.repair(s, acked, missing, duplicate, now)
 	}
+	if c.is(flagForwarded) {
+		c.forwardAnswered(s, acked, duplicate)
+	}
 	if c.snd.probe != probeNone {
 		c.probeAnswered(s, acked, now)
 	}
@@ -97,6 +100,7 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 	if troubled && c.is(flagSACK) {
 		c.deliveredTo(s, now)
 	}
+	sacked := d.sacked
 	sentAt, resentAt := c.releaseAcked(s.Ack)
 	d.una = s.Ack
 	d.retries = 0
@@ -108,7 +112,11 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 	}
 	c.sample(a.RTT, resentAt, s, now)
 	if d.troubled() {
+		again := d.recovery == recoveryRTO
 		c.recovered(a.Acked)
+		if again {
+			a.Acked = c.ackedAgain(a.Acked, sacked-d.sacked)
+		}
 	}
 	if troubled || c.outstanding() == 0 {
 		c.timers.loss = clock.Never // What is still missing starts it anew.
@@ -127,6 +135,20 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 	if c.is(flagFINSent) && d.una == d.end+1 {
 		c.finAcked(now)
 	}
+}
+
+// ackedAgain returns how much of what an ACK acknowledges after a timeout lets the window grow, of which so many bytes were SACKed
+// before: only what has left the network since. Where that is not known it is at most two segments (the limit L of RFC 3465), or the
+// ACK of one that was sent again, behind which the peer had kept all others, would be answered with a burst; and one while F-RTO has not
+// decided, for two segments of new data.
+func (c *Conn) ackedAgain(acked, sacked uint32) uint32 {
+	switch mss := uint32(c.snd.mss); {
+	case c.is(flagForwarded):
+		return min(acked, mss)
+	case !c.is(flagSACK):
+		return min(acked, 2*mss)
+	}
+	return acked - min(acked, sacked)
 }
 
 // releaseAcked gives back the frames whose payload is acknowledged, and cuts off the part that is of the one that is half

@@ -56,6 +56,8 @@ const (
 	flagRateLimited                       // the last rate sample was limited by the application
 	flagKeepAlive                         // probed when it is idle
 	flagOwnConfig                         // cfg is a copy that belongs to this connection alone
+	flagForward                           // after a timeout, nothing but the first segment was sent again yet
+	flagForwarded                         // and an ACK has advanced since: new data goes out, and the next ACK decides
 )
 
 func (c *Conn) is(f connFlags) bool { return c.flags&f != 0 }

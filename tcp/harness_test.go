@@ -103,6 +103,7 @@ type network struct {
 
 	delay     time.Duration
 	jitter    time.Duration // reorders what is sent within it
+	stall     time.Duration // every second the path delivers nothing for so long, and then what came meanwhile, ten times as fast
 	loss, dup float64
 	corrupt   func(from *endpoint, s *Segment) bool // drops those for which it returns true
 	trace     bool
@@ -301,6 +302,9 @@ func (n *network) transmit(e *endpoint, o *OutSegment) {
 		at := n.now.Add(n.delay)
 		if n.jitter > 0 {
 			at = at.Add(time.Duration(n.rnd.Int64N(int64(n.jitter))))
+		}
+		if phase := time.Duration(at.Add(time.Second/2)) % time.Second; phase < n.stall*10/9 {
+			at = at.Add(n.stall + phase/10 - phase)
 		}
 		n.queue = append(n.queue, packet{at, to, b})
 	}

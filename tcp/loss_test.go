@@ -11,6 +11,7 @@ import (
 // lossTotals is what many transfers under the same faults cost.
 type lossTotals struct {
 	timeouts, retransmits uint64
+	spurious              uint64        // timeouts that were taken back
 	took                  time.Duration // virtual, of all of them together
 }
 
@@ -30,6 +31,7 @@ func transfersUnder(t *testing.T, seeds, size int, cfg Config, faults func(n *ne
 		n.run(2*time.Hour, n.closedBoth)
 		sum.timeouts += n.a.core.Stats.Timeouts
 		sum.retransmits += n.a.core.Stats.Retransmits
+		sum.spurious += n.a.core.Stats.SpuriousTimeouts
 		n.finish()
 	}
 	return sum
@@ -57,6 +59,19 @@ func TestLossCosts(t *testing.T) {
 				t.Errorf("%d timeouts, want at most %d", sum.timeouts, c.timeouts)
 			}
 		})
+	}
+}
+
+// TestStallIsNoLoss has a path that delivers nothing for longer than the timeout cost one segment sent again for each time, and no window:
+// by timestamps, and without them by what new data brings.
+func TestStallIsNoLoss(t *testing.T) {
+	for _, cfg := range []Config{{}, {NoTimestamps: true}} {
+		sum := transfersUnder(t, 20, 300_000, cfg, func(n *network) { n.delay, n.stall = 60*time.Millisecond, 450*time.Millisecond })
+		t.Logf("%d timeouts, %d of them taken back, %d segments sent again, %v", sum.timeouts, sum.spurious, sum.retransmits, sum.took)
+		if sum.timeouts == 0 || sum.spurious != sum.timeouts || sum.retransmits != sum.timeouts {
+			t.Errorf("timestamps %v: %d timeouts, %d of them taken back, %d segments sent again", !cfg.NoTimestamps, sum.timeouts,
+				sum.spurious, sum.retransmits)
+		}
 	}
 }
 

@@ -31,7 +31,9 @@ func (c *Conn) repair(s *Segment, acked, missing uint32, duplicate bool, now clo
 	lossless := true
 	if c.is(flagSACK) {
 		if s.NumSACK != 0 {
-			c.markSACKed(s, now)
+			if c.markSACKed(s, now) && acked == 0 && c.is(flagForwarded) {
+				c.forwardSpurious()
+			}
 		}
 		lossless = !c.detectLost(now)
 	} else if duplicate {
@@ -50,7 +52,7 @@ func (c *Conn) repair(s *Segment, acked, missing uint32, duplicate bool, now clo
 		}
 		return
 	}
-	if acked == 0 {
+	if acked == 0 || c.is(flagForwarded) {
 		return
 	}
 	// A partial ACK: what is now the first has been missing for as long as what was repaired (RFC 6582 section 3.2).
@@ -100,7 +102,7 @@ func (c *Conn) recovered(acked uint32) {
 	if d.recovery != recoveryNone && d.una.GreaterEq(d.recover) {
 		d.recovery = recoveryNone
 		d.rack.recovered()
-		c.clear(flagForceLost | flagUndoable)
+		c.clear(flagForceLost | flagUndoable | flagForward | flagForwarded)
 		if !c.is(flagSACK) {
 			d.sacked = 0
 		}
@@ -146,6 +148,7 @@ func (c *Conn) resend() {
 	if d.recovery == recoveryNone {
 		d.recovery, d.recover = recoveryRTO, d.nxt
 	}
+	c.clear(flagForward | flagForwarded)
 	c.set(flagForceLost)
 }
 
@@ -200,6 +203,7 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 	d.dupACKs = 0
 	c.markTimedOut(now)
 	d.lostHint = front
+	c.beginForward(again)
 	d.recovery, d.recover = recoveryRTO, d.nxt
 	if !again {
 		c.beginUndo()
@@ -254,6 +258,9 @@ func (c *Conn) markTimedOut(now clock.Time) {
 func (c *Conn) mayResend() bool {
 	if c.is(flagForceLost) {
 		return true
+	}
+	if c.is(flagForwarded) {
+		return false // New data, and what is acknowledged then, decide whether anything is lost.
 	}
 	d := &c.snd
 	flight := c.inFlight()

@@ -12,8 +12,8 @@ const sackWork = 512
 
 // markSACKed notes in the records of the frames what the SACK blocks report (RFC 2018, and RFC 6675's scoreboard). What the last ACK
 // with blocks reported too is known; only what is new in a block is walked. A block that is not within what is outstanding is old or
-// a lie, and ignored.
-func (c *Conn) markSACKed(s *Segment, now clock.Time) {
+// a lie, and ignored. It reports whether something has arrived that counted as lost and was not sent again.
+func (c *Conn) markSACKed(s *Segment, now clock.Time) (late bool) {
 	d := &c.snd
 	if d.sacked == 0 {
 		d.reported, d.rack.top = [len(d.reported)]SACKBlock{}, d.una
@@ -45,6 +45,7 @@ func (c *Conn) markSACKed(s *Segment, now clock.Time) {
 		c.rtt.Sample(max(now.Sub(m.sentAt), 1), 0)
 		d.rttNext = d.nxt
 	}
+	return m.late
 }
 
 // reportsDuplicate reports whether the first block is a D-SACK: it says that something arrived twice, by being below what the same
@@ -82,6 +83,7 @@ type sackMarker struct {
 	now    clock.Time
 	sentAt clock.Time // when the last of the newly marked frames was sent that was sent just once, 0: there is none
 	top    Seq        // the end of what is known to have arrived
+	late   bool       // something that counted as lost has arrived and was not sent again
 }
 
 // markBlock marks the frames that lie within the block, of those that are in part. It reports false if the work that one ACK may
@@ -107,6 +109,7 @@ func (c *Conn) markBlock(mk *sackMarker, b, part SACKBlock, work *int) bool {
 // markFrame marks one frame as SACKed.
 func (c *Conn) markFrame(mk *sackMarker, f frame.Index, m *frame.Meta, end Seq) {
 	d := &c.snd
+	mk.late = mk.late || late(m)
 	if m.Flags&metaLost != 0 {
 		d.lost -= m.Len
 	}

@@ -2,7 +2,7 @@ package tcp
 
 import "github.com/xdpstack/xdpstack/frame"
 
-// Spurious recoveries are recognised by timestamps (the Eifel detection algorithm, RFC 3522): the first ACK that advances in a recovery
+// With timestamps, spurious recoveries are recognised by timestamps (the Eifel detection algorithm, RFC 3522): the first ACK that advances in a recovery
 // echoes a timestamp older than the first retransmission, so it is the original that arrived, late and not lost. The recovery is over
 // then, nothing more is sent again, and the window is what it was before.
 
@@ -23,7 +23,10 @@ func (c *Conn) noteResent(ts uint32) {
 
 // detectSpurious looks at the first ACK in a recovery that advances, before that is taken.
 func (c *Conn) detectSpurious(s *Segment) {
-	d, p := &c.snd, c.core.Pool
+	d := &c.snd
+	if c.is(flagForward) {
+		c.forwardAdvance(s.Ack)
+	}
 	if !c.is(flagUndoable) || d.resentTS == 0 {
 		return
 	}
@@ -37,14 +40,23 @@ func (c *Conn) detectSpurious(s *Segment) {
 	} else {
 		c.core.Stats.SpuriousTimeouts++
 	}
+	c.takeBack()
+}
+
+// takeBack ends a recovery that was spurious: nothing more is sent again, and the window is what it was.
+func (c *Conn) takeBack() {
+	d, p := &c.snd, c.core.Pool
 	for f := d.queue.Front(); d.lost != 0 && f != d.unsent; f = p.Meta(f).Next {
 		if m := p.Meta(f); m.Flags&metaLost != 0 {
 			m.Flags &^= metaLost
 			d.lost -= m.Len
 		}
 	}
+	if d.recovery == recoveryRTO {
+		d.recover = d.una - 1 // Only one segment was sent again: duplicate ACKs are not about that (RFC 6582 section 4.1).
+	}
 	// What is in flight again is judged again.
 	d.recovery, d.rack.judged = recoveryNone, frame.None
-	c.clear(flagForceLost)
+	c.clear(flagForceLost | flagForward | flagForwarded)
 	c.cc.OnSpurious()
 }
