@@ -14,10 +14,9 @@ func (c *Conn) checkACKField(s *Segment, now clock.Time) bool {
 		st.DropNoFlags++
 		return false
 	}
-	if c.state == StateSynReceived {
-		if !c.synReceivedACK(s, now) {
-			return false
-		}
+	completes := c.state == StateSynReceived
+	if completes && !c.synReceivedACK(s, now) {
+		return false
 	}
 	// Counted from SND.UNA without a sign: a number that is half the sequence space away is neither before it nor behind it.
 	acked := uint32(s.Ack - c.snd.una)
@@ -33,7 +32,7 @@ func (c *Conn) checkACKField(s *Segment, now clock.Time) bool {
 		c.challenge(now)
 		return false
 	}
-	duplicate := c.isDuplicateACK(s)
+	duplicate := !completes && c.isDuplicateACK(s)
 	missing := c.unarrived()
 	c.beginSample()
 	c.updateWindow(s, now)

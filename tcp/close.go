@@ -9,6 +9,7 @@ func (c *Conn) CloseWrite(now clock.Time) {
 	}
 	switch c.state {
 	case StateSynSent, StateSynReceived:
+		c.SendSYN(now)
 		c.set(flagFINQueued) // The state changes when the handshake is complete.
 	case StateEstablished, StateCloseWait:
 		c.set(flagFINQueued)
@@ -34,8 +35,10 @@ func (c *Conn) Close(now clock.Time) {
 	case StateClosed, StateTimeWait:
 		return
 	case StateSynSent:
-		c.finish(reasonAborted)
-		return
+		if !c.is(flagTold) || c.is(flagHeld) {
+			c.finish(reasonAborted)
+			return
+		}
 	}
 	if c.cfg.Linger < 0 || c.rcv.unread() {
 		c.abort(reasonAborted)
@@ -72,6 +75,7 @@ func (c *Conn) finish(why reason) {
 		return
 	}
 	c.setState(StateClosed)
+	c.endEarly(why != reasonTimeout && why != reasonAborted)
 	c.ended = why
 	c.due &= dueBareReset
 	c.rcv.dupACKs = 0

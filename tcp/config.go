@@ -34,6 +34,10 @@ type Config struct {
 	// 0: as long as Retries and UserTimeout allow, negative: Close resets at once.
 	Linger time.Duration
 
+	// FastOpen has TCP Fast Open used (RFC 7413), in the roles that it names; default none. A server must be able to bear that the data
+	// of a SYN comes twice: the network, or an eavesdropper, can double it.
+	FastOpen FastOpenMode
+
 	NoTimestamps  bool
 	NoSACK        bool
 	NoWindowScale bool
@@ -83,6 +87,9 @@ func (cfg Config) withDefaults(mss uint16) (Config, error) {
 	}
 	if cfg.QuickACK < 0 || cfg.QuickACK > 255 {
 		return cfg, fmt.Errorf("%w: %d quick ACKs are not within 0 to 255", ErrConfig, cfg.QuickACK)
+	}
+	if cfg.FastOpen&^(FastOpenClient|FastOpenServer) != 0 {
+		return cfg, fmt.Errorf("%w: FastOpen %d is not a combination of FastOpenClient and FastOpenServer", ErrConfig, cfg.FastOpen)
 	}
 	if cfg.DelayedACK >= maxDelayedACK {
 		return cfg, fmt.Errorf("%w: ACKs must be delayed by less than %v, not %v", ErrConfig, maxDelayedACK, cfg.DelayedACK)

@@ -58,6 +58,10 @@ const (
 	flagOwnConfig                         // cfg is a copy that belongs to this connection alone
 	flagForward                           // after a timeout, nothing but the first segment was sent again yet
 	flagForwarded                         // and an ACK has advanced since: new data goes out, and the next ACK decides
+	flagEarly                             // passive, in SYN-RECEIVED: a Fast Open cookie lets data pass before the handshake is complete
+	flagTold                              // EventEstablished was raised before the connection was
+	flagHeld                              // the SYN waits for what the application writes first, to take it along
+	flagFastOpen                          // the SYN goes out with the Fast Open option, and data; if flagEarly, the SYN-ACK with a new cookie
 )
 
 func (c *Conn) is(f connFlags) bool { return c.flags&f != 0 }
@@ -134,6 +138,7 @@ func (c *Conn) Release() {
 	if c.core == nil {
 		return
 	}
+	c.endEarly(false)
 	c.releaseSend()
 	c.releaseReceive()
 	c.rcv.releaseQueue(c.core)

@@ -50,10 +50,13 @@ func FuzzConn(f *testing.F) {
 		now := clock.Time(time.Hour)
 		k.BeginBatch(now)
 		if v&4 != 0 {
+			if k.Config.FastOpen = FastOpenMode(v >> 3 & 1); v&16 != 0 {
+				k.keepCookie(flowA, []byte("cookie"), 1000, now)
+			}
 			c.Connect(k, flowA, nil, now)
 		} else {
 			a := Accepted{Flow: flowA, IRS: 1<<32 - 100, ISS: 1<<32 - 200, RcvWnd: 1000, MSS: 1460, SndWScale: 3, RcvWScale: 2,
-				HasWScale: v&8 != 0, HasTS: v&2 == 0, SACKPermitted: v&1 == 0}
+				FastOpen: v&24 == 24, SndWnd: 5000, HasWScale: v&8 != 0, HasTS: v&2 == 0, SACKPermitted: v&1 == 0}
 			c.Accept(k, &a, nil, now)
 		}
 		for steps := 0; len(in.b) > 0 && steps < 1000; steps++ {
@@ -103,6 +106,8 @@ func fuzzStep(t *testing.T, c *Conn, in *fuzzInput, now *clock.Time) {
 		c.ICMP(ICMPKind(in.byte()%6), in.number(), c.snd.una+Seq(in.number()), *now)
 	case 10:
 		switch in.byte() % 8 {
+		case 5:
+			c.SendSYN(*now)
 		case 0:
 			c.Close(*now)
 		case 1:

@@ -31,6 +31,8 @@ type Core struct {
 	previous  uint32 // in the last one
 	share     uint32 // bytes that one connection's window may promise
 
+	fastOpen fastOpen
+
 	challengeEnd  clock.Time // the end of the second in which challenges were sent
 	challengeLeft uint32     // how many more may be sent in it
 }
@@ -71,6 +73,7 @@ func NewCore(pool *frame.Pool, headroom uint32, mss uint16, rxBudget uint32, sec
 	}
 	k := &Core{Pool: pool, Headroom: headroom, Config: full, Keys: NewKeys(secret), rxBudget: rxBudget}
 	k.share = rxBudget
+	k.fastOpen.init(&k.Keys)
 	return k, nil
 }
 

@@ -19,7 +19,7 @@
 //	Output ◄── output.go: what is due, one segment for each call
 //
 // The states of a connection and what moves it between them (RFC 9293 figure 5); a Conn begins in SYN-SENT or, after a Listener's
-// handshake, in ESTABLISHED:
+// handshake, in ESTABLISHED, or with Fast Open before its end in SYN-RECEIVED (fastopen.go):
 //
 //	                          Connect │ SYN ─►
 //	               ◄─ SYN         ┌───▼────┐

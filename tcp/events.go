@@ -5,7 +5,7 @@ type Events uint16
 
 // The events.
 const (
-	EventEstablished Events = 1 << iota // the handshake is complete
+	EventEstablished Events = 1 << iota // the handshake is complete, or with Fast Open data may be written before it is
 	EventReadable                       // Recv has a frame
 	EventWritable                       // Write takes bytes again, after it took fewer than were offered
 	EventPeerClosed                     // the peer's FIN was reached: after what Recv still has, nothing follows

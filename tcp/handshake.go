@@ -5,7 +5,8 @@ import (
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
-// Connect begins an active open. The connection is SYN-SENT then, and its SYN is to be pulled. A nil cfg is the Core's.
+// Connect begins an active open. The connection is SYN-SENT then, and its SYN is to be pulled. With Fast Open and a cookie of the
+// server's, EventEstablished comes at once and the SYN goes with the first Write: see SendSYN. A nil cfg is the Core's.
 func (c *Conn) Connect(k *Core, f Flow, cfg *Config, now clock.Time) {
 	c.begin(k, f, cfg)
 	c.setFlag(flagTS, !c.cfg.NoTimestamps)
@@ -20,10 +21,14 @@ func (c *Conn) Connect(k *Core, f Flow, cfg *Config, now clock.Time) {
 	c.timers.received = now
 	c.timers.rtx = now.Add(initialRTO)
 	k.Stats.ActiveOpens++
+	if c.cfg.FastOpen&FastOpenClient != 0 {
+		c.connectFast(now)
+	}
 }
 
 // Accept begins a connection whose handshake a Listener has completed. It is ESTABLISHED then; the segment that completed the
-// handshake is to be queued next, for it may carry data. A nil cfg is the Core's.
+// handshake is to be queued next, for it may carry data. With Fast Open it is in SYN-RECEIVED, and the segment is the SYN. A nil cfg is
+// the Core's.
 func (c *Conn) Accept(k *Core, a *Accepted, cfg *Config, now clock.Time) {
 	c.begin(k, a.Flow, cfg)
 	c.setFlag(flagTS, a.HasTS)
@@ -34,9 +39,14 @@ func (c *Conn) Accept(k *Core, a *Accepted, cfg *Config, now clock.Time) {
 		c.rcv.scale, c.snd.scale = a.RcvWScale, a.SndWScale
 	}
 	c.startSequence(a.ISS)
-	c.snd.una++
 	c.rcv.start(a.IRS)
 	c.rcv.adv = c.rcv.nxt.Add(a.RcvWnd)
+	if a.FastOpen {
+		c.setMSS(a.MSS)
+		c.acceptEarly(a, now)
+		return
+	}
+	c.snd.una++
 	// The window comes with the segment that follows. Until then WL1 and WL2 are such that it counts as newer.
 	c.snd.wl1, c.snd.wl2 = c.rcv.nxt, c.snd.una
 	c.setMSS(a.MSS)
@@ -71,7 +81,11 @@ func (c *Conn) established(now clock.Time) {
 		segments = 1
 		c.rtt.SYNLost()
 	}
-	c.cc.Init(c.cfg.algorithm, uint32(c.snd.mss), segments)
+	if !c.is(flagEarly) || c.is(flagSYNLost) {
+		c.cc.Init(c.cfg.algorithm, uint32(c.snd.mss), segments)
+	}
+	c.endEarly(false)
+	c.clear(flagFastOpen)
 	c.snd.retries = 0
 	c.snd.progressAt = now
 	c.timers.rtx = clock.Never
@@ -80,7 +94,12 @@ func (c *Conn) established(now clock.Time) {
 	c.rcv.tuning.space = initialSegments * uint32(c.cfg.MSS)
 	c.beginRound(now)
 	c.core.Stats.Established++
-	c.events |= EventEstablished
+	if !c.is(flagTold) {
+		c.events |= EventEstablished
+	}
+	if c.outstanding() != 0 {
+		c.armRetransmit(now) // data that went out before the handshake was complete
+	}
 	if c.is(flagFINQueued) {
 		c.closeWritten(now)
 	}
@@ -112,13 +131,16 @@ func (c *Conn) synSent(s *Segment, now clock.Time) {
 		// Both sides began at once: the SYN is answered, and sent again, with the ACK of the peer's.
 		c.setState(StateSynReceived)
 		c.due |= dueSYN
+		c.clear(flagFastOpen)
 		c.snd.retries = 0
 		c.timers.rtx = now.Add(initialRTO)
 		return
 	}
+	c.keepCookie(s, now)
 	c.ackSYN(s, now)
 	c.due |= dueACK
 	c.established(now)
+	c.fastOpenAnswered(s, now)
 	c.synData(s, now)
 }
 
@@ -169,7 +191,7 @@ func (c *Conn) negotiate(s *Segment, now clock.Time) {
 func (c *Conn) ackSYN(s *Segment, now clock.Time) {
 	c.snd.una = c.snd.iss + 1
 	c.snd.wl2 = s.Ack
-	if !c.is(flagSYNLost) && c.snd.sentAt != 0 {
+	if !c.is(flagSYNLost) && c.snd.sentAt != 0 && (!c.is(flagEarly) || c.outstanding() == 0) {
 		c.rtt.Sample(now.Sub(c.snd.sentAt), 0)
 	} else if c.is(flagTS) && s.HasTS {
 		c.sampleTimestamp(s, now)
@@ -200,24 +222,33 @@ func (c *Conn) synReceivedACK(s *Segment, now clock.Time) bool {
 	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
 	c.snd.wl1 = s.Seq
 	c.due &^= dueSYN
+	early := c.is(flagEarly)
 	c.established(now)
+	if !early {
+		c.fastOpenAnswered(s, now)
+	}
 	return true
 }
 
-// isSimultaneousSYNACK reports whether the segment is the other side's SYN-ACK of a simultaneous open. It begins before the receive
+// isSimultaneousSYNACK reports whether the segment, in SYN-RECEIVED, is the other side's SYN-ACK of a simultaneous open. It begins before the receive
 // window, so the sequence check would refuse it, although RFC 9293 figure 8 completes the handshake with it.
 func (c *Conn) isSimultaneousSYNACK(s *Segment) bool {
-	return c.state == StateSynReceived && s.Flags&(FlagSYN|FlagACK|FlagRST) == FlagSYN|FlagACK &&
-		s.Seq == c.rcv.irs && s.Ack == c.snd.nxt
+	return !c.is(flagEarly) && s.Flags&(FlagSYN|FlagACK|FlagRST) == FlagSYN|FlagACK && s.Seq == c.rcv.irs &&
+		s.Ack.Greater(c.snd.iss) && s.Ack.LessEq(c.snd.nxt)
 }
 
 // handshakeTimeout sends the SYN or SYN-ACK again, after one second, then two, four and so on, until the bound.
 func (c *Conn) handshakeTimeout(now clock.Time) {
-	if int(c.snd.retries) >= c.cfg.SYNRetries {
+	limit := c.cfg.SYNRetries
+	if c.is(flagEarly) {
+		limit = synAckRetries
+	}
+	if int(c.snd.retries) >= limit {
 		c.silent()
 		return
 	}
 	c.snd.retries++
+	c.giveUpFastOpen(now)
 	c.set(flagSYNLost)
 	c.due |= dueSYN
 	c.timers.rtx = now.Add(min(initialRTO<<min(c.snd.retries, maxBackoff), max(c.cfg.MaxRTO, initialRTO)))
@@ -245,7 +276,19 @@ func (c *Conn) outSYN(now clock.Time, o *OutSegment) {
 			o.TSEcr = c.ts.recent
 		}
 	}
+	switch {
+	case !c.is(flagFastOpen):
+	case c.is(flagEarly):
+		cookie := c.core.fastOpenCookie(c.flow, 0)
+		o.SetCookie(optFastOpen, cookie[:])
+	default:
+		c.outFastOpen(now, o)
+	}
 	o.Window = c.advertiseUnscaled()
-	c.snd.sentAt = now
+	c.rcv.acked = c.rcv.nxt
+	c.timers.ack = clock.Never
+	if !c.is(flagEarly) || c.snd.sentAt == 0 {
+		c.snd.sentAt = now // Of a SYN-ACK that a SYN asked for again, the round trip counts from the first.
+	}
 	c.due &^= dueSYN | dueACK // A SYN-ACK acknowledges, too.
 }

@@ -28,6 +28,9 @@ func (c *Conn) ICMP(kind ICMPKind, mtu uint32, quoted Seq, now clock.Time) {
 		return
 	}
 	opening := c.state == StateSynSent || c.state == StateSynReceived
+	if kind != ICMPNoNeighbour {
+		c.giveUpFastOpen(now)
+	}
 	switch kind {
 	case ICMPFragmentationNeeded:
 		c.pathMTU(mtu)

@@ -113,12 +113,16 @@ func (c *Conn) segment(s *Segment, now clock.Time) {
 	case StateSynSent:
 		c.synSent(s, now)
 		return
-	}
-	if c.isSimultaneousSYNACK(s) {
-		if c.synReceivedACK(s, now) {
-			c.synData(s, now)
+	case StateSynReceived:
+		if c.earlySYN(s, now) {
+			return
 		}
-		return
+		if c.isSimultaneousSYNACK(s) {
+			if c.synReceivedACK(s, now) {
+				c.synData(s, now)
+			}
+			return
+		}
 	}
 	if !c.checkTimestamp(s, now) || !c.checkSequence(s, now) || !c.checkRST(s, now) || !c.checkSYN(s, now) {
 		return
@@ -242,7 +246,11 @@ func (c *Conn) checkRST(s *Segment, now clock.Time) bool {
 	st.ResetsIn++
 	switch c.state {
 	case StateSynReceived:
-		c.finish(reasonRefused)
+		if c.is(flagEarly) {
+			c.finish(reasonReset)
+		} else {
+			c.finish(reasonRefused)
+		}
 	case StateTimeWait:
 		// RFC 1337: a reset must not end the wait, or old segments could reach a new connection.
 		st.DropUnexpectedInTime++

@@ -142,7 +142,7 @@ func checkReceiveQueues(c *Conn) error {
 // checkLiveness returns an error if a connection that has sent all it may now waits for something that no timer would bring about,
 // should the peer be silent.
 func checkLiveness(c *Conn) error {
-	if c.core == nil || c.state == StateClosed {
+	if c.core == nil || c.state == StateClosed || c.is(flagHeld) {
 		return nil
 	}
 	d, t := &c.snd, &c.timers

@@ -16,6 +16,8 @@ const (
 	purposeTimestamp
 	purposeCookie
 	purposeChallenge
+	purposeFastOpen
+	purposeCookieCache
 )
 
 // NewKeys makes keys of 16 random bytes.

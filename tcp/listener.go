@@ -14,7 +14,7 @@ const (
 	VerdictDrop   Verdict = iota // nothing
 	VerdictReply                 // send out
 	VerdictReset                 // send out, which is a reset
-	VerdictAccept                // the handshake is complete: Conn.Accept with Listener.Accepted, then Enqueue the segment
+	VerdictAccept                // a connection is open: Conn.Accept with Listener.Accepted, then Enqueue the segment
 	VerdictReopen                // TIME-WAIT is over, for this SYN begins anew: Listener.Reopen with out.Seq
 )
 
@@ -33,23 +33,33 @@ type ListenerConfig struct {
 	Backlog    int        // connections that are established and not yet taken, at most; default 4096
 	SynBacklog int        // half-open connections that are remembered, at most, 64 bytes each; default 16384
 	Cookies    CookieMode // default CookiesAuto
-	Config     *Config    // of the connections, from Core.NewConfig; default the Core's
+
+	// FastOpenBacklog is how many connections of the shard may be open before their handshake is complete for this listener to open
+	// another so, if Config.FastOpen has it do that at all; default DefaultFastOpenBacklog.
+	FastOpenBacklog int
+
+	Config *Config // of the connections, from Core.NewConfig; default the Core's
 }
 
 // ListenStats counts what the listeners of a shard did.
 type ListenStats struct {
-	Syns              uint64 `help:"SYNs that opened a half-open connection or were answered with a cookie"`
-	DuplicateSyns     uint64 `help:"SYNs of a connection half open already, answered with the same SYN-ACK"`
-	SynAckRetransmits uint64 `help:"SYN-ACKs sent again because no answer came"`
-	SynAckTimeouts    uint64 `help:"half-open connections given up: no answer to any SYN-ACK"`
-	Accepted          uint64 `help:"handshakes completed, those with cookies included"`
-	CookiesSent       uint64 `help:"SYNs answered with a cookie"`
-	CookiesAccepted   uint64 `help:"handshakes completed with a cookie"`
-	CookiesRejected   uint64 `help:"ACKs, while cookies were out, whose number is no valid cookie, answered with a reset"`
-	HalfOpenResets    uint64 `help:"half-open connections that the peer reset"`
-	BadHandshakeAcks  uint64 `help:"ACKs of a half-open connection for what was not sent, answered with a reset"`
-	UnexpectedAcks    uint64 `help:"ACKs of no connection, answered with a reset"`
-	OutsideWindow     uint64 `help:"segments of a half-open connection outside its window or with an old timestamp, answered with an ACK"`
+	Syns               uint64 `help:"SYNs that opened a half-open connection or were answered with a cookie"`
+	DuplicateSyns      uint64 `help:"SYNs of a connection half open already, answered with the same SYN-ACK"`
+	SynAckRetransmits  uint64 `help:"SYN-ACKs sent again because no answer came"`
+	SynAckTimeouts     uint64 `help:"half-open connections given up: no answer to any SYN-ACK"`
+	Accepted           uint64 `help:"handshakes completed, those with cookies included"`
+	CookiesSent        uint64 `help:"SYNs answered with a cookie"`
+	CookiesAccepted    uint64 `help:"handshakes completed with a cookie"`
+	CookiesRejected    uint64 `help:"ACKs, while cookies were out, whose number is no valid cookie, answered with a reset"`
+	HalfOpenResets     uint64 `help:"half-open connections that the peer reset"`
+	BadHandshakeAcks   uint64 `help:"ACKs of a half-open connection for what was not sent, answered with a reset"`
+	FastOpens          uint64 `help:"connections opened by a SYN with a valid Fast Open cookie (RFC 7413)"`
+	FastOpenRequests   uint64 `help:"SYNs that asked for a Fast Open cookie and got it"`
+	FastOpenBadCookies uint64 `help:"SYNs with an invalid Fast Open cookie: an ordinary handshake, with a new cookie"`
+	FastOpenFull       uint64 `help:"SYNs with a valid Fast Open cookie while too many connections are open before their handshake: an ordinary handshake"`
+	FastOpenPressure   uint64 `help:"SYNs with a Fast Open option answered with a SYN cookie instead"`
+	UnexpectedAcks     uint64 `help:"ACKs of no connection, answered with a reset"`
+	OutsideWindow      uint64 `help:"segments of a half-open connection outside its window or with an old timestamp, answered with an ACK"`
 
 	DropBacklogFull      uint64 `help:"dropped: a SYN while the backlog is full"`
 	DropAckBacklogFull   uint64 `help:"dropped: an ACK that would complete a handshake while the backlog is full; a SYN-ACK will ask again"`
@@ -80,6 +90,8 @@ type Listener struct {
 	backlog int // how many connections may wait to be taken
 	waiting int // how many do
 
+	fastOpenBacklog int // how many connections of the shard may open before their handshake is complete; 0: no Fast Open
+
 	cookiesUntil clock.Time // when the last cookie that was sent loses its validity
 }
 
@@ -88,12 +100,17 @@ func NewListener(k *Core, cfg ListenerConfig) (*Listener, error) {
 	setDefault(&cfg.Backlog, 4096)
 	setDefault(&cfg.SynBacklog, 16384)
 	setDefault(&cfg.Config, &k.Config)
+	setDefault(&cfg.FastOpenBacklog, DefaultFastOpenBacklog)
 	if cfg.Backlog < 0 || cfg.SynBacklog < 0 || cfg.SynBacklog > 1<<24 || cfg.Cookies > CookiesNever {
 		return nil, fmt.Errorf("%w: backlog %d, half-open backlog %d (at most 2^24), cookie mode %d",
 			ErrConfig, cfg.Backlog, cfg.SynBacklog, cfg.Cookies)
 	}
+	if cfg.Config.FastOpen&FastOpenServer == 0 {
+		cfg.FastOpenBacklog = 0
+	}
 	return &Listener{
 		core: k, cfg: cfg.Config, syns: newSynCache(&k.Keys, cfg.SynBacklog), cookies: cfg.Cookies, backlog: cfg.Backlog,
+		fastOpenBacklog: cfg.FastOpenBacklog,
 	}, nil
 }
 
@@ -136,6 +153,10 @@ func (l *Listener) Accepted() *Accepted { return &l.accepted }
 
 // Taken notes that the application took a connection from the backlog, or that one ended there.
 func (l *Listener) Taken() { l.waiting = max(l.waiting-1, 0) }
+
+// SetFastOpen lets a SYN open a connection with a Fast Open cookie while no more than so many of the shard are open before their
+// handshake is complete; 0: not at all.
+func (l *Listener) SetFastOpen(backlog int) { l.fastOpenBacklog = max(backlog, 0) }
 
 // SynCount returns how many half-open connections are remembered.
 func (l *Listener) SynCount() int { return l.syns.n }

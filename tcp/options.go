@@ -36,12 +36,16 @@ type Options struct {
 	NumSACK       uint8 // how many of SACK are valid
 	TSVal, TSEcr  uint32
 	SACK          [4]SACKBlock
+	FastOpen      uint8            // the kind of the Fast Open option (RFC 7413): 34, or 254 in its experimental form; 0: absent. Only with SYN
+	CookieLen     uint8            // the bytes of Cookie that are valid; 0: the option asks for a cookie
+	Cookie        [MaxCookie]uint8 // of the Fast Open option
 }
 
 // Clear makes o mean "no options".
 func (o *Options) Clear() {
 	o.MSS, o.WScale, o.SACKPermitted, o.HasTS, o.NumSACK = 0, -1, false, false, 0
 	o.TSVal, o.TSEcr = 0, 0
+	o.FastOpen, o.CookieLen = 0, 0
 }
 
 // fastTimestamps is what the options of nearly every segment begin with: NOP, NOP, timestamps of length 10 (RFC 7323 appendix A).
@@ -108,6 +112,14 @@ func (o *Options) parseOne(kind byte, v []byte, syn bool) bool {
 		o.TSEcr = binary.BigEndian.Uint32(v[4:])
 	case optSACK:
 		return o.parseSACK(v, syn)
+	case optFastOpen:
+		if syn {
+			o.takeCookie(kind, v)
+		}
+	case optFastOpenExp:
+		if syn && len(v) >= 2 && binary.BigEndian.Uint16(v) == fastOpenMagic {
+			o.takeCookie(kind, v[2:])
+		}
 	}
 	return true
 }
@@ -156,7 +168,7 @@ func (o *Options) wireLen(syn bool) int {
 	if o.WScale >= 0 {
 		n += 4
 	}
-	return n
+	return n + o.fastOpenLen()
 }
 
 // marshal writes the options into b, which has room for wireLen bytes.
@@ -179,7 +191,7 @@ func (o *Options) marshal(b []byte, syn bool) {
 	}
 }
 
-// marshalSYN writes MSS, SACK-permitted, timestamps, NOP, window scale, in the order and with the padding that Linux has, so that
+// marshalSYN writes MSS, SACK-permitted, timestamps, NOP, window scale, Fast Open, in the order and with the padding that Linux has, so that
 // the stack cannot be told from Linux by them and middleboxes see what they know.
 func (o *Options) marshalSYN(b []byte) {
 	if o.MSS != 0 {
@@ -198,7 +210,9 @@ func (o *Options) marshalSYN(b []byte) {
 	}
 	if o.WScale >= 0 {
 		b[0], b[1], b[2], b[3] = optNOP, optWScale, optWScaleLen, byte(o.WScale)
+		b = b[4:]
 	}
+	o.marshalFastOpen(b)
 }
 
 // putTimestamps writes the two bytes lead and the timestamps option, and returns the rest of b.

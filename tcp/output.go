@@ -83,10 +83,7 @@ func (c *Conn) next() action {
 		return sendSYN
 	}
 	if c.state < StateEstablished {
-		if c.state == StateSynReceived && c.due&dueACK != 0 {
-			return sendACK
-		}
-		return sendNothing
+		return c.nextUnsynchronized()
 	}
 	if c.rcv.dupACKs != 0 {
 		return sendDuplicateACK
@@ -226,7 +223,7 @@ func (c *Conn) outPayload(now clock.Time, o *OutSegment, f frame.Index, m *frame
 	if m.Next == frame.None {
 		// The last of what was written: nothing follows that would make the peer deliver it (RFC 9293 section 3.9.1.2).
 		o.Flags |= FlagPSH
-		if c.is(flagFINQueued) && Seq(m.Seq).Add(m.Len) == c.snd.end {
+		if c.is(flagFINQueued) && c.state != StateSynReceived && Seq(m.Seq).Add(m.Len) == c.snd.end {
 			o.Flags |= FlagFIN
 		}
 	}

@@ -17,6 +17,13 @@ func (l *Listener) open(f Flow, s *Segment, iss Seq, reopens bool, now clock.Tim
 		l.sendCookie(f, s, now, out)
 		return VerdictReply
 	}
+	offer := uint8(0)
+	if s.FastOpen != 0 && l.fastOpenBacklog > 0 {
+		early := false
+		if early, offer = l.fastOpen(f, s, iss, now); early {
+			return l.accept()
+		}
+	}
 	i := l.syns.add(f)
 	if i == none {
 		if l.cookies == CookiesNever {
@@ -28,7 +35,7 @@ func (l *Listener) open(f Flow, s *Segment, iss Seq, reopens bool, now clock.Tim
 	}
 	l.syns.at(i).rec = synRecord{
 		irs: s.Seq, iss: iss, tsRecent: s.TSVal, mss: peerMSS(s), wnd: l.window(l.core.share), wscale: l.peerWScale(s),
-		sack: s.SACKPermitted && !l.cfg.NoSACK, ts: s.HasTS && !l.cfg.NoTimestamps,
+		sack: s.SACKPermitted && !l.cfg.NoSACK, ts: s.HasTS && !l.cfg.NoTimestamps, fastOpen: offer,
 	}
 	l.syns.wait(i, now)
 	l.stats().Syns++
@@ -75,10 +82,17 @@ func (l *Listener) synAck(i uint32, now clock.Time, out *OutSegment) {
 	if r.ts {
 		out.HasTS, out.TSVal, out.TSEcr = true, now.Millis()+l.core.Keys.TimestampOffset(x.flow), r.tsRecent
 	}
+	if r.fastOpen != 0 {
+		cookie := l.core.fastOpenCookie(x.flow, 0)
+		out.SetCookie(r.fastOpen, cookie[:])
+	}
 }
 
 // sendCookie answers a SYN without remembering it.
 func (l *Listener) sendCookie(f Flow, s *Segment, now clock.Time, out *OutSegment) {
+	if s.FastOpen != 0 && l.fastOpenBacklog > 0 {
+		l.stats().FastOpenPressure++
+	}
 	out.Clear()
 	out.Seq, out.Ack, out.Flags = l.core.Keys.cookie(f, s.Seq, peerMSS(s), now), s.Seq.Add(1), FlagSYN|FlagACK
 	out.Window, out.MSS = l.window(0), l.cfg.MSS

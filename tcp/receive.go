@@ -81,7 +81,7 @@ func (c *Conn) text(s *Segment) {
 		return
 	}
 	switch c.state {
-	case StateEstablished, StateFinWait1, StateFinWait2:
+	case StateEstablished, StateFinWait1, StateFinWait2, StateSynReceived:
 	default: // The peer has sent its FIN: there can be no more.
 		c.core.Stats.DropAfterFIN++
 		return

@@ -103,6 +103,9 @@ func (c *Conn) Write(p []byte) int {
 	if taken < len(p) {
 		c.set(flagWantWrite)
 	}
+	if taken > 0 && c.is(flagHeld) {
+		c.SendSYN(c.core.now)
+	}
 	if c.state >= StateEstablished {
 		c.settle(c.core.now)
 	}

@@ -17,6 +17,11 @@ type Stats struct {
 	RetransmitBytes    uint64 `help:"payload bytes sent again"`
 	FastRecoveries     uint64 `help:"losses found by duplicate ACKs or SACK"`
 	Timeouts           uint64 `help:"retransmission timer expiries"`
+	FastOpenAsked      uint64 `help:"SYNs that asked for a Fast Open cookie (RFC 7413)"`
+	FastOpenCookies    uint64 `help:"Fast Open cookies received"`
+	FastOpenSYNs       uint64 `help:"SYNs sent with a Fast Open cookie and data"`
+	FastOpenData       uint64 `help:"SYNs whose data the SYN-ACK acknowledged"`
+	FastOpenFailed     uint64 `help:"SYNs with Fast Open that were not answered or whose data was not taken; it is not tried for a while"`
 	SYNRetransmits     uint64 `help:"SYN and SYN-ACK segments sent again by connections"`
 	WindowProbes       uint64 `help:"probes of a closed window"`
 	KeepAlives         uint64 `help:"keep-alive probes"`

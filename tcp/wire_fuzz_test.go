@@ -47,7 +47,7 @@ func FuzzListener(f *testing.F) {
 	f.Add(uint8(1), []byte("\x00\x02\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"+
 		"\x40\x10\x00\x00\x00\x08\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, mode uint8, in []byte) {
-		k := newTestCore(t, Config{})
+		k := newTestCore(t, Config{FastOpen: FastOpenServer})
 		l, err := NewListener(k, ListenerConfig{Cookies: CookieMode(mode % 3), SynBacklog: 8, Backlog: 4})
 		if err != nil {
 			t.Fatal(err)
@@ -106,12 +106,15 @@ func fuzzSegment(in []byte, last *OutSegment) (Flow, Segment) {
 	if in[0]&4 != 0 {
 		s.WScale, s.MSS, s.SACKPermitted = int8(in[12]%15), uint16(in[13])<<3, in[12]&128 != 0
 	}
+	if in[0]&8 != 0 {
+		s.SetCookie(optFastOpen, last.cookie())
+	}
 	return flow, s
 }
 
 func checkVerdict(t *testing.T, l *Listener, v Verdict, s *Segment, out *OutSegment) {
 	t.Helper()
-	if v != VerdictDrop && s.Has(FlagRST) {
+	if v != VerdictDrop && s.Has(FlagRST) && (v != VerdictReply || out.Flags != FlagACK) { // other than with a challenge
 		t.Fatalf("a reset was answered with verdict %d", v)
 	}
 	if v == VerdictReset && out.Flags&FlagRST == 0 {
