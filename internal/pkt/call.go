@@ -153,6 +153,9 @@ func (c *call) arg(i int) value {
 	return value{}
 }
 
+// connects reports whether the call opens a connection.
+func (c *call) connects() bool { return c.name == "connect" || c.arg(3).has("MSG_FASTOPEN") }
+
 // has reports whether a value of names contains the name.
 func (v value) has(name string) bool {
 	for _, n := range v.names {

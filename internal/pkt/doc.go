@@ -34,10 +34,11 @@
 // SYN. Unless told otherwise both wrap soon. Payload is a pattern of its place in the stream, checked in what is sent
 // and in what is read.
 //
-// Options are mss N, sackOK, wscale N, TS val N ecr N, sack a:b c:d, nop and eol, all of them in their order and with
-// all padding; <...> expects whatever there is, and no list expects none. The stack's own timestamps are whatever
+// Options are mss N, sackOK, wscale N, TS val N ecr N, sack a:b c:d, FO cookie and FOEXP cookie (Fast Open, the cookie
+// in hexadecimal digits or left out), nop and eol, all of them in their order and with all padding; <...> expects whatever there is, and no list expects none. The stack's own timestamps are whatever
 // they are: a script gives them names, which it may echo. With --tcp_ts_tick_usecs=1000 their distances are checked
-// too. A window that is not given is 65535 in what is injected, and not checked in what is expected.
+// too. Cookies that the stack gives have names in the same way. A window that is not given is 65535 in what is
+// injected, and not checked in what is expected.
 //
 // Every segment that is sent must be expected, in order, those before the script's end included: an event at a later
 // time, such as an assertion, shows that nothing was sent until then.
@@ -50,7 +51,8 @@
 // # Calls
 //
 // socket, bind, listen, accept, connect, read, recv, recvfrom, write, send, sendto, shutdown, close, poll, fcntl
-// (F_GETFL, F_SETFL), setsockopt and getsockopt for what tcp.Config and tcp.Conn have under the usual names, at any time. A
+// (F_GETFL, F_SETFL), sendto with MSG_FASTOPEN, setsockopt and getsockopt for what tcp.Config and tcp.Conn have under the
+// usual names, at any time. A
 // blocking write returns when everything was taken. Results are a number, or -1 and the name of an error; a note in
 // parentheses may follow.
 //

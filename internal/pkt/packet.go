@@ -2,6 +2,7 @@ package pkt
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -27,6 +28,7 @@ type tcpOption struct {
 	kind   byte
 	a, b   uint32 // the values of mss, wscale and TS
 	blocks []tcp.SACKBlock
+	cookie string // the bytes of a Fast Open cookie
 }
 
 // The kinds of options that a script can name.
@@ -38,7 +40,12 @@ const (
 	kindSACKOK = 4
 	kindSACK   = 5
 	kindTS     = 8
+	kindFO     = 34
+	kindFOEXP  = 254
 )
+
+// fastOpenMagic follows the length in the experimental Fast Open option (RFC 6994).
+const fastOpenMagic = 0xf989
 
 // maxPayload is the most that an injected segment can carry.
 const maxPayload = sock.MaxSegment - tcp.MaxHeaderLen
@@ -142,6 +149,10 @@ func (s *scanner) tcpOption() tcpOption {
 		s.expect("ecr")
 		o.b = s.unsigned(32)
 		return o
+	case "FO":
+		return tcpOption{kind: kindFO, cookie: s.cookie()}
+	case "FOEXP":
+		return tcpOption{kind: kindFOEXP, cookie: s.cookie()}
 	case "sack":
 		o := tcpOption{kind: kindSACK}
 		for c := s.next(1); s.err == nil && c != "" && isDigit(c[0]); c = s.next(1) {
@@ -152,9 +163,18 @@ func (s *scanner) tcpOption() tcpOption {
 		}
 		return o
 	default:
-		s.fail("option %q: known are mss, wscale, sackOK, TS, sack, nop and eol", name+s.next(10))
+		s.fail("option %q: known are mss, wscale, sackOK, TS, sack, FO, FOEXP, nop and eol", name+s.next(10))
 		return tcpOption{}
 	}
+}
+
+// cookie reads the hexadecimal digits of a Fast Open cookie, none of which asks for one.
+func (s *scanner) cookie() string {
+	b, err := hex.DecodeString(s.run(isWord))
+	if err != nil || len(b) > tcp.MaxCookie {
+		s.fail("a cookie is an even number of hexadecimal digits, at most %d", 2*tcp.MaxCookie)
+	}
+	return string(b)
 }
 
 // encode returns the options as they are on the wire. SACK blocks are moved by shift, and echoed timestamps by ecrShift.
@@ -173,6 +193,11 @@ func (p *packet) encode(shift tcp.Seq, ecrShift uint32) []byte {
 		case kindTS:
 			b = binary.BigEndian.AppendUint32(append(b, o.kind, 10), o.a)
 			b = binary.BigEndian.AppendUint32(b, o.b+ecrShift)
+		case kindFO:
+			b = append(append(b, o.kind, byte(2+len(o.cookie))), o.cookie...)
+		case kindFOEXP:
+			b = append(b, o.kind, byte(4+len(o.cookie)), fastOpenMagic>>8, fastOpenMagic&0xff)
+			b = append(b, o.cookie...)
 		case kindSACK:
 			b = append(b, o.kind, byte(2+8*len(o.blocks)))
 			for _, k := range o.blocks {
@@ -204,6 +229,10 @@ func decodeOptions(b []byte, shift tcp.Seq) []tcpOption {
 			o.a = uint32(v[0])
 		case o.kind == kindTS && len(v) == 8:
 			o.a, o.b = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
+		case o.kind == kindFO:
+			o.cookie = string(v)
+		case o.kind == kindFOEXP && len(v) >= 2 && binary.BigEndian.Uint16(v) == fastOpenMagic:
+			o.cookie = string(v[2:])
 		case o.kind == kindSACK:
 			for ; len(v) >= 8; v = v[8:] {
 				o.blocks = append(o.blocks, tcp.SACKBlock{
@@ -264,6 +293,10 @@ func formatOptions(list []tcpOption) string {
 			text = append(text, "sackOK")
 		case kindTS:
 			text = append(text, fmt.Sprintf("TS val %d ecr %d", o.a, o.b))
+		case kindFO:
+			text = append(text, strings.TrimSpace("FO "+hex.EncodeToString([]byte(o.cookie))))
+		case kindFOEXP:
+			text = append(text, strings.TrimSpace("FOEXP "+hex.EncodeToString([]byte(o.cookie))))
 		case kindSACK:
 			t := "sack"
 			for _, k := range o.blocks {

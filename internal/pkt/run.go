@@ -58,7 +58,7 @@ func (sc *Script) Run() error {
 	if err != nil {
 		return err
 	}
-	active := slices.ContainsFunc(sc.events, func(e event) bool { return e.call != nil && e.call.name == "connect" })
+	active := slices.ContainsFunc(sc.events, func(e event) bool { return e.call != nil && e.call.connects() })
 	h, err := newHost(set, active)
 	if err != nil {
 		return &Error{File: sc.Name, Line: 1, Text: err.Error()}

@@ -97,6 +97,26 @@ func (r *runner) write(s *socket, n int, dontWait bool) attempt {
 	}
 }
 
+// sendFast is sendto with MSG_FASTOPEN: connect, and the data with the SYN if there is a cookie. Without one a call that must not wait
+// only begins to connect.
+func (r *runner) sendFast(s *socket, n int, dontWait bool) attempt {
+	if s.Conn() != nil {
+		return r.write(s, n, dontWait)
+	}
+	s.SetOption("TCP_FASTOPEN_CONNECT", sock.Value{N: 1})
+	connect := r.connect(s)
+	var write attempt
+	return func() (outcome, bool) {
+		if write == nil {
+			if got, done := connect(); !done || got.n != 0 {
+				return got, done
+			}
+			write = r.write(s, n, dontWait)
+		}
+		return write()
+	}
+}
+
 // read completes when there is anything to read, or nothing more can come.
 func (r *runner) read(s *socket, n int, dontWait bool) attempt {
 	return func() (outcome, bool) {

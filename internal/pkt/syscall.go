@@ -104,7 +104,12 @@ func (r *runner) attempt(c *call, b *blocked) (attempt, error) {
 		return r.accept(s, c.result), nil
 	case "connect":
 		return r.connect(s), nil
-	case "write", "send", "sendto":
+	case "sendto", "send":
+		if c.arg(3).has("MSG_FASTOPEN") {
+			return r.sendFast(s, n, dontWait), nil
+		}
+		return r.write(s, n, dontWait), nil
+	case "write":
 		return r.write(s, n, dontWait), nil
 	case "read", "recv", "recvfrom":
 		return r.read(s, n, dontWait), nil

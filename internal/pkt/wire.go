@@ -17,6 +17,8 @@ type wire struct {
 	firstTS   uint32            // the first of them, in the script
 	firstReal uint32            // and on the wire
 	haveTS    bool
+
+	cookies map[string]string // Fast Open cookies of the stack: on the wire, by those of the script
 }
 
 // incoming returns the segment that a script injects as it is on the wire. The payload is the pattern of its place.
@@ -27,7 +29,7 @@ func (w *wire) incoming(p *packet, h *host) []byte {
 			ecrShift = w.echo(o.b) - o.b
 		}
 	}
-	opt := p.encode(w.iss, ecrShift)
+	opt := w.withCookies(p).encode(w.iss, ecrShift)
 	n := tcp.MinHeaderLen + len(opt)
 	b := make([]byte, n+int(p.length))
 	ack := uint32(0)
@@ -41,6 +43,18 @@ func (w *wire) incoming(p *packet, h *host) []byte {
 		b[n+int(i)] = pattern(p.first() + i)
 	}
 	return b
+}
+
+// withCookies returns the segment with the stack's cookies in the place of those that the script has for them.
+func (w *wire) withCookies(p *packet) *packet {
+	q := *p
+	q.options = slices.Clone(p.options)
+	for i := range q.options {
+		if real, ok := w.cookies[q.options[i].cookie]; ok {
+			q.options[i].cookie = real
+		}
+	}
+	return &q
 }
 
 // first returns the number of the first byte of payload.
@@ -123,6 +137,9 @@ func (w *wire) compare(want *packet, s *sent, h *host, set *settings) error {
 func (w *wire) sameOptions(want, got *packet, set *settings) bool {
 	list := slices.Clone(got.options)
 	for i := range list {
+		if i < len(want.options) && got.flags&tcp.FlagACK != 0 {
+			w.learnCookie(&list[i], &want.options[i])
+		}
 		if list[i].kind != kindTS || i >= len(want.options) || want.options[i].kind != kindTS {
 			continue
 		}
@@ -137,4 +154,20 @@ func (w *wire) sameOptions(want, got *packet, set *settings) bool {
 		}
 	}
 	return formatOptions(list) == formatOptions(want.options)
+}
+
+// learnCookie takes a cookie that the stack gives for the one that the script has, unless that stands for another already.
+func (w *wire) learnCookie(got, want *tcpOption) {
+	if len(got.cookie) == 0 || len(got.cookie) != len(want.cookie) {
+		return
+	}
+	if w.cookies == nil {
+		w.cookies = map[string]string{}
+	}
+	if _, ok := w.cookies[want.cookie]; !ok {
+		w.cookies[want.cookie] = got.cookie
+	}
+	if w.cookies[want.cookie] == got.cookie {
+		got.cookie = want.cookie
+	}
 }

@@ -20,6 +20,7 @@ type Socket struct {
 	told     bool          // the connection's error was told once
 	noRead   bool          // SHUT_RD
 	keepIdle time.Duration // TCP_KEEPIDLE; 0: default
+	fastOpen int           // TCP_FASTOPEN of a listener
 }
 
 // Socket makes a socket.
@@ -61,7 +62,7 @@ func (s *Socket) Listen(port uint16, backlog int) syscall.Errno {
 		return syscall.EINVAL
 	}
 	cfg := h.cfg.Listener
-	cfg.Config, cfg.Backlog = s.cfg, max(backlog, 1)
+	cfg.Config, cfg.Backlog, cfg.FastOpenBacklog = s.cfg, max(backlog, 1), s.fastOpen
 	if s.listen, err = tcp.NewListener(h.Core, cfg); err != nil {
 		return syscall.EINVAL
 	}
@@ -152,6 +153,10 @@ func (s *Socket) Read(p []byte) (int, syscall.Errno) {
 	c := s.conn
 	if c == nil {
 		return 0, syscall.ENOTCONN
+	}
+	if !c.Gone && c.tcp.Held() {
+		c.tcp.SendSYN(s.host.now)
+		s.host.Settle()
 	}
 	if n := c.take(s.host, p); n > 0 {
 		s.host.Settle()

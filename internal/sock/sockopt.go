@@ -143,6 +143,19 @@ var options = map[string]option{
 			return Value{Text: a.String()}
 		},
 	},
+	"TCP_FASTOPEN_CONNECT": {
+		config: func(s *Socket, v Value) {
+			s.options.FastOpen &^= tcp.FastOpenClient
+			if v.N != 0 {
+				s.options.FastOpen |= tcp.FastOpenClient
+			}
+		},
+		get: func(_ *Socket, cfg *tcp.Config) Value { return flag(cfg.FastOpen&tcp.FastOpenClient != 0) },
+	},
+	"TCP_FASTOPEN": {
+		config: (*Socket).setFastOpen,
+		get:    func(s *Socket, _ *tcp.Config) Value { return Value{N: s.fastOpen} },
+	},
 	"SO_RCVBUF": {
 		check:  within(1, 1<<30),
 		config: func(s *Socket, v Value) { s.options.RecvBuffer = uint32(v.N) },
@@ -240,4 +253,15 @@ func keepAlive(c *tcp.Conn, k tcp.KeepAlive, now clock.Time) syscall.Errno {
 	}
 	c.SetKeepAliveConfig(k, now)
 	return 0
+}
+
+// setFastOpen has a listener, present or to come, take so many connections before their handshake is complete.
+func (s *Socket) setFastOpen(v Value) {
+	s.options.FastOpen &^= tcp.FastOpenServer
+	if s.fastOpen = max(v.N, 0); s.fastOpen > 0 {
+		s.options.FastOpen |= tcp.FastOpenServer
+	}
+	if s.listen != nil {
+		s.listen.SetFastOpen(s.fastOpen)
+	}
 }
