@@ -112,6 +112,9 @@ func TestReceiveBufferStays(t *testing.T) {
 		if i.RecvBuffer != c.want {
 			t.Errorf("%s: the buffer has %d bytes, want %d", c.name, i.RecvBuffer, c.want)
 		}
+		if most := max(c.want, 65535); i.RecvWindow+i.Unread > most {
+			t.Errorf("%s: %d bytes are promised, %d received, of a buffer of %d", c.name, i.RecvWindow, i.Unread, most)
+		}
 	}
 }
 

@@ -4,12 +4,10 @@ package tcp
 // buffer and by the connection's share of what the receive rings can hold; it does not grow by less than a full segment or half
 // the buffer (RFC 9293 section 3.8.6.2.2), and its right edge never retreats (section 3.8.6).
 func (c *Conn) window() uint32 {
-	r, k := &c.rcv, c.core
+	r := &c.rcv
 	promised := uint32(r.adv - r.nxt)
-	used := uint32(r.nxt-r.read) + r.slack
-	free := r.buffer - min(used, r.buffer)
-
-	share := k.share
+	free, used := r.free()
+	share := c.core.share
 	floor := floorSegments * uint32(c.cfg.MSS)
 	share = max(share, floor-min(used, floor))
 	free = min(free, share)
@@ -19,17 +17,29 @@ func (c *Conn) window() uint32 {
 	return free
 }
 
+// free returns how many bytes the receive buffer has room for, and how many it holds: of memory, and not only of payload.
+func (r *receiver) free() (free, used uint32) {
+	used = uint32(r.nxt-r.read) + r.slack
+	return r.buffer - min(used, r.buffer), used
+}
+
 // Promised returns how many bytes beyond what the application has consumed the peer was told it may send.
 func (c *Conn) Promised() uint32 { return uint32(c.rcv.adv - c.rcv.read) }
 
-// advertise returns the window field of a segment that is being sent, and notes what it promises.
+// advertise returns the window field of a segment that is being sent, and notes what it promises. A part of a unit counts as a whole one,
+// or the edge would retreat, but only while the buffer has room for that: with each ACK the edge would move by a part of a unit, and a
+// buffer that nobody reads would never be full. When it is full the edge that the peer sees retreats by less than a unit (RFC
+// 7323 section 2.4); what was promised before is still taken.
 func (c *Conn) advertise() uint16 {
 	r := &c.rcv
-	unit := uint32(1)<<r.scale - 1
 	promised := uint32(r.adv - r.nxt)
 	w := c.window()
 	if w <= promised {
-		w = promised + unit // A part of a unit counts as a whole, or the edge would retreat.
+		w = promised
+		unit := uint32(1)<<r.scale - 1
+		if free, _ := r.free(); (promised+unit)&^unit <= free {
+			w = promised + unit
+		}
 	}
 	w = min(w>>r.scale, 1<<16-1)
 	if w == 0 {

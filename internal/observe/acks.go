@@ -20,15 +20,20 @@ func (e *end) sendsACK(o *Observer, s *tcp.Segment) {
 	if e.acking && s.Ack.Less(e.ack) {
 		o.violated(e.key, "acknowledges %d after %d", peer.rel(s.Ack), peer.rel(e.ack))
 	}
-	window := uint32(s.Window)
+	shift := uint8(0)
 	if s.Flags&tcp.FlagSYN == 0 {
-		window <<= e.shift()
+		shift = e.shift()
 	}
-	edge := s.Ack.Add(window)
-	if e.acking && edge.Less(e.edge) && (!peer.ended || s.Ack.LessEq(peer.fin)) { // no window matters after the FIN
+	edge := s.Ack.Add(uint32(s.Window) << shift)
+	back := e.edge.Sub(edge)
+	// A scaled window may have to be rounded down, by less than its unit (RFC 7323 section 2.4).
+	if e.acking && back >= 1<<shift && (!peer.ended || s.Ack.LessEq(peer.fin)) { // no window matters after the FIN
 		o.violated(e.key, "takes its window's right edge back from %d to %d", peer.rel(e.edge), peer.rel(edge))
 	}
-	e.acking, e.ack, e.edge = true, s.Ack, edge
+	if !e.acking || back < 0 {
+		e.edge = edge
+	}
+	e.acking, e.ack = true, s.Ack
 	e.owedSoon = 0
 	if s.Ack.GreaterEq(e.firm) {
 		e.firm, e.waiting, e.owed = s.Ack, 0, 0
