@@ -84,6 +84,18 @@ func (c *Conn) SetRecvBuffer(n uint32) {
 	c.shard.schedule(c)
 }
 
+// SetSendBuffer gives the send buffer a fixed size in bytes; 0 lets it follow the congestion window.
+func (c *Conn) SetSendBuffer(n uint32) {
+	c.tcp.SetSendBuffer(n)
+	c.shard.schedule(c)
+}
+
+// SetNotSentLowat bounds how many bytes may be written and not yet sent; 0: as many as the send buffer holds.
+func (c *Conn) SetNotSentLowat(n uint32) {
+	c.tcp.SetNotSentLowat(n)
+	c.shard.schedule(c)
+}
+
 // SetTOS sets the differentiated services field of what is sent from now on (RFC 9293 section 3.9.2). Its lower two bits are those
 // of ECN, which are not the application's: they are left as they are.
 func (c *Conn) SetTOS(tos uint8) { c.header.setTOS(tos) }

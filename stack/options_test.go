@@ -31,6 +31,8 @@ func TestNetConnOptions(t *testing.T) {
 		"SetLinger":          func() error { return c.SetLinger(5) },
 		"SetMaxSegment":      func() error { return c.SetMaxSegment(1000) },
 		"SetUserTimeout":     func() error { return c.SetUserTimeout(time.Minute) },
+		"SetWriteBuffer":     func() error { return c.SetWriteBuffer(1 << 17) },
+		"SetNotSentLowat":    func() error { return c.SetNotSentLowat(1 << 14) },
 		"SetReadBuffer":      func() error { return c.SetReadBuffer(1 << 17) },
 		"SetTOS":             func() error { return c.SetTOS(0xb8) },
 		"OnReport":           func() error { return c.OnReport(func(*Conn, Report) {}) },

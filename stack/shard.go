@@ -153,7 +153,8 @@ func (s *Shard) runConn(c *Conn) bool {
 		return true
 	}
 	s.wheel.Set(c.id, c.timer())
-	if more || blocked {
+	// What was sent may have let the application write more.
+	if more = more || sent > 0 && !blocked && c.tcp.Wants(s.now); more || blocked {
 		s.schedule(c)
 	}
 	return more || sent > 0 || !blocked

@@ -75,6 +75,18 @@ func (t *TCPConn) SetReadBuffer(bytes int) error {
 	return t.set(func(c *Conn) { c.SetRecvBuffer(bufferSize(bytes)) })
 }
 
+// SetWriteBuffer gives the send buffer a fixed size in bytes, as net.TCPConn has it; 0 lets it follow the congestion window, as it does
+// by default.
+func (t *TCPConn) SetWriteBuffer(bytes int) error {
+	return t.set(func(c *Conn) { c.SetSendBuffer(bufferSize(bytes)) })
+}
+
+// SetNotSentLowat bounds how many bytes may be written and not yet sent (TCP_NOTSENT_LOWAT): Write waits while there are more. 0 is no
+// bound but the send buffer's.
+func (t *TCPConn) SetNotSentLowat(bytes int) error {
+	return t.set(func(c *Conn) { c.SetNotSentLowat(bufferSize(bytes)) })
+}
+
 // bufferSize takes the size of a buffer as the net package has it.
 func bufferSize(n int) uint32 { return uint32(min(max(n, 0), 1<<30)) }
 

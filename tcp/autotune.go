@@ -39,6 +39,15 @@ func (cfg *Config) recvBuffer() uint32 {
 	return min(initialRecvBuffer, cfg.MaxRecvBuffer)
 }
 
+// sendBuffer returns how many bytes may be written and not acknowledged. By default that is twice the congestion window: as much as it
+// lets out, and as much again that is ready when the ACKs of a round trip come.
+func (c *Conn) sendBuffer() uint32 {
+	if n := c.cfg.SendBuffer; n != 0 {
+		return n
+	}
+	return min(max(2*c.cc.Window(), initialSendBuffer), c.cfg.MaxSendBuffer)
+}
+
 // tuning are the measurements of the receive buffer's growth. A round is about a round trip: it is over when the peer answers, by an
 // echoed timestamp, what was sent after the round began, so everything in it was sent before that, and is at most what the peer had in
 // flight. Without timestamps it is as long as the sending side's estimate.

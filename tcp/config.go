@@ -10,7 +10,7 @@ import (
 type Config struct {
 	MSS         uint16 // largest payload to announce and to send, bytes; 0: what the device's MTU has room for
 	RecvBuffer  uint32 // bytes received and not yet consumed by the application, at most; 0: follows the path, up to MaxRecvBuffer
-	SendBuffer  uint32 // bytes written and not yet acknowledged, at most; default 1 MiB
+	SendBuffer  uint32 // bytes written and not yet acknowledged, at most; 0: follows the congestion window, up to MaxSendBuffer
 	NoDelay     bool   // send small segments at once (RFC 9293 section 3.7.4: no Nagle algorithm)
 	Cork        bool   // hold back a segment that is not full, for at most 200 ms
 	KeepAlive   KeepAlive
@@ -25,6 +25,12 @@ type Config struct {
 	// MaxRecvBuffer is what a receive buffer that follows the path grows to, in bytes: one that brings more than half of it in a round
 	// trip stays below its rate. The window scale is chosen for it. Default 6 MiB.
 	MaxRecvBuffer uint32
+
+	MaxSendBuffer uint32 // what a send buffer that follows the congestion window grows to, in bytes; default 4 MiB
+
+	// NotSentLowat bounds how many bytes may be written and not yet sent, within the send buffer: an application that has newer data to
+	// send a moment later would rather wait than queue (TCP_NOTSENT_LOWAT). Writing goes on when half of them were sent. 0: no bound.
+	NotSentLowat uint32
 
 	InitialWindow uint32        // segments sent before the first ACK; default 10 (RFC 6928)
 	TimeWait      time.Duration // how long TIME-WAIT lasts, twice the MSL; default 60 s
@@ -79,7 +85,7 @@ func (cfg Config) withDefaults(mss uint16) (Config, error) {
 	if cfg.MSS != 0 && cfg.MSS < MinMSS {
 		return cfg, fmt.Errorf("%w: MSS %d is below %d", ErrConfig, cfg.MSS, MinMSS)
 	}
-	if max(cfg.RecvBuffer, cfg.SendBuffer, cfg.MaxRecvBuffer) > maxBuffer {
+	if max(cfg.RecvBuffer, cfg.SendBuffer, cfg.MaxRecvBuffer, cfg.MaxSendBuffer) > maxBuffer {
 		return cfg, fmt.Errorf("%w: buffers of more than 1 GiB cannot be expressed by a window", ErrConfig)
 	}
 	if cfg.SYNRetries > 255 || cfg.Retries > 255 || cfg.KeepAlive.Count > 255 {
@@ -99,7 +105,7 @@ func (cfg Config) withDefaults(mss uint16) (Config, error) {
 		cfg.MSS = mss
 	}
 	setDefault(&cfg.MaxRecvBuffer, defaultMaxRecvBuffer)
-	setDefault(&cfg.SendBuffer, 1<<20)
+	setDefault(&cfg.MaxSendBuffer, defaultMaxSendBuffer)
 	if cfg.KeepAlive.Idle < 0 {
 		cfg.KeepAlive.Idle = DefaultKeepAlive
 	}

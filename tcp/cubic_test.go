@@ -330,7 +330,7 @@ func TestCubeRoot(t *testing.T) {
 // TestCubicConnection has a connection that is not told otherwise use CUBIC: a loss costs three tenths of the window, and time brings it back.
 func TestCubicConnection(t *testing.T) {
 	s := established(t, sends)
-	s.write(500_000)
+	s.write(250_000)
 	s.wantData(1, 10_001, 1000, 1)
 	s.advance(10 * ms)
 	s.inject(seg{flags: fA, seq: 1, ack: 1, sack: []SACKBlock{{1001, 5001}}})

@@ -21,6 +21,7 @@ type Info struct {
 	SendWindow uint32 // bytes, what the peer offers
 	RecvWindow uint32 // bytes, what was offered to the peer
 	RecvBuffer uint32 // bytes: the present size
+	SendBuffer uint32 // bytes: the present size
 	Unsent     int    // bytes written and not sent
 	Unacked    int    // bytes sent and not acknowledged
 	Unread     uint32 // bytes received in order and not consumed
@@ -43,8 +44,8 @@ func (c *Conn) Info() Info {
 		RTT: c.rtt.SRTT(), RTTVar: c.rtt.Var(), MinRTT: c.rtt.Min(), RTO: c.rto(),
 		CWnd: c.cc.Window(), SSThresh: c.cc.Ssthresh(), InFlight: c.inFlight(),
 		SendMSS: d.mss, RecvMSS: r.mss, SendWindow: d.wnd, RecvWindow: uint32(r.adv - r.nxt),
-		RecvBuffer: r.buffer,
-		Unsent:     max(int(d.end.Sub(d.nxt)), 0), Unacked: int(c.outstanding()), Unread: uint32(r.nxt - r.read),
+		RecvBuffer: r.buffer, SendBuffer: c.sendBuffer(),
+		Unsent: max(int(d.end.Sub(d.nxt)), 0), Unacked: int(c.outstanding()), Unread: uint32(r.nxt - r.read),
 		OutOfOrder: r.ooo.Len(), SendScale: d.scale, RecvScale: r.scale, Retries: d.retries,
 		Timestamps: c.is(flagTS), SACK: c.is(flagSACK),
 	}

@@ -276,6 +276,9 @@ func (c *Conn) outData(now clock.Time, o *OutSegment) bool {
 	c.noteFIN(o)
 	c.clear(flagOverride | flagTailProbe)
 	c.core.Stats.BytesOut += uint64(n)
+	if c.cfg.NotSentLowat != 0 && c.is(flagWantWrite) {
+		c.maybeWritable()
+	}
 	c.cc.OnSent(c.inFlight(), d.una, d.nxt)
 	if idle || c.timers.rtx == clock.Never {
 		c.armRetransmit(now)

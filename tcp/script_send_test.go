@@ -52,7 +52,7 @@ func TestNagle(t *testing.T) {
 // TestSlowStart has the window of a connection double in each round trip, from ten segments.
 func TestSlowStart(t *testing.T) {
 	s := established(t, scriptOptions{iss: 1<<32 - 5000, mss: 1000, wscale: 7, sack: true})
-	s.write(500_000)
+	s.write(200_000)
 	at := uint32(1)
 	for _, n := range []uint32{10, 20, 40} {
 		s.wantData(at, at+n*1000, 1000, 1)

@@ -121,8 +121,18 @@ func (c *Conn) writable() bool {
 	return false
 }
 
-// room returns how many bytes the send buffer has room for.
-func (c *Conn) room() int { return max(int(c.cfg.SendBuffer)-c.unacked(), 0) }
+// room returns how many bytes may be written now: as the send buffer has room for, and not so many that more than Config.NotSentLowat
+// would wait to be sent.
+func (c *Conn) room() int {
+	n := int(c.sendBuffer()) - c.unacked()
+	if lowat := c.cfg.NotSentLowat; lowat != 0 {
+		n = min(n, int(lowat)-c.notSent())
+	}
+	return max(n, 0)
+}
+
+// notSent returns how many bytes were written and not sent.
+func (c *Conn) notSent() int { return max(int(c.snd.end.Sub(c.snd.nxt)), 0) }
 
 // unacked returns how many bytes were written and are not acknowledged.
 func (c *Conn) unacked() int { return max(int(c.snd.end.Sub(c.snd.una)), 0) }
@@ -148,8 +158,7 @@ func (c *Conn) fillTail(b []byte) int {
 // newFrame appends a frame with the beginning of b, or returns frame.None when the connection or the pool may hold no more.
 func (c *Conn) newFrame(b []byte) frame.Index {
 	k, d := c.core, &c.snd
-	// Frames that are half empty count as half full, as in the receive buffer.
-	if d.queue.Len() >= max(int(c.cfg.SendBuffer)/(k.Pool.ChunkSize()/2), 2) {
+	if d.queue.Len() >= c.mostFrames() {
 		return frame.None
 	}
 	if !k.mayHold(d.queue.Len()) {
@@ -165,9 +174,17 @@ func (c *Conn) newFrame(b []byte) frame.Index {
 	return f
 }
 
-// maybeWritable raises EventWritable once a good part of the buffer is free, not for each segment.
+// mostFrames returns how many frames the send buffer stands for: those that are half empty count as half full, as in the receive buffer.
+func (c *Conn) mostFrames() int { return max(int(c.sendBuffer())/(c.core.Pool.ChunkSize()/2), 2) }
+
+// maybeWritable raises EventWritable once a good part of the buffer is free, not for each segment, and at most half of what may wait to be
+// sent waits.
 func (c *Conn) maybeWritable() {
-	if c.room() < int(c.cfg.SendBuffer)/4 || c.snd.queue.Len() >= max(int(c.cfg.SendBuffer)/(c.core.Pool.ChunkSize()/2), 2) {
+	enough := int(c.sendBuffer()) / 4
+	if lowat := c.cfg.NotSentLowat; lowat != 0 {
+		enough = min(enough, int(lowat+1)/2)
+	}
+	if c.room() < enough || c.snd.queue.Len() >= c.mostFrames() {
 		return
 	}
 	if !c.core.mayHold(c.snd.queue.Len()) {

@@ -139,3 +139,21 @@ func (c *Conn) SetRecvBuffer(n uint32) {
 	c.beginRound(c.core.now)
 	c.offer()
 }
+
+// SetSendBuffer gives the send buffer a fixed size in bytes, as SO_SNDBUF does; 0 lets it follow the congestion window.
+func (c *Conn) SetSendBuffer(n uint32) {
+	if c.core == nil {
+		return
+	}
+	c.ownConfig().SendBuffer = min(n, maxBuffer)
+	c.maybeWritable()
+}
+
+// SetNotSentLowat bounds how many bytes may be written and not yet sent (TCP_NOTSENT_LOWAT); 0: as many as the send buffer holds.
+func (c *Conn) SetNotSentLowat(n uint32) {
+	if c.core == nil {
+		return
+	}
+	c.ownConfig().NotSentLowat = n
+	c.maybeWritable()
+}

@@ -76,13 +76,10 @@ func (r *runner) accept(s *socket, fd int64) attempt {
 func (r *runner) write(s *socket, n int, dontWait bool) attempt {
 	total := 0
 	return func() (outcome, bool) {
-		b := make([]byte, n-total)
-		for i := range b {
-			b[i] = pattern(1 + s.wrote + uint32(i))
+		took, e := s.writePattern(n - total)
+		for total += took; took > 0 && total < n && !s.nonblock && !dontWait; total += took {
+			took, e = s.writePattern(n - total)
 		}
-		took, e := s.Write(b)
-		total += took
-		s.wrote += uint32(took)
 		switch {
 		case total == n:
 			return outcome{n: int64(n)}, true
@@ -115,6 +112,17 @@ func (r *runner) sendFast(s *socket, n int, dontWait bool) attempt {
 		}
 		return write()
 	}
+}
+
+// writePattern writes as much of the next n bytes of the stream as there is room for.
+func (s *socket) writePattern(n int) (int, syscall.Errno) {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = pattern(1 + s.wrote + uint32(i))
+	}
+	took, e := s.Write(b)
+	s.wrote += uint32(took)
+	return took, e
 }
 
 // read completes when there is anything to read, or nothing more can come.

@@ -230,11 +230,17 @@ func (s *Socket) Ready() Ready {
 		info := c.Info()
 		r.In = info.Unread > 0 || len(c.rest) > 0 || c.EOF || c.Gone || s.noRead
 		r.RDHup = c.EOF || c.Gone
-		r.Out = c.Gone || c.Established && info.Unsent+info.Unacked < int(s.cfg.SendBuffer)*3/4
+		r.Out = c.Gone || c.Established && c.writable(info)
 		r.Hup = c.Gone
 		r.Err = c.err != nil && !s.told
 	}
 	return r
+}
+
+// writable reports whether the connection is worth writing to: a good part of the send buffer is free, and of what may wait to be sent.
+func (c *Conn) writable(info tcp.Info) bool {
+	lowat := int(c.tcp.Config().NotSentLowat)
+	return info.Unsent+info.Unacked < int(info.SendBuffer)*3/4 && (lowat == 0 || info.Unsent <= lowat/2)
 }
 
 // Config returns the configuration that the socket's connection has or will have.

@@ -157,14 +157,32 @@ var options = map[string]option{
 		get:    func(s *Socket, _ *tcp.Config) Value { return Value{N: s.fastOpen} },
 	},
 	"SO_RCVBUF": {
-		check:  within(1, 1<<30),
+		check:  within(0, 1<<30),
 		config: func(s *Socket, v Value) { s.options.RecvBuffer = uint32(v.N) },
-		get:    func(_ *Socket, cfg *tcp.Config) Value { return Value{N: int(cfg.RecvBuffer)} },
+		live:   func(c *tcp.Conn, v Value, _ clock.Time) syscall.Errno { c.SetRecvBuffer(uint32(v.N)); return 0 },
+		get: func(s *Socket, cfg *tcp.Config) Value {
+			if s.conn != nil {
+				return Value{N: int(s.conn.Info().RecvBuffer)}
+			}
+			return Value{N: int(cfg.RecvBuffer)}
+		},
 	},
 	"SO_SNDBUF": {
-		check:  within(1, 1<<30),
+		check:  within(0, 1<<30),
 		config: func(s *Socket, v Value) { s.options.SendBuffer = uint32(v.N) },
-		get:    func(_ *Socket, cfg *tcp.Config) Value { return Value{N: int(cfg.SendBuffer)} },
+		live:   func(c *tcp.Conn, v Value, _ clock.Time) syscall.Errno { c.SetSendBuffer(uint32(v.N)); return 0 },
+		get: func(s *Socket, cfg *tcp.Config) Value {
+			if s.conn != nil {
+				return Value{N: int(s.conn.Info().SendBuffer)}
+			}
+			return Value{N: int(cfg.SendBuffer)}
+		},
+	},
+	"TCP_NOTSENT_LOWAT": {
+		check:  within(0, 1<<30),
+		config: func(s *Socket, v Value) { s.options.NotSentLowat = uint32(v.N) },
+		live:   func(c *tcp.Conn, v Value, _ clock.Time) syscall.Errno { c.SetNotSentLowat(uint32(v.N)); return 0 },
+		get:    func(_ *Socket, cfg *tcp.Config) Value { return Value{N: int(cfg.NotSentLowat)} },
 	},
 	"SO_ERROR":     {get: func(s *Socket, _ *tcp.Config) Value { return Value{N: int(s.Err())} }},
 	"SO_REUSEADDR": {config: func(*Socket, Value) {}, get: func(*Socket, *tcp.Config) Value { return Value{} }},
