@@ -97,8 +97,11 @@ func (c *Conn) SetContext(v any) { c.context = v }
 // Context returns the value of SetContext.
 func (c *Conn) Context() any { return c.context }
 
-// Info returns the state of the connection, in the terms of Linux's tcp_info.
+// Info returns the state of the connection, for people.
 func (c *Conn) Info() tcp.Info { return c.tcp.Info() }
+
+// TCPInfo returns the state of the connection in the fields and units of Linux's tcp_info.
+func (c *Conn) TCPInfo() tcp.TCPInfo { return c.tcp.TCPInfo(c.shard.now) }
 
 // Shard returns the number of the shard that the connection belongs to.
 func (c *Conn) Shard() int { return c.shard.id }

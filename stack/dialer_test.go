@@ -47,6 +47,11 @@ func TestOwnConfigOfDialerAndListener(t *testing.T) {
 	if got, err := io.ReadAll(c2); err != nil || !bytes.Equal(got, sent) {
 		t.Errorf("%d of %d bytes: %v", len(got), len(sent), err)
 	}
+	sender, ok1 := c1.(*TCPConn).TCPInfo()
+	receiver, ok2 := c2.(*TCPConn).TCPInfo()
+	if !ok1 || !ok2 || sender.BytesAcked != 1<<20 || receiver.BytesReceived != 1<<20 || sender.SndMSS != 700 {
+		t.Errorf("TCPInfo: %+v\n%+v", sender, receiver)
+	}
 	c3, err := a.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)

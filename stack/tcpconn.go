@@ -320,7 +320,17 @@ func (t *TCPConn) setDeadline(d *deadline, at time.Time) error {
 	return nil
 }
 
-// Info returns the state of the connection in the terms of Linux's tcp_info; ok is false when the connection is over.
+// TCPInfo returns the state of the connection in the fields and units of Linux's tcp_info; ok is false when the connection is over.
+func (t *TCPConn) TCPInfo() (info tcp.TCPInfo, ok bool) {
+	t.shard.call(func(*Shard) {
+		if t.conn != nil {
+			info, ok = t.conn.TCPInfo(), true
+		}
+	})
+	return info, ok
+}
+
+// Info returns the state of the connection, for people; ok is false when the connection is over.
 func (t *TCPConn) Info() (info tcp.Info, ok bool) {
 	t.shard.call(func(*Shard) {
 		if t.conn != nil {

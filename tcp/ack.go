@@ -211,7 +211,7 @@ func (c *Conn) sample(measured time.Duration, resentAt clock.Time, s *Segment, n
 	} else if !c.is(flagTS) || (resentAt != 0 && tsLess(s.TSEcr, c.tsValue(resentAt))) || !c.sampleTimestamp(s, now) {
 		return
 	}
-	d.rttNext = d.nxt
+	c.measuredTo(d.nxt)
 }
 
 // sampleTimestamp measures by the echoed timestamp, to a millisecond (RFC 7323 section 4.1).

@@ -12,15 +12,18 @@ import (
 // must be called when Deadline is reached. Each of these and each call of the application may raise events (TakeEvents),
 // move the deadline and make something due.
 type Conn struct {
-	core   *Core
-	cfg    *Config
-	flow   Flow
-	state  State
-	ended  reason   // why it ended
-	soft   reason   // the last ICMP error that did not end it, since something was acknowledged: told instead of a timeout
-	due    dueFlags // what Output has to send besides data
-	events Events
-	flags  connFlags
+	core       *Core
+	cfg        *Config
+	flow       Flow
+	state      State
+	ended      reason   // why it ended
+	soft       reason   // the last ICMP error that did not end it, since something was acknowledged: told instead of a timeout
+	due        dueFlags // what Output has to send besides data
+	events     Events
+	keepProbes uint8 // sent and not answered
+	flags      connFlags
+
+	segsOut, segsIn uint32 // segments sent, and received
 
 	in      frame.List  // segments received and not yet processed
 	current frame.Index // the one being processed, frame.None once a queue has taken it
@@ -30,6 +33,7 @@ type Conn struct {
 	snd     sender
 	rtt     RTT
 	cc      Congestion
+	count   counters
 }
 
 // connFlags are what is true of a connection for longer than a moment.
@@ -99,6 +103,7 @@ func (c *Conn) begin(k *Core, f Flow, cfg *Config) {
 	c.setFlag(flagNoDelay, c.cfg.NoDelay)
 	c.setFlag(flagCork, c.cfg.Cork)
 	c.setFlag(flagKeepAlive, c.cfg.KeepAlive.Idle != 0)
+	c.count.dataAt = tick(k.now)
 	c.in.Init()
 	c.current = frame.None
 	c.rcv.init(c.cfg)

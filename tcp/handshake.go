@@ -253,6 +253,8 @@ func (c *Conn) handshakeTimeout(now clock.Time) {
 	c.due |= dueSYN
 	c.timers.rtx = now.Add(min(initialRTO<<min(c.snd.retries, maxBackoff), max(c.cfg.MaxRTO, initialRTO)))
 	c.core.Stats.SYNRetransmits++
+	c.count.resent++
+	c.count.countTimeout()
 }
 
 // outSYN fills in the SYN, or the SYN-ACK of a simultaneous open.

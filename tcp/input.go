@@ -20,7 +20,7 @@ func (c *Conn) Process(now clock.Time) (more bool) {
 	k := c.core
 	p := k.Pool
 	var s Segment
-	n := 0
+	n, nxt := 0, c.rcv.nxt
 	for n < MaxSegmentsPerWake {
 		f := c.in.PopFront(p)
 		if f == frame.None {
@@ -39,8 +39,12 @@ func (c *Conn) Process(now clock.Time) (more bool) {
 		}
 	}
 	k.Stats.SegmentsIn += uint64(n)
+	c.segsIn += uint32(n)
+	if c.rcv.nxt != nxt {
+		c.count.dataAt = tick(now)
+	}
 	c.timers.received = now
-	c.timers.keepProbes = 0
+	c.keepProbes = 0
 	c.countBulk()
 	c.tuneReceive(&s, now)
 	c.scheduleACK(now)

@@ -25,7 +25,7 @@ func (c *Conn) keepAliveTimeout(now clock.Time) {
 		return
 	}
 	if due := t.received.Add(idle); due > now {
-		t.slow, t.keepProbes = due, 0
+		t.slow, c.keepProbes = due, 0
 		return
 	}
 	if c.outstanding() != 0 || c.is(flagProbing) {
@@ -37,7 +37,7 @@ func (c *Conn) keepAliveTimeout(now clock.Time) {
 		c.abort(reasonTimeout)
 		return
 	}
-	t.keepProbes++
+	c.keepProbes++
 	t.slow = now.Add(c.cfg.KeepAlive.Interval)
 	if u := c.cfg.UserTimeout; u != 0 {
 		t.slow = min(t.slow, max(t.received.Add(u), now+1))
@@ -50,7 +50,7 @@ func (c *Conn) keepAliveTimeout(now clock.Time) {
 func (c *Conn) unanswered(now clock.Time) bool {
 	t := &c.timers
 	if u := c.cfg.UserTimeout; u != 0 {
-		return t.keepProbes != 0 && now.Sub(t.received) >= u
+		return c.keepProbes != 0 && now.Sub(t.received) >= u
 	}
-	return int(t.keepProbes) >= c.cfg.KeepAlive.Count
+	return int(c.keepProbes) >= c.cfg.KeepAlive.Count
 }

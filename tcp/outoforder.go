@@ -26,6 +26,7 @@ func (c *Conn) outOfOrder(f frame.Index, m *frame.Meta, seq Seq) {
 	r.slack += k.charge(m.Len)
 	k.held += uint32(k.Pool.ChunkSize())
 	k.Stats.OutOfOrder++
+	c.count.outOfOrder++
 }
 
 // outOfOrderFull bounds the queue: by the memory that the connection's buffer stands for, and by what the pool has left. What is

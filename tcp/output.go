@@ -68,6 +68,7 @@ func (c *Conn) Output(now clock.Time, o *OutSegment) bool {
 		c.noteUnanswered(o)
 	}
 	c.core.Stats.SegmentsOut++
+	c.segsOut++
 	return true
 }
 
@@ -276,6 +277,7 @@ func (c *Conn) outData(now clock.Time, o *OutSegment) bool {
 	c.noteFIN(o)
 	c.clear(flagOverride | flagTailProbe)
 	c.core.Stats.BytesOut += uint64(n)
+	c.count.dataOut++
 	if c.cfg.NotSentLowat != 0 && c.is(flagWantWrite) {
 		c.maybeWritable()
 	}
@@ -292,6 +294,9 @@ func (c *Conn) outFIN(now clock.Time, o *OutSegment) {
 	d := &c.snd
 	c.outHeader(now, o, d.end, FlagFIN|FlagACK)
 	c.due &^= dueFIN
+	if c.is(flagFINSent) {
+		c.count.resent++
+	}
 	d.sentAt = now
 	if d.nxt == d.una {
 		d.progressAt = now

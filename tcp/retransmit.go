@@ -219,6 +219,7 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 		c.due |= dueFIN // The data arrived, its FIN did not.
 	}
 	c.core.Stats.Timeouts++
+	c.count.countTimeout()
 	c.armRetransmit(now)
 }
 
@@ -307,5 +308,7 @@ func (c *Conn) outLost(now clock.Time, o *OutSegment) bool {
 	}
 	c.core.Stats.Retransmits++
 	c.core.Stats.RetransmitBytes += uint64(m.Len)
+	c.count.resent++
+	c.count.resentBytes += uint64(m.Len)
 	return true
 }

@@ -24,6 +24,7 @@ func (c *Conn) markSACKed(s *Segment, now clock.Time) (late bool) {
 	blocks := s.SACK[:s.NumSACK]
 	if reportsDuplicate(s) {
 		c.core.Stats.DSACKsIn++
+		c.count.countDSACK()
 		c.widen()
 		blocks = blocks[1:]
 	}
@@ -43,7 +44,7 @@ func (c *Conn) markSACKed(s *Segment, now clock.Time) (late bool) {
 	d.rack.top = m.top
 	if m.sentAt != 0 && d.una.Greater(d.rttNext) {
 		c.rtt.Sample(max(now.Sub(m.sentAt), 1), 0)
-		d.rttNext = d.nxt
+		c.measuredTo(d.nxt)
 	}
 	return m.late
 }

@@ -49,7 +49,7 @@ func (c *Conn) SetKeepAlive(idle time.Duration, now clock.Time) {
 	if idle > 0 {
 		c.ownConfig().KeepAlive.Idle = idle
 	}
-	c.timers.keepProbes = 0
+	c.keepProbes = 0
 	c.armSlow(now)
 }
 

@@ -18,9 +18,8 @@ type timers struct {
 	slow clock.Time // by state: keep-alive, linger, FIN-WAIT-2, TIME-WAIT
 	pool clock.Time // looks again whether the pool has frames
 
-	received   clock.Time // when the last segment came
-	outside    clock.Time // until then no segment without data that is outside the window is answered
-	keepProbes uint8      // sent and not answered
+	received clock.Time // when the last segment came
+	outside  clock.Time // until then no segment without data that is outside the window is answered
 }
 
 // poolRetry is how long a connection that found the frame pool used up waits before it looks again.

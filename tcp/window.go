@@ -63,6 +63,9 @@ func (c *Conn) advertiseUnscaled() uint16 {
 func (c *Conn) countBulk() {
 	r, k := &c.rcv, c.core
 	if r.epoch != k.epoch {
+		if uint32(r.nxt-r.irs) < uint32(r.epochFrom-r.irs) {
+			c.count.recvWraps++
+		}
 		r.epoch, r.epochFrom = k.epoch, r.nxt
 		c.clear(flagBulk)
 		return

@@ -58,7 +58,7 @@
 //
 // # Assertions
 //
-// %{ assert expression, message }%, as often as needed, with the names and units of Linux's tcp_info (see info.go),
+// %{ assert expression, message }%, as often as needed, with the names and units of Linux's tcp_info (see tcp.TCPInfo),
 // constants like TCP_ESTABLISHED, and Python's operators. They are evaluated at once, for the connection that was
 // opened last.
 //

@@ -219,9 +219,9 @@ func (r *runner) check(e *event) error {
 	if c == nil {
 		return fmt.Errorf("there is no connection to ask")
 	}
-	info := tcpInfo(c.Info())
+	info := c.TCPInfo(r.host.clock())
 	env := func(name string) (int64, bool) {
-		if v, ok := info[name]; ok {
+		if v, ok := infoField(info, name); ok {
 			return v, true
 		}
 		v, ok := constants[name]

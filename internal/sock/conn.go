@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
 	"github.com/xdpstack/xdpstack/tcp"
 )
 
@@ -18,6 +19,7 @@ type Conn struct {
 	closed    bool // the application closed it
 	err       error
 	info      tcp.Info
+	last      tcp.TCPInfo
 	rest      []byte // received and taken from the core, not yet read
 	restFrame frame.Index
 }
@@ -35,11 +37,19 @@ func (c *Conn) Info() tcp.Info {
 	return c.tcp.Info()
 }
 
+// TCPInfo returns what Linux's tcp_info has of a connection, also of one that is gone.
+func (c *Conn) TCPInfo(now clock.Time) tcp.TCPInfo {
+	if c.Gone {
+		return c.last
+	}
+	return c.tcp.TCPInfo(now)
+}
+
 // forget takes a connection that is gone from the core, and keeps what the application can still ask for.
 func (h *Host) forget(c *Conn) {
 	for c.takeFrame(h) {
 	}
-	c.info = c.tcp.Info()
+	c.info, c.last = c.tcp.Info(), c.tcp.TCPInfo(h.now)
 	c.rest = slices.Clone(c.rest)
 	c.dropFrame(h)
 	c.tcp.Release()
