@@ -60,6 +60,7 @@ const (
 	flagRateLimited                       // the last rate sample was limited by the application
 	flagKeepAlive                         // probed when it is idle
 	flagOwnConfig                         // cfg is a copy that belongs to this connection alone
+	flagProbed                            // a tail loss probe was sent since the round trip was last measured
 	flagForward                           // after a timeout, nothing but the first segment was sent again yet
 	flagForwarded                         // and an ACK has advanced since: new data goes out, and the next ACK decides
 	flagEarly                             // passive, in SYN-RECEIVED: a Fast Open cookie lets data pass before the handshake is complete

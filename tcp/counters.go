@@ -28,6 +28,7 @@ func (c *Conn) measuredTo(to Seq) {
 		c.count.sentWraps++
 	}
 	d.rttNext = to
+	c.clear(flagProbed)
 }
 
 // bytesSent returns how many bytes of payload were acknowledged, and how many were sent, each once.

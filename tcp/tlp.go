@@ -28,8 +28,10 @@ func (c *Conn) armProbe(now clock.Time) {
 	if !c.is(flagSACK) || d.sacked|d.lost|uint32(d.recovery)|uint32(d.probe) != 0 || c.is(flagProbing) {
 		return
 	}
-	// Until there is a measurement, and as long as the timer of what was sent twice is backed off, the retransmission timer will do.
-	if !c.rtt.Measured() || d.retries != 0 {
+	// The round trip must have been measured since the last probe, or since the beginning (section 7.3): what is sent twice cannot
+	// be measured, and a path that became slower would be probed for ever. Without that, and as long as the timer of what was sent
+	// twice is backed off, the retransmission timer will do.
+	if !c.rtt.Measured() || c.is(flagProbed) || d.retries != 0 {
 		return
 	}
 	wait := 2*c.rtt.SRTT() + probeSlack
@@ -58,6 +60,7 @@ func (c *Conn) lossExpired(now clock.Time) {
 func (c *Conn) sendProbe(now clock.Time) {
 	d := &c.snd
 	c.core.Stats.TailProbes++
+	c.set(flagProbed)
 	d.probeEnd, d.probe, d.flight = d.nxt, probeNew, c.outstanding()
 	if d.unsent != frame.None && c.maySendData() {
 		c.set(flagTailProbe)
@@ -83,9 +86,11 @@ func (c *Conn) probeAnswered(s *Segment, acked uint32, now clock.Time) {
 		return
 	}
 	switch {
-	case d.probe == probeNew || reportsDuplicate(s):
+	case d.probe == probeNew:
+	case reportsDuplicate(s) && s.SACK[0].End.GreaterEq(d.probeEnd-1): // it is the probe that arrived twice, perhaps with a FIN
 	case s.Ack.Greater(d.probeEnd):
-		// All of it arrived and nothing twice, so the probe repaired the loss of what it repeated: a loss like others, for the window.
+		// All of it arrived and nothing twice, so the probe repaired the loss of what it repeated: a loss like others, for the window
+		// (section 7.4). What was in flight then is what the path could not take, whatever was sent since.
 		c.core.Stats.TailLosses++
 		if d.recovery == recoveryNone {
 			c.cc.OnLoss(&Loss{Now: now, InFlight: d.flight, Una: d.una, Nxt: d.nxt})

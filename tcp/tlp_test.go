@@ -1,6 +1,9 @@
 package tcp
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // tailLost is a connection of whose five segments the last n were lost, after the ACK of the others.
 func tailLost(t *testing.T, n uint32) *script {
@@ -127,5 +130,49 @@ func TestTailLossProbeOfTheFIN(t *testing.T) {
 	s.wantState(StateFinWait2)
 	if st := s.k.Stats; st.TailProbes != 1 || st.Timeouts != 0 {
 		t.Errorf("%+v", st)
+	}
+}
+
+// TestTailLossProbeNeedsMeasurement has no second probe go out before the round trip was measured since the first (RFC 8985 section 7.3),
+// and none at all before it ever was.
+func TestTailLossProbeNeedsMeasurement(t *testing.T) {
+	s := tailLost(t, 2)
+	s.expire()
+	s.want(seg{flags: fA, seq: 4001, len: 1000, ack: 1})
+	s.inject(seg{flags: fA, seq: 1, ack: 5001, sack: []SACKBlock{{4001, 5001}}})
+	s.write(2000)
+	s.wantData(5001, 7001, 1000, 1)
+	s.wantTimer(200 * ms)
+	s.advance(10 * ms)
+	s.inject(seg{flags: fA, seq: 1, ack: 6001})
+	s.write(1000)
+	s.want(seg{flags: fA, seq: 7001, len: 1000, ack: 1})
+	s.wantTimer(22 * ms)
+
+	s = newScript(t, sends)
+	a := Accepted{Flow: s.flow, IRS: s.irs, ISS: s.iss, MSS: 1000, RcvWnd: 65535, SACKPermitted: true}
+	s.c.Accept(s.k, &a, nil, s.now)
+	s.inject(seg{flags: fA, seq: 1, ack: 1})
+	s.write(2000)
+	s.wantData(1, 2001, 1000, 1)
+	s.wantTimer(time.Second)
+	s.expire()
+	s.want(seg{flags: fA, seq: 1, len: 1000, ack: 1})
+	if st := s.k.Stats; st.TailProbes != 0 || st.Timeouts != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestTailLossProbeOtherDSACK has a report that something else arrived twice be no answer to the probe (RFC 8985 section 7.4.2).
+func TestTailLossProbeOtherDSACK(t *testing.T) {
+	s := tailLost(t, 2)
+	s.expire()
+	s.want(seg{flags: fA, seq: 4001, len: 1000, ack: 1})
+	s.inject(seg{flags: fA, seq: 1, ack: 5001, sack: []SACKBlock{{1, 1001}}})
+	s.write(1000)
+	s.want(seg{flags: fA, seq: 5001, len: 1000, ack: 1})
+	s.inject(seg{flags: fA, seq: 1, ack: 6001})
+	if i := s.c.Info(); s.k.Stats.TailLosses != 1 || i.CWnd >= 10_000 {
+		t.Errorf("%+v", i)
 	}
 }
