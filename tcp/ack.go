@@ -207,7 +207,7 @@ func (c *Conn) sample(measured time.Duration, resentAt clock.Time, s *Segment, n
 		return
 	}
 	if measured != 0 {
-		c.rtt.Sample(measured, 0)
+		c.rtt.Sample(measured, 0, now)
 	} else if !c.is(flagTS) || (resentAt != 0 && tsLess(s.TSEcr, c.tsValue(resentAt))) || !c.sampleTimestamp(s, now) {
 		return
 	}
@@ -220,7 +220,7 @@ func (c *Conn) sampleTimestamp(s *Segment, now clock.Time) bool {
 	if !s.HasTS || s.TSEcr == 0 || ms > 1<<22 {
 		return false
 	}
-	c.rtt.Sample(max(time.Duration(ms)*time.Millisecond, time.Millisecond), 0)
+	c.rtt.Sample(max(time.Duration(ms)*time.Millisecond, time.Millisecond), 0, now)
 	return true
 }
 

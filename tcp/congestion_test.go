@@ -194,7 +194,7 @@ func TestCongestionDoesNotAllocate(t *testing.T) {
 		c.Init(a, testMSS, 10)
 		var r RTT
 		if n := testing.AllocsPerRun(100, func() {
-			r.Sample(10*ms, 5)
+			r.Sample(10*ms, 5, 1)
 			c.OnIdle(1, true)
 			c.OnSent(c.Window(), 0, 1)
 			c.OnAck(&Ack{Now: 1, Acked: testMSS, RTT: 10 * ms, SRTT: 10 * ms})

@@ -51,7 +51,7 @@ func (c *Conn) Accept(k *Core, a *Accepted, cfg *Config, now clock.Time) {
 	c.snd.wl1, c.snd.wl2 = c.rcv.nxt, c.snd.una
 	c.setMSS(a.MSS)
 	if a.SentAt != 0 {
-		c.rtt.Sample(now.Sub(a.SentAt), 0)
+		c.rtt.Sample(now.Sub(a.SentAt), 0, now)
 	}
 	k.Stats.PassiveOpens++
 	c.established(now)
@@ -192,7 +192,7 @@ func (c *Conn) ackSYN(s *Segment, now clock.Time) {
 	c.snd.una = c.snd.iss + 1
 	c.snd.wl2 = s.Ack
 	if !c.is(flagSYNLost) && c.snd.sentAt != 0 && (!c.is(flagEarly) || c.outstanding() == 0) {
-		c.rtt.Sample(now.Sub(c.snd.sentAt), 0)
+		c.rtt.Sample(now.Sub(c.snd.sentAt), 0, now)
 	} else if c.is(flagTS) && s.HasTS {
 		c.sampleTimestamp(s, now)
 	}

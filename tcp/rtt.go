@@ -1,6 +1,10 @@
 package tcp
 
-import "time"
+import (
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
 
 const (
 	// initialRTO holds until the first measurement (RFC 6298 section 2.1).
@@ -21,25 +25,37 @@ const (
 type RTT struct {
 	srtt    time.Duration
 	rttvar  time.Duration
-	min     time.Duration // the least sample
-	backoff uint8         // how many times the timeout was doubled
+	min     uint32 // the least sample of this window of time and the one before it, µs, rounded down
+	newer   uint32 // and of this window alone
+	window  uint32 // which window that is
+	backoff uint8  // how many times the timeout was doubled
 	synLost bool
 }
+
+// minRTTWindow is how long the least sample counts, once or twice as long: then the path may have become a longer one for good (RFC 8985
+// section 6.2, step 1, leaves a choice).
+const minRTTWindow = time.Minute
 
 // Sample takes one measurement. With timestamps there may be a measurement per ACK; expected says how many of them a round trip is
 // likely to give, about half the segments in flight, and each then weighs less, so that the estimate's memory stays as long
 // as RFC 6298 means it to be (RFC 7323 appendix G). An expected of 0 counts as 1.
-func (r *RTT) Sample(rtt time.Duration, expected uint32) {
+func (r *RTT) Sample(rtt time.Duration, expected uint32, now clock.Time) {
 	rtt = max(rtt, 1)
+	us := uint32(min(rtt/time.Microsecond, 1<<32-1))
+	window := uint32(time.Duration(now) / minRTTWindow)
 	if r.srtt == 0 {
-		r.srtt, r.rttvar, r.min = rtt, rtt/2, rtt
+		r.srtt, r.rttvar = rtt, rtt/2
+		r.min, r.newer, r.window = us, us, window
 		return
 	}
 	n := time.Duration(max(expected, 1))
 	diff := rtt - r.srtt
 	r.rttvar += (max(diff, -diff) - r.rttvar) / (4 * n)
 	r.srtt = max(r.srtt+diff/(8*n), 1)
-	r.min = min(r.min, rtt)
+	if window != r.window {
+		r.min, r.newer, r.window = r.newer, us, window
+	}
+	r.min, r.newer = min(r.min, us), min(r.newer, us)
 }
 
 // Measured reports whether there was a sample.
@@ -51,8 +67,8 @@ func (r *RTT) SRTT() time.Duration { return r.srtt }
 // Var returns the round-trip time's variation.
 func (r *RTT) Var() time.Duration { return r.rttvar }
 
-// Min returns the least sample, 0 if there was none.
-func (r *RTT) Min() time.Duration { return r.min }
+// Min returns the least sample of the last minute or two, in whole microseconds; 0 if there was none.
+func (r *RTT) Min() time.Duration { return time.Duration(r.min) * time.Microsecond }
 
 // RTO returns the retransmission timeout, backed off as far as Backoff made it, within [lo, hi].
 func (r *RTT) RTO(lo, hi time.Duration) time.Duration {

@@ -3,6 +3,8 @@ package tcp
 import (
 	"testing"
 	"time"
+
+	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
 const ms = time.Millisecond
@@ -22,7 +24,7 @@ func TestRTTInitialTimeout(t *testing.T) {
 	if got := r.RTO(200*ms, hiRTO); got != 3*time.Second {
 		t.Errorf("after a lost SYN the timeout is %v, want 3s (RFC 6298 section 5.7)", got)
 	}
-	r.Sample(10*ms, 1)
+	r.Sample(10*ms, 1, 0)
 	if got := r.RTO(loRTO, hiRTO); got != 30*ms {
 		t.Errorf("after a measurement of 10ms the timeout is %v, want SRTT + 4 RTTVAR = 30ms", got)
 	}
@@ -40,7 +42,7 @@ func TestRTTSamples(t *testing.T) {
 		{90 * ms, 90 * ms, 31875 * time.Microsecond},
 		{10 * ms, 80 * ms, 43906250},
 	} {
-		r.Sample(c.sample, 1)
+		r.Sample(c.sample, 1, 0)
 		if r.SRTT() != c.srtt || r.Var() != c.rttvar {
 			t.Errorf("after sample %d: srtt %v, rttvar %v; want %v, %v", i, r.SRTT(), r.Var(), c.srtt, c.rttvar)
 		}
@@ -53,12 +55,12 @@ func TestRTTSamples(t *testing.T) {
 // TestRTTSampleWeight has many measurements in a round trip move the estimate about as far as one does.
 func TestRTTSampleWeight(t *testing.T) {
 	var one, many RTT
-	one.Sample(100*ms, 1)
-	many.Sample(100*ms, 1)
+	one.Sample(100*ms, 1, 0)
+	many.Sample(100*ms, 1, 0)
 	for range 10 {
-		one.Sample(200*ms, 1)
+		one.Sample(200*ms, 1, 0)
 		for range 50 {
-			many.Sample(200*ms, 50)
+			many.Sample(200*ms, 50, 0)
 		}
 	}
 	if d := one.SRTT() - many.SRTT(); d < -5*ms || d > 5*ms {
@@ -68,7 +70,7 @@ func TestRTTSampleWeight(t *testing.T) {
 
 func TestRTTBackoff(t *testing.T) {
 	var r RTT
-	r.Sample(100*ms, 1) // timeout 300 ms
+	r.Sample(100*ms, 1, 0) // timeout 300 ms
 	for i, want := range []time.Duration{300 * ms, 600 * ms, 1200 * ms, 2400 * ms, 3000 * ms, 3000 * ms} {
 		if got := r.RTO(loRTO, 3*time.Second); got != want {
 			t.Errorf("after %d expiries the timeout is %v, want %v", i, got, want)
@@ -90,7 +92,7 @@ func TestRTTBackoff(t *testing.T) {
 func TestRTTBounds(t *testing.T) {
 	var r RTT
 	for range 100 {
-		r.Sample(50*time.Microsecond, 1)
+		r.Sample(50*time.Microsecond, 1, 0)
 	}
 	if got := r.RTO(0, hiRTO); got < ms || got > 2*ms {
 		t.Errorf("the variation counts as at least the clock's granularity: got %v", got)
@@ -99,7 +101,7 @@ func TestRTTBounds(t *testing.T) {
 		t.Errorf("the lower bound does not hold: %v", got)
 	}
 	var slow RTT
-	slow.Sample(100*time.Hour, 1)
+	slow.Sample(100*time.Hour, 1, 0)
 	for range 100 {
 		slow.Backoff()
 	}
@@ -107,8 +109,39 @@ func TestRTTBounds(t *testing.T) {
 		t.Errorf("the upper bound does not hold for a path of 100 hours, backed off: %v", got)
 	}
 	var zero RTT
-	zero.Sample(0, 0)
+	zero.Sample(0, 0, 0)
 	if !zero.Measured() || zero.SRTT() <= 0 {
 		t.Error("a sample of 0, within one tick, must count")
+	}
+}
+
+// TestRTTMinimumIsForgotten has the least sample be that of the last minute or two: a path whose round trip grows for good is known as
+// what it is then, and one that is idle for long is not forgotten by that alone.
+func TestRTTMinimumIsForgotten(t *testing.T) {
+	var r RTT
+	now := clock.Time(time.Hour)
+	r.Sample(10*ms, 1, now)
+	for range 70 {
+		if r.Min() != 10*ms {
+			t.Fatalf("the least sample is %v after %v, want 10ms", r.Min(), now.Sub(clock.Time(time.Hour)))
+		}
+		now = now.Add(time.Second)
+		r.Sample(50*ms, 1, now)
+	}
+	for range 60 {
+		now = now.Add(time.Second)
+		r.Sample(50*ms, 1, now)
+	}
+	if r.Min() != 50*ms {
+		t.Errorf("the least sample is %v after two minutes, want 50ms", r.Min())
+	}
+	now = now.Add(time.Hour)
+	r.Sample(60*ms, 1, now)
+	if r.Min() != 50*ms {
+		t.Errorf("the least sample is %v after a pause, want 50ms", r.Min())
+	}
+	r.Sample(20*ms, 1, now)
+	if r.Min() != 20*ms {
+		t.Errorf("the least sample is %v, want 20ms", r.Min())
 	}
 }

@@ -43,7 +43,7 @@ func (c *Conn) markSACKed(s *Segment, now clock.Time) (late bool) {
 	d.reported = marked
 	d.rack.top = m.top
 	if m.sentAt != 0 && d.una.Greater(d.rttNext) {
-		c.rtt.Sample(max(now.Sub(m.sentAt), 1), 0)
+		c.rtt.Sample(max(now.Sub(m.sentAt), 1), 0, now)
 		c.measuredTo(d.nxt)
 	}
 	return m.late
