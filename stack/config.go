@@ -35,7 +35,7 @@ type Config struct {
 	RxBudget    uint32        // bytes that all receive windows of a shard may promise together; default a quarter of its frames
 	CPUs        []int         // the CPU of each shard; a shard beyond the list, or with -1, may run on any
 	TTL         uint8         // of the packets sent; default 64
-	TOS         uint8         // of the packets sent: DSCP and ECN bits; default 0
+	TOS         uint8         // of the packets sent: the DSCP, in the upper six bits; the ECN bits are ignored; default 0
 	Seed        uint64        // makes every random choice repeatable, for simulations only; default 0: unpredictable
 
 	// NoProbe leaves out the check at Open that nobody else on the link uses the address (RFC 5227 section 2.1.1).
@@ -77,6 +77,7 @@ func (cfg *Config) withDefaults() (Config, error) {
 	setDefault(&c.Backlog, defaultBacklog)
 	setDefault(&c.Mailbox, defaultMailbox)
 	setDefault(&c.TTL, ipv4.DefaultTTL)
+	c.TOS &^= tcp.ECNMask // TCP sets them where it may (RFC 3168 section 6.1), and nothing else reacts to marks
 	if err := c.checkAddresses(); err != nil {
 		return c, err
 	}

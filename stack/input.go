@@ -133,6 +133,9 @@ func (s *Shard) tcpInput(f frame.Index, ip *ipv4.Header) {
 		s.drop(f, &s.stats.Drop.TCPChecksum)
 		return
 	}
+	if ip.TOS&tcp.ECNMask == tcp.CE {
+		s.pool.Meta(f).Flags |= tcp.MetaCE
+	}
 	n := len(s.segments)
 	s.segments = s.segments[:n+1]
 	g := &s.segments[n]

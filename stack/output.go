@@ -23,7 +23,7 @@ type headerTemplate struct {
 	bytes  [ethernet.HeaderLen + ipv4.MinHeaderLen]byte
 	ready  bool
 	gen    uint32 // generation of the neighbour table when the next hop's address was looked up
-	ipSum  uint32 // sum of the IP header without its length
+	ipSum  uint32 // sum of the IP header without its length and ECN bits, which are 0 in bytes
 	tcpSum uint32 // sum of the pseudo-header without its length
 }
 
@@ -84,8 +84,9 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 	b := s.pool.Chunk(f)[start : off+o.Len]
 	*(*[len(c.header.bytes)]byte)(b) = c.header.bytes
 	ip := b[ethernet.HeaderLen:]
+	ip[1] |= o.ECN
 	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
-	binary.BigEndian.PutUint16(ip[10:], checksum.Finish(c.header.ipSum+uint32(len(ip))))
+	binary.BigEndian.PutUint16(ip[10:], checksum.Finish(c.header.ipSum+uint32(o.ECN)+uint32(len(ip))))
 	t := ip[ipv4.MinHeaderLen:]
 	o.Marshal(t, c.flow.LocalPort, c.flow.RemotePort)
 	if !s.txSum {
@@ -132,7 +133,7 @@ func (s *Shard) replyTCP(f *tcp.Flow, o *tcp.OutSegment) {
 		sum := ipv4.PseudoHeaderSum(s.local, dst, ipv4.ProtoTCP, n)
 		binary.BigEndian.PutUint16(b[16:], checksum.Finish(checksum.Sum(b, sum)))
 	}
-	s.sendIP(d, ipv4.ProtoTCP, dst)
+	s.sendIP(d, ipv4.ProtoTCP, o.ECN, dst)
 }
 
 // newPacket allocates a frame with n bytes of transport header and payload behind the reserved headroom, or returns nil when
@@ -147,11 +148,13 @@ func (s *Shard) newPacket(n int) (frame.Desc, []byte) {
 	return d, s.pool.Bytes(d)
 }
 
-// sendIP puts an IP header before the packet d and sends it to dst. It takes over the ownership of the frame.
-func (s *Shard) sendIP(d frame.Desc, proto uint8, dst ipv4.Addr) {
+// sendIP puts an IP header with these ECN bits before the packet d and sends it to dst. It takes over the ownership of the frame.
+func (s *Shard) sendIP(d frame.Desc, proto, ecn uint8, dst ipv4.Addr) {
 	d.Off -= ipv4.MinHeaderLen
 	d.Len += ipv4.MinHeaderLen
-	h := ipv4.Header{TTL: s.cfg.TTL, TOS: s.cfg.TOS, DF: true, Proto: proto, Src: s.local, Dst: dst, TotalLen: uint16(d.Len)}
+	h := ipv4.Header{
+		TTL: s.cfg.TTL, TOS: s.cfg.TOS | ecn, DF: true, Proto: proto, Src: s.local, Dst: dst, TotalLen: uint16(d.Len),
+	}
 	h.Marshal(s.pool.Bytes(d))
 	s.sendRouted(d, dst)
 }

@@ -60,7 +60,7 @@ func (u *PacketSocket) WriteTo(p []byte, to netip.AddrPort) error {
 		s.sendDatagram(ipv4.ProtoUDP, dst, b)
 		return nil
 	}
-	s.sendIP(d, ipv4.ProtoUDP, dst)
+	s.sendIP(d, ipv4.ProtoUDP, 0, dst)
 	return nil
 }
 

@@ -19,10 +19,10 @@ func (s *Shard) passOn(g *segment) bool {
 		return false
 	}
 	b := append([]byte(nil), s.pool.Data(g.frame)...)
-	flow := g.flow
+	flow, flags := g.flow, s.pool.Meta(g.frame).Flags
 	s.pool.Release(g.frame)
 	s.stats.PassedOn++
-	takeOver := func(s *Shard) { s.takeOver(segment{flow: flow, hash: flow.Hash(s.hashKey[0], s.hashKey[1])}, b) }
+	takeOver := func(s *Shard) { s.takeOver(segment{flow: flow, hash: flow.Hash(s.hashKey[0], s.hashKey[1])}, b, flags) }
 	if !owner.mailbox.Push(command{op: opCall, call: takeOver}) {
 		s.stats.Drop.PassOn++
 	} else if owner.sleeping.Load() {
@@ -31,14 +31,14 @@ func (s *Shard) passOn(g *segment) bool {
 	return true
 }
 
-// takeOver puts a segment that another shard received into a batch of its own.
-func (s *Shard) takeOver(g segment, b []byte) {
+// takeOver puts a segment that another shard received, with the flags of its frame, into a batch of its own.
+func (s *Shard) takeOver(g segment, b []byte, flags uint16) {
 	if g.frame = s.pool.Alloc(); g.frame == frame.None {
 		s.stats.Drop.NoFrame++
 		return
 	}
 	m := s.pool.Meta(g.frame)
-	m.Off, m.Len = headroom, uint32(len(b))
+	m.Off, m.Len, m.Flags = headroom, uint32(len(b)), flags
 	copy(s.pool.Data(g.frame), b)
 	s.segments = append(s.segments[:0], g)
 	s.dispatch()

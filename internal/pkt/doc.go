@@ -40,6 +40,9 @@
 // too. Cookies that the stack gives have names in the same way. A window that is not given is 65535 in what is
 // injected, and not checked in what is expected.
 //
+// In brackets before the flags is the ECN field of the IP header: [noecn], [ect0], [ect1] or [ce], and [ect01]
+// expects either of two. Without it the field is 0 in what is injected, and not checked in what is expected.
+//
 // Every segment that is sent must be expected, in order, those before the script's end included: an event at a later
 // time, such as an assertion, shows that nothing was sent until then.
 //
@@ -70,6 +73,6 @@
 //
 // # Not supported
 //
-// Shell commands, Python other than assert, IPv6, UDP, ECN marks of the IP header, several connections at a time in
-// one script, epoll, sendmsg and recvmsg, ioctl, expected ICMP, and malformed headers.
+// Shell commands, Python other than assert, IPv6, UDP, several connections at a time in one script, epoll, sendmsg
+// and recvmsg, ioctl, expected ICMP, and malformed headers.
 package pkt

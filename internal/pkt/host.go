@@ -30,6 +30,7 @@ type host struct {
 type sent struct {
 	at    time.Duration
 	flow  tcp.Flow
+	ecn   uint8 // of the IP header
 	bytes []byte
 }
 
@@ -43,8 +44,8 @@ func newHost(set *settings, active bool) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.Sent = func(f tcp.Flow, b []byte) {
-		h.sent = append(h.sent, sent{at: h.now, flow: f, bytes: b})
+	h.Sent = func(f tcp.Flow, b []byte, ecn uint8) {
+		h.sent = append(h.sent, sent{at: h.now, flow: f, ecn: ecn, bytes: b})
 		h.onSent(&h.sent[len(h.sent)-1])
 	}
 	h.flow = tcp.Flow{
@@ -82,10 +83,10 @@ func (h *host) expire() {
 	h.Expire()
 }
 
-// input takes a segment from the network.
-func (h *host) input(b []byte) error {
+// input takes a segment from the network, and the ECN field of its IP header.
+func (h *host) input(b []byte, ecn uint8) error {
 	h.SetTime(h.clock())
-	return h.Input(h.flow, b)
+	return h.Input(h.flow, b, ecn)
 }
 
 // icmp gives an ICMP error about the segment with number seq to the connection that sent it.

@@ -12,6 +12,7 @@ import (
 
 // packet is a segment as a script has it: its numbers are those of the script.
 type packet struct {
+	ecn        ipECN
 	flags      tcp.Flags
 	seq        uint32
 	length     uint32
@@ -56,12 +57,7 @@ const flagLetters = "FSRP.UEW"
 // packet reads what follows < or >.
 func (s *scanner) packet(outbound bool) *packet {
 	p := &packet{win: 65535}
-	if s.accept("[") {
-		if !s.acceptWord("noecn") {
-			s.fail("ECN marks of the IP header are not supported")
-		}
-		s.expect("]")
-	}
+	p.ecn = s.ipECN(outbound)
 	p.flags = s.flags()
 	p.seq = s.unsigned(32)
 	s.expect(":")
@@ -94,6 +90,61 @@ func (s *scanner) packet(outbound bool) *packet {
 		s.fail("the options take %d bytes: a multiple of 4 and at most %d is possible; pad with nop", n, tcp.MaxOptionsLen)
 	}
 	return p
+}
+
+// ipECN is the ECN field of the IP header as a script has it.
+type ipECN int8
+
+// ipECN values besides those on the wire, 0 to 3.
+const (
+	ecnAny   ipECN = -1 // whatever it is
+	ecnECT01 ipECN = -2 // ECT(0) or ECT(1)
+)
+
+var ecnNames = map[string]ipECN{
+	"noecn": 0, "ect0": ipECN(tcp.ECT0), "ect1": ipECN(tcp.ECT1), "ce": ipECN(tcp.CE), "ect01": ecnECT01,
+}
+
+// ipECN reads what may stand before the flags: the name of an ECN field in brackets.
+func (s *scanner) ipECN(outbound bool) ipECN {
+	if !s.accept("[") {
+		if outbound {
+			return ecnAny
+		}
+		return 0
+	}
+	name := s.word()
+	e, ok := ecnNames[name]
+	if !ok {
+		s.fail("ECN field %q: known are noecn, ect0, ect1, ce, and ect01 for either of two", name)
+	} else if e == ecnECT01 && !outbound {
+		s.fail("an injected segment is ect0 or ect1")
+	}
+	s.expect("]")
+	return e
+}
+
+func (e ipECN) matches(wire uint8) bool {
+	switch e {
+	case ecnAny:
+		return true
+	case ecnECT01:
+		return wire == tcp.ECT0 || wire == tcp.ECT1
+	}
+	return e == ipECN(wire)
+}
+
+// String returns the name in brackets, or nothing for a field that does not matter or is 0.
+func (e ipECN) String() string {
+	if e == ecnAny || e == 0 {
+		return ""
+	}
+	for name, v := range ecnNames {
+		if v == e {
+			return "[" + name + "] "
+		}
+	}
+	return ""
 }
 
 func (s *scanner) flags() tcp.Flags {
@@ -250,6 +301,7 @@ func decodeOptions(b []byte, shift tcp.Seq) []tcpOption {
 // String returns the segment as a script would have it.
 func (p *packet) String() string {
 	var b strings.Builder
+	b.WriteString(p.ecn.String())
 	for _, i := range []int{1, 0, 2, 3, 6, 7, 5, 4} { // S F R P E W U .
 		if p.flags&(1<<i) != 0 {
 			b.WriteByte(flagLetters[i])

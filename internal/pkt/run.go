@@ -36,6 +36,7 @@ type traced struct {
 	at      time.Duration
 	text    string
 	segment []byte // as on the wire
+	ecn     uint8
 	out     bool
 }
 
@@ -65,7 +66,7 @@ func (sc *Script) Run() error {
 	}
 	r := &runner{script: sc, set: set, host: h, sockets: map[int64]*socket{}}
 	r.wire.irs = tcp.Seq(set.irs)
-	h.onSent = func(s *sent) { r.trace = append(r.trace, traced{at: s.at, segment: s.bytes, out: true}) }
+	h.onSent = func(s *sent) { r.trace = append(r.trace, traced{at: s.at, segment: s.bytes, ecn: s.ecn, out: true}) }
 	h.Opening = func(tcp.Flow) { r.wire.known = false }
 	line := 1
 	for i := range sc.events {
@@ -100,7 +101,7 @@ func (r *runner) finish() error {
 	}
 	if q := r.host.sent; len(q) != 0 {
 		return fmt.Errorf("the script is over, but what was sent at %v was not expected: %v",
-			seconds(q[0].at), r.wire.outgoing(q[0].bytes))
+			seconds(q[0].at), r.wire.outgoing(q[0].bytes, q[0].ecn))
 	}
 	return r.host.Close()
 }
@@ -130,8 +131,8 @@ func (r *runner) event(e *event) error {
 	switch {
 	case e.in != nil:
 		b := r.wire.incoming(e.in, r.host)
-		r.trace = append(r.trace, traced{at: r.host.now, segment: b})
-		if err := r.host.input(b); err != nil {
+		r.trace = append(r.trace, traced{at: r.host.now, segment: b, ecn: uint8(e.in.ecn)})
+		if err := r.host.input(b, uint8(e.in.ecn)); err != nil {
 			return err
 		}
 	case e.icmp != nil:
@@ -242,9 +243,9 @@ func (r *runner) dump() string {
 		text := t.text
 		switch {
 		case t.segment != nil && t.out:
-			text = "> " + r.wire.outgoing(t.segment).String()
+			text = "> " + r.wire.outgoing(t.segment, t.ecn).String()
 		case t.segment != nil:
-			text = "< " + r.wire.injected(t.segment).String()
+			text = "< " + r.wire.injected(t.segment, t.ecn).String()
 		}
 		fmt.Fprintf(&b, "  %-9v %s\n", seconds(t.at), text)
 	}

@@ -78,13 +78,14 @@ func (w *wire) echo(ts uint32) uint32 {
 }
 
 // outgoing returns a segment of the stack in the numbers of the script.
-func (w *wire) outgoing(b []byte) *packet { return w.decode(b, w.iss, w.irs) }
+func (w *wire) outgoing(b []byte, ecn uint8) *packet { return w.decode(b, ecn, w.iss, w.irs) }
 
 // injected does the same for one that went to the stack.
-func (w *wire) injected(b []byte) *packet { return w.decode(b, w.irs, w.iss) }
+func (w *wire) injected(b []byte, ecn uint8) *packet { return w.decode(b, ecn, w.irs, w.iss) }
 
-func (w *wire) decode(b []byte, own, other tcp.Seq) *packet {
+func (w *wire) decode(b []byte, ecn uint8, own, other tcp.Seq) *packet {
 	return &packet{
+		ecn:     ipECN(ecn),
 		flags:   tcp.Flags(b[13]),
 		seq:     uint32(tcp.Seq(binary.BigEndian.Uint32(b[4:])) - own),
 		ack:     uint32(tcp.Seq(binary.BigEndian.Uint32(b[8:])) - other),
@@ -103,7 +104,7 @@ func (w *wire) compare(want *packet, s *sent, h *host, set *settings) error {
 		w.iss, w.known = tcp.Seq(binary.BigEndian.Uint32(b[4:])-want.seq), true
 		w.haveTS = false
 	}
-	got := w.outgoing(b)
+	got := w.outgoing(b, s.ecn)
 	differs := func(what string) error {
 		return fmt.Errorf("%s differs\nexpected: > %v\n     got: > %v", what, want, got)
 	}
@@ -112,6 +113,8 @@ func (w *wire) compare(want *packet, s *sent, h *host, set *settings) error {
 		return fmt.Errorf("a segment of another connection, %v, was sent: %v", s.flow, got)
 	case got.flags != want.flags:
 		return differs("flags")
+	case !want.ecn.matches(s.ecn):
+		return differs("ECN field of the IP header")
 	case got.seq != want.seq || got.length != want.length:
 		return differs("sequence number or length")
 	case want.flags&tcp.FlagACK != 0 && got.ack != want.ack:

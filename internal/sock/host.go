@@ -31,8 +31,8 @@ type Config struct {
 // Host is what a shard of the stack is, as far as TCP needs one: a core, connections, listeners and TIME-WAIT.
 type Host struct {
 	Core *tcp.Core
-	// Sent is called with each segment, header and payload, which are the callee's from then on.
-	Sent func(f tcp.Flow, segment []byte)
+	// Sent is called with each segment, header and payload, which are the callee's from then on, and the ECN field of its IP header.
+	Sent func(f tcp.Flow, segment []byte, ecn uint8)
 	// Opening is called when a peer begins a connection; it may be nil.
 	Opening func(f tcp.Flow)
 
@@ -131,9 +131,9 @@ func (h *Host) listener(port uint16) *Socket {
 	return nil
 }
 
-// Input takes a segment of a flow from the network, as a shard's input does: it is for a connection, for a TIME-WAIT, for a listener
-// or for nobody. The error is about a header that cannot be parsed.
-func (h *Host) Input(f tcp.Flow, b []byte) error {
+// Input takes a segment of a flow from the network, with the ECN field of its IP header, as a shard's input does: it is for a connection, for a
+// TIME-WAIT, for a listener or for nobody. The error is about a header that cannot be parsed.
+func (h *Host) Input(f tcp.Flow, b []byte, ecn uint8) error {
 	var s tcp.Segment
 	var o tcp.OutSegment
 	if len(b) > MaxSegment {
@@ -144,7 +144,7 @@ func (h *Host) Input(f tcp.Flow, b []byte) error {
 	}
 	defer h.Settle()
 	if c := h.conn(f); c != nil {
-		h.enqueue(c, b)
+		h.enqueue(c, b, ecn)
 		return nil
 	}
 	l := h.listener(f.LocalPort)
@@ -167,7 +167,7 @@ func (h *Host) Input(f tcp.Flow, b []byte) error {
 	}
 	switch v {
 	case tcp.VerdictAccept:
-		h.accept(f, l, b)
+		h.accept(f, l, b, ecn)
 	case tcp.VerdictReply, tcp.VerdictReset:
 		h.send(f, &o)
 	}
@@ -181,7 +181,7 @@ func (h *Host) opening(f tcp.Flow) {
 }
 
 // enqueue gives a connection a segment in a frame of the pool.
-func (h *Host) enqueue(c *Conn, b []byte) {
+func (h *Host) enqueue(c *Conn, b []byte, ecn uint8) {
 	p := h.Core.Pool
 	f := p.Alloc()
 	if f == frame.None {
@@ -190,16 +190,19 @@ func (h *Host) enqueue(c *Conn, b []byte) {
 	m := p.Meta(f)
 	m.Off = rxOffset
 	m.Len = uint32(copy(p.Chunk(f)[m.Off:], b))
+	if ecn == tcp.CE {
+		m.Flags |= tcp.MetaCE
+	}
 	c.tcp.Enqueue(f)
 }
 
 // accept makes the connection whose handshake the segment b completed.
-func (h *Host) accept(f tcp.Flow, l *Socket, b []byte) {
+func (h *Host) accept(f tcp.Flow, l *Socket, b []byte, ecn uint8) {
 	c := newConn(f)
 	c.tcp.Accept(h.Core, l.listen.Accepted(), l.cfg, h.now)
 	h.conns = append(h.conns, c)
 	l.queue = append(l.queue, c)
-	h.enqueue(c, b)
+	h.enqueue(c, b, ecn)
 }
 
 // ICMP gives an ICMP error about the segment with number seq to the connection that sent it.
@@ -257,7 +260,7 @@ func (h *Host) send(f tcp.Flow, o *tcp.OutSegment) {
 			p.Completed(o.Frame)
 		}
 	}
-	h.Sent(f, b)
+	h.Sent(f, b, o.ECN)
 }
 
 // Close releases everything and reports whether a frame was lost.
