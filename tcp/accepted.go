@@ -20,5 +20,7 @@ type Accepted struct {
 	SACKPermitted bool
 	FastOpen      bool // the handshake is not complete: the segment is the SYN, and proves its sender's address with a cookie (RFC 7413)
 	NewCookie     bool // with FastOpen: the cookie's key is no longer the present one, so the SYN-ACK brings a new cookie
+	ECN           bool // both sides use it
+	NoECT         bool // but the peer may not know: nothing is to be sent with ECT
 	SYNLost       bool // the SYN-ACK was sent more than once: the initial window is one segment (RFC 5681 section 3.1)
 }

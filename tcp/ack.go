@@ -33,7 +33,7 @@ func (c *Conn) checkACKField(s *Segment, now clock.Time) bool {
 		return false
 	}
 	duplicate := !completes && c.isDuplicateACK(s)
-	missing := c.unarrived()
+	missing, una := c.unarrived(), c.snd.una
 	c.beginSample()
 	c.updateWindow(s, now)
 	if acked != 0 {
@@ -41,6 +41,9 @@ func (c *Conn) checkACKField(s *Segment, now clock.Time) bool {
 	}
 	if c.state != StateClosed && (duplicate || s.NumSACK != 0 || c.snd.troubled()) {
 		c.repair(s, acked, missing, duplicate, now)
+	}
+	if s.Flags&FlagECE != 0 {
+		c.echoed(s, una, now)
 	}
 	if c.is(flagForwarded) {
 		c.forwardAnswered(s, acked, duplicate)
@@ -95,6 +98,7 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 		c.detectSpurious(s)
 	}
 	a := Ack{Now: now, Acked: uint32(s.Ack - d.una), InRecovery: d.recovery == recoveryFast}
+	a.Marked = s.Flags&FlagECE != 0 && c.is(flagECT)
 	troubled := d.troubled()
 	if troubled && c.is(flagSACK) {
 		c.deliveredTo(s, now)

@@ -47,7 +47,8 @@ type Config struct {
 	NoTimestamps  bool
 	NoSACK        bool
 	NoWindowScale bool
-	Congestion    string // name of the congestion control: "cubic" (the default; RFC 9438, 9406) or "newreno" (RFC 5681, 6582)
+	ECN           ECNMode // whether routers may mark packets instead of dropping them (RFC 3168); default ECNPassive
+	Congestion    string  // name of the congestion control: "cubic" (the default; RFC 9438, 9406) or "newreno" (RFC 5681, 6582)
 
 	algorithm CongestionAlgorithm
 	complete  bool // defaults are filled in
@@ -96,6 +97,9 @@ func (cfg Config) withDefaults(mss uint16) (Config, error) {
 	}
 	if cfg.FastOpen&^(FastOpenClient|FastOpenServer) != 0 {
 		return cfg, fmt.Errorf("%w: FastOpen %d is not a combination of FastOpenClient and FastOpenServer", ErrConfig, cfg.FastOpen)
+	}
+	if cfg.ECN > ECNOff {
+		return cfg, fmt.Errorf("%w: %v is not ECNPassive, ECNOn or ECNOff", ErrConfig, cfg.ECN)
 	}
 	if cfg.DelayedACK >= maxDelayedACK {
 		return cfg, fmt.Errorf("%w: ACKs must be delayed by less than %v, not %v", ErrConfig, maxDelayedACK, cfg.DelayedACK)

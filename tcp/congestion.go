@@ -53,6 +53,7 @@ type Ack struct {
 	InFlight   uint32        // bytes in the network after it: see Congestion
 	Una, Nxt   Seq           // SND.UNA, after it, and SND.NXT
 	InRecovery bool          // a loss is being repaired: the window does not grow
+	Marked     bool          // it says that packets were marked (ECE): it is no reason to grow either (RFC 3168 section 6.1.2)
 }
 
 // Loss is what a connection tells when it takes a segment as lost.
@@ -73,6 +74,7 @@ type Loss struct {
 //	OnAck       new data was acknowledged
 //	OnLoss      fast recovery begins: once for each recovery, not for each segment
 //	OnRTO       the retransmission timer expired
+//	OnECE       the peer told of packets that a router marked; once in each round trip, and not in a recovery
 //	OnSpurious  what the last OnLoss or OnRTO told was not a loss: nothing had to be sent again
 //	OnIdle      before sending while nothing is in flight
 //
@@ -189,6 +191,19 @@ func (c *Congestion) OnRTO(l *Loss, again bool) {
 		}
 	}
 	c.cwnd = c.mss
+}
+
+// OnECE takes the news that a router marked packets instead of dropping them (RFC 3168 section 6.1.2): it is answered as a loss is, but
+// nothing is missing.
+func (c *Congestion) OnECE(l *Loss) {
+	l.InFlight = max(l.InFlight, c.peak) // What is marked may be the last of much.
+	c.before = windows{c.cwnd, c.ssthresh}
+	switch c.algorithm {
+	case NewReno:
+		c.renoLoss(l)
+	case Cubic:
+		c.cubicLoss(l)
+	}
 }
 
 // OnSpurious takes the last reduction of the window back: the segments that counted as lost were only late (RFC 9438 section 4.9,

@@ -67,6 +67,10 @@ const (
 	flagTold                              // EventEstablished was raised before the connection was
 	flagHeld                              // the SYN waits for what the application writes first, to take it along
 	flagFastOpen                          // the SYN goes out with the Fast Open option, and data; if flagEarly, the SYN-ACK with a new cookie
+	flagECN                               // both sides use ECN
+	flagECT                               // and what is sent may say so
+	flagECE                               // marks were received: ACKs say so
+	flagCWR                               // the window was reduced: the next new data says so
 )
 
 func (c *Conn) is(f connFlags) bool { return c.flags&f != 0 }

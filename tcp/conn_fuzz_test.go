@@ -45,6 +45,7 @@ func FuzzConn(f *testing.F) {
 		v := in.byte()
 		k := newHarnessCore(t, 256, Config{
 			NoSACK: v&1 != 0, NoTimestamps: v&2 != 0, RecvBuffer: 1 << (10 + v>>5), SendBuffer: 1 << (10 + v>>5), NoDelay: v&16 != 0,
+			ECN: ECNMode(v >> 6 & 1),
 		})
 		c := new(Conn)
 		now := clock.Time(time.Hour)
@@ -56,7 +57,7 @@ func FuzzConn(f *testing.F) {
 			c.Connect(k, flowA, nil, now)
 		} else {
 			a := Accepted{Flow: flowA, IRS: 1<<32 - 100, ISS: 1<<32 - 200, RcvWnd: 1000, MSS: 1460, SndWScale: 3, RcvWScale: 2,
-				FastOpen: v&24 == 24, SndWnd: 5000, HasWScale: v&8 != 0, HasTS: v&2 == 0, SACKPermitted: v&1 == 0}
+				FastOpen: v&24 == 24, SndWnd: 5000, HasWScale: v&8 != 0, HasTS: v&2 == 0, SACKPermitted: v&1 == 0, ECN: v&64 != 0}
 			c.Accept(k, &a, nil, now)
 		}
 		for steps := 0; len(in.b) > 0 && steps < 1000; steps++ {
@@ -157,8 +158,12 @@ func fuzzPeer(c *Conn, in *fuzzInput, now clock.Time) {
 	var o OutSegment
 	o.Clear()
 	o.Flags = Flags(in.byte())
-	if o.Flags&0xc0 != 0 {
+	mark := o.Flags & ecnSetup
+	if mark != 0 {
 		o.Flags = FlagACK
+	}
+	if c.is(flagECN) {
+		o.Flags |= mark
 	}
 	o.Seq = c.rcv.nxt + Seq(in.number())
 	o.Ack = c.snd.una + Seq(in.number())
@@ -185,5 +190,7 @@ func fuzzPeer(c *Conn, in *fuzzInput, now clock.Time) {
 	}
 	b := make([]byte, o.HeaderLen()+payload)
 	o.Marshal(b, flowA.RemotePort, flowA.LocalPort)
-	inject(c, b)
+	if inject(c, b) && mark == ecnSetup {
+		c.core.Pool.Meta(c.in.Back()).Flags |= MetaCE
+	}
 }

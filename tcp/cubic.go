@@ -42,7 +42,7 @@ func cubicMicros(t clock.Time) uint32 { return uint32(uint64(t)/uint64(time.Micr
 // cubicAck grows the window: in slow start as HyStart++ allows, after that towards where the cubic function will be in a round-trip
 // time, but at least as fast as Reno would.
 func (c *Congestion) cubicAck(a *Ack) {
-	if a.InRecovery {
+	if a.InRecovery || a.Marked {
 		return
 	}
 	acked, used := a.Acked, c.windowUsed()

@@ -12,8 +12,9 @@
 //	                        │   └► retransmit.go, prr.go          what is sent again, and when
 //	                        │      spurious.go                    that it was not lost after all
 //	                        │      congestion.go                  how much may be in flight: cubic.go, hystart.go, newreno.go
-//	                        └► receive.go, outoforder.go          what the payload adds to what was received
-//	                            window.go, autotune.go            how much more the peer may send
+//	                        ├► receive.go, outoforder.go          what the payload adds to what was received
+//	                        │   window.go, autotune.go            how much more the peer may send
+//	                        └► ecn.go                             what routers say with marks, in both directions
 //	Expire ──► timers.go ─► retransmit.go, rack.go, tlp.go, persist.go, keepalive.go
 //	Write ───► send.go                                            what is to be sent
 //	Output ◄── output.go: what is due, one segment for each call

@@ -137,7 +137,7 @@ func (l *Listener) fastOpen(f Flow, s *Segment, iss Seq, now clock.Time) (early 
 	a := &l.accepted
 	*a = Accepted{
 		Flow: f, IRS: s.Seq, ISS: iss, MSS: peerMSS(s), FastOpen: true, NewCookie: old && s.FastOpen == optFastOpen,
-		RcvWnd: uint32(l.window(l.core.share)), SndWnd: s.Window,
+		RcvWnd: uint32(l.window(l.core.share)), SndWnd: s.Window, ECN: l.cfg.ecnAnswer(s) != ecnNone,
 	}
 	l.acceptOptions(l.peerWScale(s), s.SACKPermitted && !l.cfg.NoSACK, s.HasTS && !l.cfg.NoTimestamps)
 	if a.HasTS {
@@ -173,6 +173,9 @@ func (c *Conn) earlySYN(s *Segment, now clock.Time) bool {
 	}
 	if c.is(flagTS) && s.HasTS && tsLess(c.ts.recent, s.TSVal) {
 		c.ts.recent, c.ts.recentAt = s.TSVal, now
+	}
+	if !s.asksECN() {
+		c.clear(flagECT) // See ecnEcho.
 	}
 	c.due |= dueSYN
 	if s.End().Greater(c.rcv.nxt) {

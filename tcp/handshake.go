@@ -11,6 +11,7 @@ func (c *Conn) Connect(k *Core, f Flow, cfg *Config, now clock.Time) {
 	c.begin(k, f, cfg)
 	c.setFlag(flagTS, !c.cfg.NoTimestamps)
 	c.setFlag(flagSACK, !c.cfg.NoSACK)
+	c.setFlag(flagECN|flagECT, c.cfg.ECN == ECNOn)
 	c.ts.offset = k.Keys.TimestampOffset(f)
 	c.rcv.scale = c.cfg.scale()
 	c.startSequence(k.Keys.ISN(f, now))
@@ -34,6 +35,8 @@ func (c *Conn) Accept(k *Core, a *Accepted, cfg *Config, now clock.Time) {
 	c.setFlag(flagTS, a.HasTS)
 	c.setFlag(flagSACK, a.SACKPermitted)
 	c.setFlag(flagSYNLost, a.SYNLost)
+	c.setFlag(flagECN, a.ECN)
+	c.setFlag(flagECT, a.ECN && !a.NoECT)
 	c.ts = timestamps{recent: a.TSRecent, recentAt: now, offset: a.TSOffset}
 	if a.HasWScale {
 		c.rcv.scale, c.snd.scale = a.RcvWScale, a.SndWScale
@@ -61,7 +64,7 @@ func (c *Conn) Accept(k *Core, a *Accepted, cfg *Config, now clock.Time) {
 func (c *Conn) startSequence(iss Seq) {
 	s := &c.snd
 	s.iss, s.una, s.nxt, s.end = iss, iss, iss+1, iss+1
-	s.recover, s.rttNext = iss, iss
+	s.recover, s.rttNext, s.cwrEnd = iss, iss, iss
 }
 
 // setMSS takes the largest payload that the peer accepts. A full segment has less by the options that each carries (RFC 9293
@@ -100,6 +103,9 @@ func (c *Conn) established(now clock.Time) {
 	if c.outstanding() != 0 {
 		c.armRetransmit(now) // data that went out before the handshake was complete
 	}
+	if c.is(flagECN) {
+		c.core.Stats.ECNNegotiated++
+	}
 	if c.is(flagFINQueued) {
 		c.closeWritten(now)
 	}
@@ -119,6 +125,10 @@ func (c *Conn) synSent(s *Segment, now clock.Time) {
 			return
 		}
 		st.ResetsIn++
+		if c.plainSYN() {
+			c.giveUpFastOpen(now)
+			return
+		}
 		c.finish(reasonRefused)
 		return
 	}
@@ -178,6 +188,7 @@ func (c *Conn) negotiate(s *Segment, now clock.Time) {
 	} else {
 		c.snd.scale = uint8(min(s.WScale, MaxWScale))
 	}
+	c.agreeECN(s)
 	peer := s.MSS
 	if peer == 0 {
 		peer = DefaultMSS
@@ -218,6 +229,8 @@ func (c *Conn) synReceivedACK(s *Segment, now clock.Time) bool {
 	c.snd.wnd = uint32(s.Window)
 	if s.Flags&FlagSYN == 0 {
 		c.snd.wnd <<= c.snd.scale
+	} else {
+		c.agreeECN(s)
 	}
 	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
 	c.snd.wl1 = s.Seq
@@ -250,6 +263,7 @@ func (c *Conn) handshakeTimeout(now clock.Time) {
 	c.snd.retries++
 	c.giveUpFastOpen(now)
 	c.set(flagSYNLost)
+	c.plainSYN()
 	c.due |= dueSYN
 	c.timers.rtx = now.Add(min(initialRTO<<min(c.snd.retries, maxBackoff), max(c.cfg.MaxRTO, initialRTO)))
 	c.core.Stats.SYNRetransmits++
@@ -286,6 +300,7 @@ func (c *Conn) outSYN(now clock.Time, o *OutSegment) {
 	default:
 		c.outFastOpen(now, o)
 	}
+	c.synECN(o)
 	o.Window = c.advertiseUnscaled()
 	c.rcv.acked = c.rcv.nxt
 	c.timers.ack = clock.Never

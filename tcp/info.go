@@ -31,6 +31,7 @@ type Info struct {
 	Retries    uint8 // times that the same thing was sent again without an answer
 	Timestamps bool
 	SACK       bool
+	ECN        bool
 }
 
 // Info returns a description of the connection.
@@ -47,7 +48,7 @@ func (c *Conn) Info() Info {
 		RecvBuffer: r.buffer, SendBuffer: c.sendBuffer(),
 		Unsent: max(int(d.end.Sub(d.nxt)), 0), Unacked: int(c.outstanding()), Unread: uint32(r.nxt - r.read),
 		OutOfOrder: r.ooo.Len(), SendScale: d.scale, RecvScale: r.scale, Retries: d.retries,
-		Timestamps: c.is(flagTS), SACK: c.is(flagSACK),
+		Timestamps: c.is(flagTS), SACK: c.is(flagSACK), ECN: c.usesECN(),
 	}
 }
 

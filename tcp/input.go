@@ -22,6 +22,10 @@ func (c *Conn) Process(now clock.Time) (more bool) {
 	var s Segment
 	n, nxt := 0, c.rcv.nxt
 	for n < MaxSegmentsPerWake {
+		if n != 0 && c.is(flagECE) && c.echoTurns() {
+			c.due |= dueACK
+			break
+		}
 		f := c.in.PopFront(p)
 		if f == frame.None {
 			break
@@ -94,6 +98,9 @@ func (c *Conn) predicted(f frame.Index, s *Segment, now clock.Time) bool {
 		m.Seq = uint32(s.Seq)
 		m.Off += uint32(s.HeaderLen)
 		m.Len = s.PayloadLen
+		if m.Flags&MetaCE != 0 {
+			c.marked()
+		}
 		c.deliver(f, m, s.PayloadLen)
 	}
 	c.core.Stats.FastPath++

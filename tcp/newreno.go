@@ -4,7 +4,7 @@ package tcp
 // section 3.1). Bytes are counted, not ACKs (RFC 3465): one ACK stands for many segments when either side merges them, and a
 // receiver that divides its ACKs gains nothing.
 func (c *Congestion) renoAck(a *Ack) {
-	if a.InRecovery || !c.windowUsed() {
+	if a.InRecovery || a.Marked || !c.windowUsed() {
 		return
 	}
 	acked := a.Acked

@@ -156,7 +156,7 @@ func (c *Conn) sendable() uint32 {
 
 // outHeader fills in a segment without payload. Whatever is sent acknowledges what was received.
 func (c *Conn) outHeader(now clock.Time, o *OutSegment, seq Seq, flags Flags) {
-	o.Seq, o.Ack, o.Flags, o.Urgent, o.Copy = seq, c.rcv.nxt, flags, 0, false
+	o.Seq, o.Ack, o.Flags, o.Urgent, o.ECN, o.Copy = seq, c.rcv.nxt, flags, 0, 0, false
 	o.MSS, o.WScale, o.SACKPermitted, o.NumSACK = 0, -1, false, 0
 	o.Frame, o.Off, o.Len = frame.None, 0, 0
 	o.HasTS = c.is(flagTS)
@@ -166,6 +166,9 @@ func (c *Conn) outHeader(now clock.Time, o *OutSegment, seq Seq, flags Flags) {
 	o.Window = c.advertise()
 	if c.snd.urgent {
 		c.outUrgent(o)
+	}
+	if c.is(flagECE) {
+		o.Flags |= FlagECE
 	}
 	c.rcv.acked = c.rcv.nxt
 	c.timers.ack = clock.Never
@@ -271,6 +274,9 @@ func (c *Conn) outData(now clock.Time, o *OutSegment) bool {
 	}
 	c.stamp(m, now)
 	c.outPayload(now, o, f, m)
+	if c.is(flagECT) {
+		c.newDataECN(o)
+	}
 	d.unsent = m.Next
 	d.nxt = d.nxt.Add(n)
 	d.prr.out += n

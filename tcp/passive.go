@@ -36,6 +36,7 @@ func (l *Listener) open(f Flow, s *Segment, iss Seq, reopens bool, now clock.Tim
 	l.syns.at(i).rec = synRecord{
 		irs: s.Seq, iss: iss, tsRecent: s.TSVal, mss: peerMSS(s), wnd: l.window(l.core.share), wscale: l.peerWScale(s),
 		sack: s.SACKPermitted && !l.cfg.NoSACK, ts: s.HasTS && !l.cfg.NoTimestamps, fastOpen: offer,
+		ecn: l.cfg.ecnAnswer(s),
 	}
 	l.syns.wait(i, now)
 	l.stats().Syns++
@@ -79,6 +80,9 @@ func (l *Listener) synAck(i uint32, now clock.Time, out *OutSegment) {
 	if r.wscale >= 0 {
 		out.WScale = int8(l.cfg.scale())
 	}
+	if r.ecn != ecnNone {
+		out.Flags |= FlagECE
+	}
 	if r.ts {
 		out.HasTS, out.TSVal, out.TSEcr = true, now.Millis()+l.core.Keys.TimestampOffset(x.flow), r.tsRecent
 	}
@@ -102,8 +106,12 @@ func (l *Listener) sendCookie(f Flow, s *Segment, now clock.Time, out *OutSegmen
 			out.WScale = int8(l.cfg.scale())
 		}
 		out.SACKPermitted = s.SACKPermitted && !l.cfg.NoSACK
+		ecn := l.cfg.ecnAnswer(s) != ecnNone
+		if ecn {
+			out.Flags |= FlagECE
+		}
 		out.HasTS, out.TSEcr = true, s.TSVal
-		out.TSVal = cookieTimestamp(now.Millis()+l.core.Keys.TimestampOffset(f), wscale, out.SACKPermitted)
+		out.TSVal = cookieTimestamp(now.Millis()+l.core.Keys.TimestampOffset(f), wscale, out.SACKPermitted, ecn)
 	}
 	l.cookiesUntil = now.Add(2 * cookiePeriod)
 	l.stats().Syns++
@@ -131,8 +139,9 @@ func (l *Listener) strayACK(f Flow, s *Segment, now clock.Time, out *OutSegment)
 	a := &l.accepted
 	*a = Accepted{Flow: f, IRS: irs, ISS: iss, RcvWnd: uint32(l.window(0)), MSS: mss}
 	if s.HasTS && !l.cfg.NoTimestamps {
-		wscale, sack := cookieOptions(s.TSEcr)
+		wscale, sack, ecn := cookieOptions(s.TSEcr)
 		l.acceptOptions(wscale, sack, true)
+		a.ECN = ecn && l.cfg.ECN != ECNOff
 		a.TSRecent, a.TSOffset = s.TSVal, l.core.Keys.TimestampOffset(f)
 	}
 	l.stats().CookiesAccepted++
@@ -194,6 +203,9 @@ func (l *Listener) duplicateSYN(i uint32, s *Segment, now clock.Time, out *OutSe
 	if r.ts && s.HasTS && tsLess(r.tsRecent, s.TSVal) {
 		r.tsRecent = s.TSVal
 	}
+	if r.ecn == ecnBoth && !s.asksECN() {
+		r.ecn = ecnEcho
+	}
 	l.stats().DuplicateSyns++
 	l.synAck(i, now, out)
 	return VerdictReply
@@ -239,6 +251,7 @@ func (l *Listener) complete(i uint32) {
 	r := &x.rec
 	a := &l.accepted
 	*a = Accepted{Flow: x.flow, IRS: r.irs, ISS: r.iss, RcvWnd: uint32(r.wnd), MSS: r.mss, SYNLost: r.sends > 1}
+	a.ECN, a.NoECT = r.ecn != ecnNone, r.ecn == ecnEcho
 	if r.sends == 1 {
 		a.SentAt = r.firstSent()
 	}

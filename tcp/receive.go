@@ -97,6 +97,12 @@ func (c *Conn) text(s *Segment) {
 		s.Seq, s.PayloadLen = end, 0 // for the FIN that may follow it
 		return
 	}
+	if s.Flags&FlagCWR != 0 {
+		c.reducedByPeer()
+	}
+	if m.Flags&MetaCE != 0 {
+		c.marked()
+	}
 	if s.Seq == c.rcv.nxt {
 		c.inOrder(f, m, s.PayloadLen)
 	} else {

@@ -86,10 +86,12 @@ func (c *Conn) enterRecovery(missing uint32, now clock.Time) {
 	d := &c.snd
 	d.recovery, d.recover = recoveryFast, d.nxt
 	d.probe = probeNone // What it asked is answered.
-	c.cc.OnLoss(&Loss{Now: now, InFlight: c.outstanding(), Una: d.una, Nxt: d.nxt})
+	reduced := c.reduceForLoss(c.outstanding(), now)
 	d.prr, d.flight = prr{}, missing
 	c.proportion(0, false)
-	c.beginUndo()
+	if reduced {
+		c.beginUndo()
+	}
 	c.set(flagForceLost)
 	c.core.Stats.FastRecoveries++
 }
@@ -193,8 +195,9 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 		return
 	}
 	d := &c.snd
-	again := d.retries != 0
+	again := d.retries != 0 || (d.recovery == recoveryNone && c.reducedAfter(d.una+1))
 	c.cc.OnRTO(&Loss{Now: now, InFlight: c.outstanding(), Una: d.una, Nxt: d.nxt}, again)
+	c.reduced()
 	if d.retries < 255 {
 		d.retries++
 	}

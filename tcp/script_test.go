@@ -19,15 +19,16 @@ type script struct {
 	now  clock.Time
 	flow Flow
 
-	iss, irs Seq    // what 0 is on our side, and on the peer's
-	scale    uint8  // shift of the windows that the peer sends
-	ts       bool   // the peer sends timestamps
-	tsBase   uint32 // the peer's timestamp when the clock is 0
-	wrote    uint32 // bytes that the application wrote
-	read     uint32 // bytes that it read
-	events   Events // all that were raised
-	hold     bool   // the kernel keeps the frames of what is sent
-	urgent   uint16 // the urgent pointer of the peer's segments
+	iss, irs Seq          // what 0 is on our side, and on the peer's
+	scale    uint8        // shift of the windows that the peer sends
+	ts       bool         // the peer sends timestamps
+	tsBase   uint32       // the peer's timestamp when the clock is 0
+	wrote    uint32       // bytes that the application wrote
+	read     uint32       // bytes that it read
+	events   Events       // all that were raised
+	hold     bool         // the kernel keeps the frames of what is sent
+	urgent   uint16       // the urgent pointer of the peer's segments
+	pulled   []OutSegment // what was sent between the segments of a batch
 }
 
 // seg is a segment from the peer, or one that is expected from the connection.
@@ -41,6 +42,7 @@ type seg struct {
 	tsVal    uint32 // instead of the clock's
 	tsEcr    uint32 // instead of the clock's
 	noTS     bool
+	ce       bool // a router marked it
 	bad      byte // added to each byte of the payload
 }
 
@@ -53,6 +55,7 @@ type scriptOptions struct {
 	mss      uint16 // of the peer; default 1460
 	wscale   int8   // of the peer; default none
 	sack, ts bool
+	ecn      bool
 	frames   int
 }
 
@@ -92,6 +95,7 @@ func established(t testing.TB, o scriptOptions) *script {
 	}
 	a := Accepted{
 		Flow: s.flow, IRS: o.irs, ISS: o.iss, MSS: mss, RcvWnd: min(s.k.Config.recvBuffer(), 65535), HasTS: o.ts, SACKPermitted: o.sack,
+		ECN:      o.ecn,
 		TSRecent: s.peerTS(), SentAt: s.now.Add(-10 * ms),
 	}
 	if o.wscale > 0 {
@@ -150,6 +154,9 @@ func (s *script) enqueue(g seg) {
 	m.Off = 54
 	n := o.Marshal(p.Chunk(f)[m.Off:], s.flow.RemotePort, s.flow.LocalPort)
 	m.Len = uint32(n) + g.len
+	if g.ce {
+		m.Flags |= MetaCE
+	}
 	for i, payload := uint32(0), p.Data(f)[n:]; i < g.len; i++ {
 		payload[i] = pattern(g.seq+i) + g.bad
 	}
@@ -187,6 +194,10 @@ func (s *script) fill(o *OutSegment, g seg) {
 // pull takes the next segment that the connection sends.
 func (s *script) pull() (o OutSegment, ok bool) {
 	s.t.Helper()
+	if len(s.pulled) != 0 {
+		o, s.pulled = s.pulled[0], s.pulled[1:]
+		return o, true
+	}
 	wants := s.c.Wants(s.now)
 	ok = s.c.Output(s.now, &o)
 	if ok && !wants {

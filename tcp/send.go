@@ -38,6 +38,7 @@ type sender struct {
 	arrived uint32 // frames that are SACKed
 	lost    uint32 // bytes that are lost and not sent again yet
 	flight  uint32 // bytes outstanding when the probe was sent, or not known to have arrived when the recovery began
+	cwrEnd  Seq    // SND.NXT when the window was last reduced, with ECN
 	recover Seq    // SND.NXT when the present recovery began: it is over when this is acknowledged
 	rttNext Seq    // when more than this is acknowledged, the round trip is measured again
 

@@ -59,4 +59,5 @@ func (c *Conn) takeBack() {
 	d.recovery, d.rack.judged = recoveryNone, frame.None
 	c.clear(flagForceLost | flagForward | flagForwarded)
 	c.cc.OnSpurious()
+	c.unreduced()
 }

@@ -45,6 +45,15 @@ type Stats struct {
 	ResetsOut          uint64 `help:"resets sent by connections"`
 	BadOptions         uint64 `help:"segments with a malformed option; the rest of them was used"`
 	Urgent             uint64 `help:"segments with an urgent pointer; their data is delivered in line"`
+	ECNNegotiated      uint64 `help:"connections on which both sides use ECN (RFC 3168)"`
+	ECNFallbacks       uint64 `help:"SYNs sent again without ECN, because none with it was answered"`
+	ECNReflected       uint64 `help:"SYN-ACKs that only send the SYN's ECN flags back: no ECN"`
+	CEIn               uint64 `help:"data segments that a router marked instead of dropping them"`
+	CEIgnored          uint64 `help:"data segments with a mark although ECN was not agreed on"`
+	ECEIn              uint64 `help:"ACKs that tell of marks"`
+	ECEIgnored         uint64 `help:"ACKs that tell of marks although nothing was sent that may be marked"`
+	ECEReductions      uint64 `help:"times that the congestion window was reduced because of marks"`
+	CWROut             uint64 `help:"segments that tell the peer of a reduced congestion window"`
 	ZeroWindows        uint64 `help:"segments sent that advertised a closed window"`
 	WriteStarved       uint64 `help:"writes cut short because the frame pool is used up"`
 	ICMPSoft           uint64 `help:"ICMP errors noted that do not end a connection"`

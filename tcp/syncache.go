@@ -13,6 +13,7 @@ type synRecord struct {
 	wscale   int8   // the peer's; -1: none
 	sack, ts bool
 	fastOpen uint8 // the kind of option in which the SYN-ACK brings a Fast Open cookie; 0: none
+	ecn      ecnState
 	sends    uint8 // how often the SYN-ACK was sent on its own account, not in answer to a SYN that came again
 }
 

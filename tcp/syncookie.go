@@ -48,20 +48,24 @@ func cookieTime(now clock.Time) uint32 { return uint32(now / clock.Time(cookiePe
 
 // The low bits of a timestamp that goes with a cookie.
 const (
-	cookieTSBits   = 5
+	cookieTSBits   = 6
 	cookieNoWScale = 15     // in the low 4 bits, where the peer's shift is otherwise
 	cookieSACK     = 1 << 4 // the peer permits SACK
+	cookieECN      = 1 << 5 // and asked for ECN
 )
 
 // cookieTimestamp puts the options of a SYN into timestamp ts. The result is not after ts: the connection's later timestamps must
 // not seem older.
-func cookieTimestamp(ts uint32, wscale int8, sack bool) uint32 {
+func cookieTimestamp(ts uint32, wscale int8, sack, ecn bool) uint32 {
 	v := uint32(cookieNoWScale)
 	if wscale >= 0 {
 		v = uint32(wscale)
 	}
 	if sack {
 		v |= cookieSACK
+	}
+	if ecn {
+		v |= cookieECN
 	}
 	v |= ts &^ (1<<cookieTSBits - 1)
 	if tsLess(ts, v) {
@@ -71,10 +75,10 @@ func cookieTimestamp(ts uint32, wscale int8, sack bool) uint32 {
 }
 
 // cookieOptions is the inverse of cookieTimestamp.
-func cookieOptions(ts uint32) (wscale int8, sack bool) {
+func cookieOptions(ts uint32) (wscale int8, sack, ecn bool) {
 	wscale = int8(ts & 15)
 	if wscale == cookieNoWScale {
 		wscale = -1
 	}
-	return wscale, ts&cookieSACK != 0
+	return wscale, ts&cookieSACK != 0, ts&cookieECN != 0
 }

@@ -54,13 +54,14 @@ func TestCookieValidity(t *testing.T) {
 func TestCookieTimestamp(t *testing.T) {
 	for _, ts := range []uint32{0, 1, 31, 32, 5000, 1<<31 - 1, 1<<32 - 1} {
 		for wscale := int8(-1); wscale <= MaxWScale; wscale++ {
-			for _, sack := range []bool{false, true} {
-				v := cookieTimestamp(ts, wscale, sack)
+			for i := range 4 {
+				sack, ecn := i&1 != 0, i&2 != 0
+				v := cookieTimestamp(ts, wscale, sack, ecn)
 				if tsLess(ts, v) || ts-v >= 2<<cookieTSBits {
 					t.Errorf("timestamp %d became %d", ts, v)
 				}
-				if w, s := cookieOptions(v); w != wscale || s != sack {
-					t.Errorf("%d, %v came back as %d, %v", wscale, sack, w, s)
+				if w, s, e := cookieOptions(v); w != wscale || s != sack || e != ecn {
+					t.Errorf("%d, %v, %v came back as %d, %v, %v", wscale, sack, ecn, w, s, e)
 				}
 			}
 		}

@@ -182,6 +182,8 @@ func (c *Conn) caState() uint8 {
 		return CARecovery
 	case c.snd.recovery == recoveryRTO:
 		return CALoss
+	case c.reducedAfter(c.snd.una + 1):
+		return CACWR
 	case c.snd.sacked != 0 || c.snd.dupACKs != 0:
 		return CADisorder
 	}
@@ -197,6 +199,9 @@ func (c *Conn) infoOptions() (bits uint8) {
 	}
 	if c.snd.scale != 0 || c.rcv.scale != 0 {
 		bits |= OptWScale
+	}
+	if c.usesECN() {
+		bits |= OptECN
 	}
 	return bits
 }

@@ -93,7 +93,7 @@ func (c *Conn) probeAnswered(s *Segment, acked uint32, now clock.Time) {
 		// (section 7.4). What was in flight then is what the path could not take, whatever was sent since.
 		c.core.Stats.TailLosses++
 		if d.recovery == recoveryNone {
-			c.cc.OnLoss(&Loss{Now: now, InFlight: d.flight, Una: d.una, Nxt: d.nxt})
+			c.reduceForLoss(d.flight, now)
 		}
 	case acked == 0 && s.NumSACK == 0 && s.PayloadLen == 0:
 		// The duplicate ACK of a probe that was superfluous, from a peer that does not send D-SACKs.

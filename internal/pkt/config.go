@@ -1,6 +1,7 @@
 package pkt
 
 import (
+	"encoding"
 	"fmt"
 	"math"
 	"reflect"
@@ -115,6 +116,9 @@ func setField(f reflect.Value, text string) error {
 		d, err := time.ParseDuration(text)
 		f.SetInt(int64(d))
 		return err
+	}
+	if u, ok := f.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return u.UnmarshalText([]byte(text))
 	}
 	switch f.Kind() {
 	case reflect.Bool:
