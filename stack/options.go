@@ -33,6 +33,20 @@ func (c *Conn) SetQuickACK(on bool) {
 	c.shard.schedule(c)
 }
 
+// SetCongestion changes the congestion control, as Linux's TCP_CONGESTION does: the new one takes the window over. The names are those
+// of Config.Congestion of package tcp.
+func (c *Conn) SetCongestion(name string) error {
+	err := c.tcp.SetCongestion(name)
+	c.shard.schedule(c)
+	return err
+}
+
+// SetMaxPacingRate bounds how many bytes of payload are sent in a second, as Linux's SO_MAX_PACING_RATE does; 0 is no bound.
+func (c *Conn) SetMaxPacingRate(rate uint64) {
+	c.tcp.SetMaxPacingRate(rate, c.shard.now)
+	c.shard.schedule(c)
+}
+
 // SetKeepAlive has the connection probed when it was idle for that long; 0 ends that, negative is what was set before, or else two hours.
 func (c *Conn) SetKeepAlive(idle time.Duration) {
 	c.tcp.SetKeepAlive(idle, c.shard.now)

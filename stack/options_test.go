@@ -28,6 +28,8 @@ func TestNetConnOptions(t *testing.T) {
 		"SetKeepAliveConfig": func() error { return c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true}) },
 		"SetCork":            func() error { return c.SetCork(false) },
 		"SetQuickACK":        func() error { return c.SetQuickACK(true) },
+		"SetCongestion":      func() error { return c.SetCongestion("newreno") },
+		"SetMaxPacingRate":   func() error { return c.SetMaxPacingRate(1e6) },
 		"SetLinger":          func() error { return c.SetLinger(5) },
 		"SetMaxSegment":      func() error { return c.SetMaxSegment(1000) },
 		"SetUserTimeout":     func() error { return c.SetUserTimeout(time.Minute) },

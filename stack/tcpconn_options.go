@@ -18,6 +18,20 @@ func (t *TCPConn) SetCork(on bool) error { return t.set(func(c *Conn) { c.SetCor
 // [Conn.SetQuickACK].
 func (t *TCPConn) SetQuickACK(on bool) error { return t.set(func(c *Conn) { c.SetQuickACK(on) }) }
 
+// SetCongestion changes the congestion control: see [Conn.SetCongestion].
+func (t *TCPConn) SetCongestion(name string) error {
+	var refused error
+	if err := t.set(func(c *Conn) { refused = c.SetCongestion(name) }); err != nil {
+		return err
+	}
+	return refused
+}
+
+// SetMaxPacingRate bounds how many bytes of payload are sent in a second: see [Conn.SetMaxPacingRate].
+func (t *TCPConn) SetMaxPacingRate(rate uint64) error {
+	return t.set(func(c *Conn) { c.SetMaxPacingRate(rate) })
+}
+
 // SetKeepAlive has an idle connection probed or not, after two hours unless a time was set, as net.TCPConn has it.
 func (t *TCPConn) SetKeepAlive(on bool) error {
 	return t.set(func(c *Conn) {

@@ -50,6 +50,13 @@ type Config struct {
 	ECN           ECNMode // whether routers may mark packets instead of dropping them (RFC 3168); default ECNPassive
 	Congestion    string  // name of the congestion control: "cubic" (the default; RFC 9438, 9406) or "newreno" (RFC 5681, 6582)
 
+	// Pacing spreads what the congestion window allows over the round trip instead of sending it in bursts, with any congestion control.
+	// BBR is always paced.
+	Pacing bool
+
+	// MaxPacingRate bounds how many bytes of payload are sent in a second, with Pacing or without; 0: no bound.
+	MaxPacingRate uint64
+
 	algorithm CongestionAlgorithm
 	complete  bool // defaults are filled in
 }

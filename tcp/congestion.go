@@ -131,6 +131,15 @@ func (c *Congestion) begin() {
 	c.own = ownState{}
 }
 
+// Switch goes on with another algorithm, which takes the windows over as they are and begins with what else it knows.
+func (c *Congestion) Switch(a CongestionAlgorithm) {
+	if a == c.algorithm {
+		return
+	}
+	c.algorithm, c.acked = a, 0
+	c.begin()
+}
+
 // SetMSS changes the segment size: the path turned out to be narrower, or wider again. The windows keep their bytes.
 func (c *Congestion) SetMSS(mss uint32) {
 	c.mss = max(mss, MinMSS)
@@ -146,8 +155,25 @@ func (c *Congestion) Ssthresh() uint32 { return c.ssthresh }
 // Algorithm returns the algorithm that is in use.
 func (c *Congestion) Algorithm() CongestionAlgorithm { return c.algorithm }
 
-// PacingRate returns how fast to send, in bytes per second; 0 is as fast as the window allows.
-func (c *Congestion) PacingRate() uint64 { return 0 }
+// PacingRate returns how fast to send if the connection is paced, in bytes of payload per second; 0 is as fast as the window allows. It
+// has the window go out in less than a smoothed round trip: in half of one in slow start, so that the window can double, and in 5/6 of
+// one later, or when slow start is about to end, so that it is the window that limits and can grow. Before the first measurement the
+// initial window is not spread.
+func (c *Congestion) PacingRate(srtt time.Duration) uint64 {
+	if srtt <= 0 {
+		return 0
+	}
+	w := uint64(c.cwnd)
+	if c.cwnd < c.ssthresh/2 {
+		w *= 2
+	} else {
+		w += w / 5
+	}
+	return max(w*uint64(time.Second)/uint64(srtt), 1)
+}
+
+// forcesPacing reports whether the algorithm does not work without pacing.
+func (a CongestionAlgorithm) forcesPacing() bool { return false }
 
 // OnSent notes how much is in flight after sending.
 func (c *Congestion) OnSent(inFlight uint32, una, nxt Seq) {

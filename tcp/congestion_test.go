@@ -167,8 +167,8 @@ func TestWindowHasABound(t *testing.T) {
 	if got := c.Window(); got != maxCwnd {
 		t.Errorf("window %d, want the bound %d", got, maxCwnd)
 	}
-	if c.PacingRate() != 0 {
-		t.Error("NewReno does not pace")
+	if c.PacingRate(0) != 0 {
+		t.Error("there is a pacing rate without a round-trip time")
 	}
 }
 

@@ -57,6 +57,7 @@ const (
 	flagStarved                           // a frame was needed for sending and the pool had none
 	flagSYNLost                           // the SYN was sent more than once
 	flagBulk                              // counted in this epoch as receiving in bulk
+	flagPaced                             // what is sent is spread over time: see pacing.go
 	flagRateLimited                       // the last rate sample was limited by the application
 	flagKeepAlive                         // probed when it is idle
 	flagOwnConfig                         // cfg is a copy that belongs to this connection alone
@@ -114,6 +115,7 @@ func (c *Conn) begin(k *Core, f Flow, cfg *Config) {
 	c.rcv.init(c.cfg)
 	c.snd.init()
 	c.timers.init()
+	c.updatePaced()
 }
 
 // setState is the one place where the state changes.

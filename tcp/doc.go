@@ -12,12 +12,14 @@
 //	                        │   └► retransmit.go, prr.go          what is sent again, and when
 //	                        │      spurious.go                    that it was not lost after all
 //	                        │      congestion.go                  how much may be in flight: cubic.go, hystart.go, newreno.go
+//	                        │      rate.go                        how fast it arrives
 //	                        ├► receive.go, outoforder.go          what the payload adds to what was received
 //	                        │   window.go, autotune.go            how much more the peer may send
 //	                        └► ecn.go                             what routers say with marks, in both directions
 //	Expire ──► timers.go ─► retransmit.go, rack.go, tlp.go, persist.go, keepalive.go
 //	Write ───► send.go                                            what is to be sent
 //	Output ◄── output.go: what is due, one segment for each call
+//	            pacing.go                                         and not before its time
 //
 // The states of a connection and what moves it between them (RFC 9293 figure 5); a Conn begins in SYN-SENT or, after a Listener's
 // handshake, in ESTABLISHED, or with Fast Open before its end in SYN-RECEIVED (fastopen.go):

@@ -32,6 +32,11 @@ type Info struct {
 	Timestamps bool
 	SACK       bool
 	ECN        bool
+
+	Congestion   string // name of the congestion control
+	PacingRate   uint64 // bytes of payload per second; 0: not paced
+	DeliveryRate uint64 // bytes of payload per second that the path last delivered; 0: not measured
+	AppLimited   bool   // the path might have delivered faster, had the application had more to send
 }
 
 // Info returns a description of the connection.
@@ -40,6 +45,7 @@ func (c *Conn) Info() Info {
 		return Info{}
 	}
 	d, r := &c.snd, &c.rcv
+	delivery, limited := c.DeliveryRate()
 	return Info{
 		Flow: c.flow, State: c.state, Recovery: [...]string{"open", "recovery", "loss"}[d.recovery],
 		RTT: c.rtt.SRTT(), RTTVar: c.rtt.Var(), MinRTT: c.rtt.Min(), RTO: c.rto(),
@@ -49,6 +55,7 @@ func (c *Conn) Info() Info {
 		Unsent: max(int(d.end.Sub(d.nxt)), 0), Unacked: int(c.outstanding()), Unread: uint32(r.nxt - r.read),
 		OutOfOrder: r.ooo.Len(), SendScale: d.scale, RecvScale: r.scale, Retries: d.retries,
 		Timestamps: c.is(flagTS), SACK: c.is(flagSACK), ECN: c.usesECN(),
+		Congestion: c.cfg.algorithm.String(), PacingRate: c.PacingRate(), DeliveryRate: delivery, AppLimited: limited,
 	}
 }
 

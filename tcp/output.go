@@ -22,12 +22,12 @@ const (
 )
 
 // Wants reports whether Output would give a segment.
-func (c *Conn) Wants(now clock.Time) bool { return c.next() != sendNothing }
+func (c *Conn) Wants(now clock.Time) bool { return c.next(now) != sendNothing }
 
 // Output fills in the next segment that is due and commits the connection to having sent it, or reports false if nothing is due.
 // Data goes first; an ACK goes alone only if no data carried it.
 func (c *Conn) Output(now clock.Time, o *OutSegment) bool {
-	switch c.next() {
+	switch c.next(now) {
 	case sendNothing:
 		return false
 	case sendData:
@@ -73,7 +73,7 @@ func (c *Conn) Output(now clock.Time, o *OutSegment) bool {
 }
 
 // next decides what is due. It changes nothing, so Wants and Output cannot disagree.
-func (c *Conn) next() action {
+func (c *Conn) next(now clock.Time) action {
 	if c.due&(dueReset|dueBareReset|dueSYN) != 0 {
 		switch {
 		case c.due&dueReset != 0:
@@ -91,10 +91,10 @@ func (c *Conn) next() action {
 	}
 	d := &c.snd
 	if !c.is(flagStarved) {
-		if d.lost != 0 && c.mayResend() {
+		if d.lost != 0 && c.mayResend() && (c.is(flagForceLost) || c.mayPace(now)) {
 			return sendLost
 		}
-		if d.unsent != frame.None && c.maySendData() && c.sendable() != 0 {
+		if c.hasSendable() && (c.flags&(flagOverride|flagTailProbe) != 0 || c.mayPace(now)) {
 			return sendData
 		}
 	}
@@ -117,6 +117,11 @@ func (c *Conn) maySendData() bool {
 		return true
 	}
 	return false
+}
+
+// hasSendable reports whether there is new data that may go out, as far as the state and the windows are concerned.
+func (c *Conn) hasSendable() bool {
+	return c.snd.unsent != frame.None && c.maySendData() && c.sendable() != 0
 }
 
 // sendable returns how many bytes of the first unsent frame may go out now; 0 is none. This is the sender's side of silly window
@@ -236,6 +241,9 @@ func (c *Conn) outPayload(now clock.Time, o *OutSegment, f frame.Index, m *frame
 		for o.NumSACK > 0 && o.Len+4+8*uint32(o.NumSACK) > uint32(c.snd.mss) {
 			o.NumSACK--
 		}
+	}
+	if c.is(flagPaced) {
+		c.pace(m.Len, now)
 	}
 	m.SentAt = now
 	if m.Sends < 255 {

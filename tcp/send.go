@@ -23,6 +23,7 @@ type sender struct {
 
 	progressAt clock.Time // when the peer last acknowledged something, or was first asked to
 	sentAt     clock.Time // when something was last sent
+	paceAt     clock.Time // data does not go out before this, if the connection is paced
 
 	una      Seq    // SND.UNA
 	nxt      Seq    // SND.NXT: never goes back, what is sent again included

@@ -42,6 +42,19 @@ func (c *Conn) hold(f connFlags, on bool) {
 	}
 }
 
+// SetCongestion changes the congestion control, as Linux's TCP_CONGESTION does: the new one takes the window over.
+func (c *Conn) SetCongestion(name string) error {
+	a, err := ParseCongestion(name)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	cfg := c.ownConfig()
+	cfg.Congestion, cfg.algorithm = a.String(), a
+	c.cc.Switch(a)
+	c.updatePaced()
+	return nil
+}
+
 // SetKeepAlive lets a connection be probed when it was idle for that long; 0 ends that, negative is what the configuration or an earlier
 // call says, or else DefaultKeepAlive. Interval and count stay as they are.
 func (c *Conn) SetKeepAlive(idle time.Duration, now clock.Time) {

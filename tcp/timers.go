@@ -32,7 +32,11 @@ func (t *timers) init() {
 // Deadline returns when Expire must be called: clock.Never if no timer runs.
 func (c *Conn) Deadline() clock.Time {
 	t := &c.timers
-	return min(min(t.rtx, t.loss), t.ack, min(t.slow, t.pool))
+	d := min(min(t.rtx, t.loss), t.ack, min(t.slow, t.pool))
+	if c.is(flagPaced) {
+		d = min(d, c.paceDeadline())
+	}
+	return d
 }
 
 // Expire does what is due at the time. Output may have something to send then.

@@ -1,6 +1,7 @@
 package sock
 
 import (
+	"math"
 	"syscall"
 	"time"
 
@@ -138,6 +139,10 @@ var options = map[string]option{
 			return 0
 		},
 		config: func(s *Socket, v Value) { s.options.Congestion = v.Text },
+		live: func(c *tcp.Conn, v Value, _ clock.Time) syscall.Errno {
+			_ = c.SetCongestion(v.Text) // checked already
+			return 0
+		},
 		get: func(_ *Socket, cfg *tcp.Config) Value {
 			a, _ := tcp.ParseCongestion(cfg.Congestion)
 			return Value{Text: a.String()}
@@ -155,6 +160,15 @@ var options = map[string]option{
 	"TCP_FASTOPEN": {
 		config: (*Socket).setFastOpen,
 		get:    func(s *Socket, _ *tcp.Config) Value { return Value{N: s.fastOpen} },
+	},
+	"SO_MAX_PACING_RATE": {
+		check:  within(0, math.MaxInt),
+		config: func(s *Socket, v Value) { s.options.MaxPacingRate = uint64(v.N) },
+		live: func(c *tcp.Conn, v Value, now clock.Time) syscall.Errno {
+			c.SetMaxPacingRate(uint64(v.N), now)
+			return 0
+		},
+		get: func(_ *Socket, cfg *tcp.Config) Value { return Value{N: int(cfg.MaxPacingRate)} },
 	},
 	"SO_RCVBUF": {
 		check:  within(0, 1<<30),
