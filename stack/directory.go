@@ -10,14 +10,21 @@ import (
 // flow on one queue as long as nobody changes its hash; Linux as the peer on a veth pair does not: it chooses another queue with each
 // retransmission timeout (sk_rethink_txhash), and cards that steer flows by themselves may as well.
 //
-// An entry is written when a connection is accepted, taken out when it ends, and read only by a shard that does not know a
-// segment's connection. Two flows may share an entry; the earlier one is then without it, as it was before it moved.
+// An entry is written when a SYN is answered and when a connection is accepted, taken out when it ends, and read only by a shard that
+// does not know a segment's connection. Two flows may share an entry; the earlier one is then without it, as it was before it moved.
+// A handshake leaves an accepted connection its entry: a flood of SYNs must not take those away. What remains of one that was
+// never completed does no harm, for every shard can take it up again, and gives way to any other.
 type directory struct {
 	entries []atomic.Uint64 // hash, and in the lower half the shard's number plus one; nil for a stack of one shard
 	key     [2]uint64
 }
 
-const directorySize = 1 << 16 // entries of 8 bytes
+const (
+	directorySize = 1 << 16 // entries of 8 bytes
+
+	// handshaking marks the number of a shard that has answered a SYN, and no connection yet.
+	handshaking = 1 << 31
+)
 
 func (d *directory) init(key [2]uint64) {
 	d.entries = make([]atomic.Uint64, directorySize)
@@ -37,6 +44,17 @@ func (d *directory) put(f *tcp.Flow, shard int) {
 	}
 }
 
+// putHandshake notes that a shard has answered a SYN.
+func (d *directory) putHandshake(f *tcp.Flow, shard int) {
+	if d.entries == nil {
+		return
+	}
+	e, hash := d.entry(f)
+	if v := e.Load(); v == 0 || v&handshaking != 0 {
+		e.CompareAndSwap(v, hash|handshaking|uint64(shard+1))
+	}
+}
+
 // remove forgets a connection, unless its entry is another's by now.
 func (d *directory) remove(f *tcp.Flow, shard int) {
 	if d.entries != nil {
@@ -45,14 +63,14 @@ func (d *directory) remove(f *tcp.Flow, shard int) {
 	}
 }
 
-// find returns the number of the shard that has a connection, -1 if that is not known.
+// find returns the number of the shard that has a connection or its handshake, -1 if that is not known.
 func (d *directory) find(f *tcp.Flow) int {
 	if d.entries == nil {
 		return -1
 	}
 	e, hash := d.entry(f)
 	if v := e.Load(); v>>32<<32 == hash {
-		return int(uint32(v)) - 1
+		return int(uint32(v)&^handshaking) - 1
 	}
 	return -1
 }

@@ -189,6 +189,9 @@ func (s *Shard) orphan(g *segment) {
 		s.accept(l, g)
 		return
 	case tcp.VerdictReply, tcp.VerdictReset:
+		if s.out.Flags&tcp.FlagSYN != 0 {
+			s.stack.directory.putHandshake(&g.flow, s.id)
+		}
 		s.replyTCP(&g.flow, &s.out)
 	}
 	s.drop(g.frame, &s.stats.ListenerSegments)

@@ -36,6 +36,10 @@ type Stack struct {
 
 	directory directory
 
+	// secret is what initial numbers, timestamps and cookies derive from. All shards have the same, for a flow may come to any of
+	// them: a later connection of it must not seem older, and a cookie is good on all.
+	secret [16]byte
+
 	mu       sync.Mutex
 	closed   bool
 	tcpPorts map[uint16]bool
@@ -69,6 +73,8 @@ func New(cfg Config, devices ...Device) (*Stack, error) {
 	if len(devices) > 1 {
 		s.directory.init([2]uint64{s.random.Uint64(), s.random.Uint64()})
 	}
+	binary.LittleEndian.PutUint64(s.secret[:], s.random.Uint64())
+	binary.LittleEndian.PutUint64(s.secret[8:], s.random.Uint64())
 	for i, d := range devices {
 		sh, err := newShard(s, i, d)
 		if err != nil {
@@ -164,11 +170,8 @@ func (s *Shard) initProtocols() error {
 	if budget == 0 {
 		budget = uint32(s.pool.Size()/4) * uint32(mss)
 	}
-	var secret [16]byte
-	binary.LittleEndian.PutUint64(secret[:], s.stack.random.Uint64())
-	binary.LittleEndian.PutUint64(secret[8:], s.stack.random.Uint64())
 	var err error
-	if s.core, err = tcp.NewCore(s.pool, headroom, uint16(mss), budget, secret, s.cfg.TCP); err != nil {
+	if s.core, err = tcp.NewCore(s.pool, headroom, uint16(mss), budget, s.stack.secret, s.cfg.TCP); err != nil {
 		return err
 	}
 	s.scarce = s.pool.Size() / 4
