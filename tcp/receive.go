@@ -161,7 +161,7 @@ func (c *Conn) trim(s *Segment, m *frame.Meta) bool {
 // inOrder delivers payload that begins at RCV.NXT, and what it makes a whole with of what came before.
 func (c *Conn) inOrder(f frame.Index, m *frame.Meta, n uint32) {
 	c.deliver(f, m, n)
-	if c.rcv.ooo.Empty() {
+	if c.rcv.ooo.Empty() && !c.is(flagPeerFIN) {
 		return
 	}
 	// A hole was filled, or part of one: the sender wants to know at once (RFC 5681 section 4.2). The duplicate ACKs that wait to
