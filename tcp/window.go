@@ -33,6 +33,9 @@ func (c *Conn) Promised() uint32 { return uint32(c.rcv.adv - c.rcv.read) }
 func (c *Conn) advertise() uint16 {
 	r := &c.rcv
 	promised := uint32(r.adv - r.nxt)
+	if c.state == StateSynReceived {
+		return uint16(promised >> r.scale) // No more than the SYN-ACK, which may have to come again and has no room for more.
+	}
 	w := c.window()
 	if w <= promised {
 		w = promised
