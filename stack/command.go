@@ -13,6 +13,7 @@ const (
 	opWrite                     // TCPConn.Write waits for its bytes to be taken
 	opCancelWrite               // TCPConn.Write gave up waiting
 	opAccepted                  // Accept has returned the connection
+	opSendSYN                   // TCPConn.Read waits on a connection whose SYN waits for a Write
 	opCredit                    // TCPConn.Read has freed frames and window
 	opCloseWrite
 	opClose

@@ -12,7 +12,8 @@ import (
 // Handler is told what happens to a connection, on the shard that owns it. The methods must not block: every connection of the
 // shard waits for them. They may call every method of the connection, and of other connections of the same shard.
 type Handler interface {
-	// Opened: the connection is established.
+	// Opened: the connection is established. With tcp.Config.FastOpen it may be called before that: what an outgoing connection writes
+	// in it goes with the SYN, what it writes later after the handshake.
 	Opened(c *Conn)
 	// Received: p is the next part of the peer's bytes. It is the memory that the packet arrived in, valid until Received returns,
 	// unless it is kept with c.Retain.
@@ -174,6 +175,9 @@ func (s *Shard) established(c *Conn) {
 		l.tcp.Taken()
 	}
 	c.handler.Opened(c)
+	if c.keeper == nil {
+		c.tcp.SendSYN(s.now) // Unless that wrote, the handler waits for the peer.
+	}
 }
 
 // handOver gives one frame of payload to the application.

@@ -17,6 +17,9 @@ type ListenConfig struct {
 	Backlog    int            // connections of a shard that wait for Accept, at most; default: Config.Backlog of the stack
 	SynBacklog int            // half-open connections of a shard, at most; default 16384
 	Cookies    tcp.CookieMode // when SYN cookies are used; default tcp.CookiesAuto
+	// FastOpenBacklog is how many connections of a shard may be open before their handshake is complete, at most, if TCP.FastOpen has
+	// listeners open them so; default tcp.DefaultFastOpenBacklog.
+	FastOpenBacklog int
 }
 
 // Listen accepts TCP connections at an address ("host:port", ":port"; port 0 chooses one). The network is "tcp" or "tcp4".
@@ -68,7 +71,7 @@ func (lc *ListenConfig) Handle(address string, h Handler) (*HandlerListener, err
 
 // config returns what the core's listeners are made with.
 func (lc *ListenConfig) config() (tcp.ListenerConfig, error) {
-	cfg := tcp.ListenerConfig{Backlog: lc.Backlog, SynBacklog: lc.SynBacklog, Cookies: lc.Cookies}
+	cfg := tcp.ListenerConfig{Backlog: lc.Backlog, SynBacklog: lc.SynBacklog, Cookies: lc.Cookies, FastOpenBacklog: lc.FastOpenBacklog}
 	setDefault(&cfg.Backlog, lc.Stack.cfg.Backlog)
 	if cfg.Backlog < 1 || cfg.Backlog > maxBacklog {
 		return cfg, fmt.Errorf("%w: Backlog %d is not within 1 to %d", ErrConfig, cfg.Backlog, maxBacklog)

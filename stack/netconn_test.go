@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/net/nettest"
+
+	"github.com/xdpstack/xdpstack/tcp"
 )
 
 // pipe makes a connection between two stacks, as nettest wants it.
@@ -261,5 +263,64 @@ func TestUDP(t *testing.T) {
 	refused.Write([]byte("x"))
 	if _, err := refused.Read(buf); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("closed port: got %v, want ECONNREFUSED", err)
+	}
+}
+
+// TestFastOpenAsNetConn has the second connection to a server be open before it is: Dial returns, and what is written first goes with
+// the SYN. A Read before the first Write has the SYN go alone.
+func TestFastOpenAsNetConn(t *testing.T) {
+	a, b := newPair(t, Config{TCP: tcp.Config{FastOpen: tcp.FastOpenClient | tcp.FastOpenServer}})
+	ln, err := b.Listen("tcp", ":5000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				io.WriteString(c, "welcome ")
+				io.Copy(c, c)
+				c.Close()
+			}()
+		}
+	}()
+	for i := range 4 {
+		c, err := a.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		if got := make([]byte, 8); i == 3 {
+			if _, err := io.ReadFull(c, got); err != nil || string(got) != "welcome " {
+				t.Fatalf("read before a write: %q, %v", got, err)
+			}
+		}
+		if i < 2 {
+			io.WriteString(c, "request")
+			c.(*TCPConn).CloseWrite()
+			if got, err := io.ReadAll(c); err != nil || string(got) != "welcome request" {
+				t.Errorf("connection %d: %q, %v", i, got, err)
+			}
+		}
+		c.Close()
+	}
+	client, err := a.Report()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := b.Report()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := client[0].Stats.TCP; st.FastOpenAsked != 1 || st.FastOpenSYNs != 1 || st.FastOpenData != 1 {
+		t.Errorf("client: %d cookies asked for, %d SYNs with data, of %d it was taken, want 1 of each",
+			st.FastOpenAsked, st.FastOpenSYNs, st.FastOpenData)
+	}
+	if st := server[0].Stats.TCP.Listen; st.FastOpens != 2 {
+		t.Errorf("server: %d connections opened by SYNs with a cookie, want 2", st.FastOpens)
 	}
 }

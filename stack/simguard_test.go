@@ -59,7 +59,7 @@ func (g *guard) connection(e guarded) error {
 	g.before[e.endpoint] = i
 	mss := uint32(i.SendMSS)
 	switch {
-	case i.State == tcp.StateClosed:
+	case i.State == tcp.StateClosed, i.State == tcp.StateSynSent: // The window does not govern what goes with a SYN.
 	case i.Unacked < 0 || i.Unsent < 0 || int(i.InFlight) > i.Unacked:
 		return fmt.Errorf("%+v: %d bytes are outstanding, %d unsent", i, i.Unacked, i.Unsent)
 	case i.Unacked > 0 && e.on.Shard(0).Deadline() == clock.Never:

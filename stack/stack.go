@@ -82,6 +82,14 @@ func New(cfg Config, devices ...Device) (*Stack, error) {
 		}
 		s.shards = append(s.shards, sh)
 	}
+	var key [16]byte
+	binary.LittleEndian.PutUint64(key[:], s.random.Uint64())
+	binary.LittleEndian.PutUint64(key[8:], s.random.Uint64())
+	for range 2 { // nobody has a cookie of the keys before
+		if err := s.SetFastOpenKey(key); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
 }
 

@@ -48,6 +48,7 @@ type TCPConn struct {
 	err           error // why the connection is over
 
 	creditPosted atomic.Bool
+	held         atomic.Bool // the SYN waits for the first Write: see tcp.Config.FastOpen
 
 	writeMu       sync.Mutex // one writer at a time
 	writing       []byte     // what Write waits for; the shard's between opWrite and wrote
@@ -101,6 +102,9 @@ func (t *TCPConn) Read(p []byte) (int, error) {
 			return 0, t.opError("read", err)
 		}
 		t.giveBack(true)
+		if t.held.Load() && t.held.Swap(false) {
+			t.shard.post(command{op: opSendSYN, conn: t}) // There will be nothing to read otherwise.
+		}
 		select {
 		case <-t.readable:
 		case <-t.finished:

@@ -21,6 +21,7 @@ func (t *TCPConn) attach(c *Conn) {
 
 // Opened hands the connection to Accept or Dial.
 func (t *TCPConn) Opened(c *Conn) {
+	t.held.Store(c.tcp.Held())
 	t.promised = c.tcp.Promised()
 	close(t.established)
 	if t.origin != nil {
@@ -107,6 +108,11 @@ func (t *TCPConn) command(op opcode) {
 		if t.conn != nil && t.conn.owner != nil {
 			t.conn.owner.tcp.Taken()
 			t.conn.owner = nil
+		}
+	case opSendSYN:
+		if t.conn != nil {
+			t.conn.tcp.SendSYN(t.shard.now)
+			t.shard.schedule(t.conn)
 		}
 	case opCredit:
 		t.settle()

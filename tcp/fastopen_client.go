@@ -23,11 +23,11 @@ func (c *Conn) connectFast(now clock.Time) {
 }
 
 // Held reports whether the SYN waits for what is written first: see Config.FastOpen and SendSYN.
-func (c *Conn) Held() bool { return c.is(flagHeld) }
+func (c *Conn) Held() bool { return c.is(flagHeld) && c.state == StateSynSent }
 
 // SendSYN sends a SYN that waits for what is written first, for an application that waits for the peer before it writes.
 func (c *Conn) SendSYN(now clock.Time) {
-	if !c.is(flagHeld) {
+	if !c.Held() {
 		return
 	}
 	c.clear(flagHeld)

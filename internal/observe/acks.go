@@ -105,7 +105,8 @@ func (e *end) receives(now clock.Time, s *tcp.Segment) {
 func (e *end) takes(now clock.Time, s *tcp.Segment) {
 	from, to := s.Seq, s.End()
 	if s.Flags&tcp.FlagSYN != 0 {
-		return // Its acknowledgement may be data, or nothing at all where nobody listens.
+		e.got.add(from+1, to) // What a SYN carries the end need not take: without Fast Open it comes again.
+		return                // Its acknowledgement may be data, or nothing at all where nobody listens.
 	}
 	hole := e.got.broken()
 	e.got.add(from, to)
