@@ -61,6 +61,20 @@ func TestCongestionAvoidanceAddsOneSegment(t *testing.T) {
 	}
 }
 
+func TestWindowOfPartSegmentsGrowsInARoundTrip(t *testing.T) {
+	var c Congestion
+	c.Init(NewReno, testMSS, 13)
+	c.OnLoss(&Loss{InFlight: 13_000})
+	for round := range uint32(5) {
+		for range 6 + round { // as many segments as 6.5, 7.5, … have room for
+			fullAck(&c, testMSS)
+		}
+		if got, want := c.Window(), 7_500+round*testMSS; got != want {
+			t.Errorf("after round trip %d: window %d, want %d", round+1, got, want)
+		}
+	}
+}
+
 func TestSlowStartEndsAtThreshold(t *testing.T) {
 	var c Congestion
 	c.Init(NewReno, testMSS, 10)

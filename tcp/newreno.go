@@ -2,7 +2,8 @@ package tcp
 
 // renoAck grows the window: by what was acknowledged in slow start, by one segment for each window acknowledged after it (RFC 5681
 // section 3.1). Bytes are counted, not ACKs (RFC 3465): one ACK stands for many segments when either side merges them, and a
-// receiver that divides its ACKs gains nothing.
+// receiver that divides its ACKs gains nothing. Of the window only whole segments count, because no more is ever in flight: else
+// one of 6.5 segments would take two round trips to grow.
 func (c *Congestion) renoAck(a *Ack) {
 	if a.InRecovery || a.Marked || !c.windowUsed() {
 		return
@@ -16,8 +17,8 @@ func (c *Congestion) renoAck(a *Ack) {
 		}
 	}
 	c.acked += acked
-	if c.acked >= c.cwnd {
-		c.acked -= c.cwnd
+	if whole := c.cwnd - c.cwnd%c.mss; c.acked >= whole {
+		c.acked -= whole
 		c.cwnd += c.mss
 	}
 	c.cwnd = min(c.cwnd, maxCwnd)
