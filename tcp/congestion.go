@@ -222,7 +222,6 @@ func (c *Congestion) OnRTO(l *Loss, again bool) {
 // OnECE takes the news that a router marked packets instead of dropping them (RFC 3168 section 6.1.2): it is answered as a loss is, but
 // nothing is missing.
 func (c *Congestion) OnECE(l *Loss) {
-	l.InFlight = max(l.InFlight, c.peak) // What is marked may be the last of much.
 	c.before = windows{c.cwnd, c.ssthresh}
 	switch c.algorithm {
 	case NewReno:
@@ -257,9 +256,10 @@ func (c *Congestion) OnIdle(now clock.Time, long bool) {
 	}
 }
 
-// flightSize returns what was in the network when a loss happened, the lost bytes included. What was sent beyond the window, because
-// something behind the loss had arrived (limited transmit), does not count (RFC 5681 section 3.2, step 2).
-func (c *Congestion) flightSize(l *Loss) uint32 { return min(l.InFlight, c.cwnd) }
+// flightSize returns what was in the network when a loss happened, the lost bytes included: the most of the round trip, for the ACKs
+// that came just before the one that tells of the loss, in the same batch, have not been answered with new data yet. What was sent
+// beyond the window, because something behind the loss had arrived (limited transmit), does not count (RFC 5681 section 3.2, step 2).
+func (c *Congestion) flightSize(l *Loss) uint32 { return min(max(l.InFlight, c.peak), c.cwnd) }
 
 // windowUsed reports whether the window, rather than the application or the peer, kept the connection from sending more in the
 // present round trip. A window that was not used was not tested either and must not grow. In slow start it may be twice

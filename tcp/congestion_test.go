@@ -75,6 +75,34 @@ func TestWindowOfPartSegmentsGrowsInARoundTrip(t *testing.T) {
 	}
 }
 
+// TestAcksBeforeALossDoNotCountAgainstTheWindow has a batch of ACKs acknowledge a good part of a full window, and then tell that one
+// segment of it was lost, before the connection could send again.
+func TestAcksBeforeALossDoNotCountAgainstTheWindow(t *testing.T) {
+	for _, a := range []struct {
+		algorithm CongestionAlgorithm
+		want      uint32
+	}{{NewReno, 10_000}, {Cubic, 14_000}} {
+		var c Congestion
+		c.Init(a.algorithm, testMSS, 20)
+		c.ssthresh = c.cwnd // in congestion avoidance
+		c.OnSent(20_000, 0, 20_000)
+		c.OnAck(&Ack{Acked: 12_000, InFlight: 8_000, Una: 12_000, Nxt: 20_000})
+		c.cwnd = 20_000
+		c.OnLoss(&Loss{InFlight: 8_000, Una: 12_000, Nxt: 20_000})
+		if got := c.Window(); got != a.want {
+			t.Errorf("%v: window %d, want %d: it was full a moment before", a.algorithm, got, a.want)
+		}
+		// A window that was not used in the present round trip gives what was.
+		c.Init(a.algorithm, testMSS, 20)
+		c.OnSent(20_000, 0, 20_000)
+		c.OnSent(5_000, 20_000, 25_000)
+		c.OnLoss(&Loss{InFlight: 5_000, Una: 20_000, Nxt: 25_000})
+		if got := c.Window(); got > 5_000 {
+			t.Errorf("%v: window %d after a loss among 5 segments", a.algorithm, got)
+		}
+	}
+}
+
 func TestSlowStartEndsAtThreshold(t *testing.T) {
 	var c Congestion
 	c.Init(NewReno, testMSS, 10)
