@@ -45,3 +45,13 @@ func TestDSACKWithData(t *testing.T) {
 	s.want(seg{flags: fA, seq: 1, len: 500, ack: 101, sack: []SACKBlock{{1, 101}}})
 	s.wantNothing()
 }
+
+// TestDSACKWithClosedWindow has a segment come that repeats what was received and goes on beyond a closed window: only what was received
+// is a duplicate. A block that reached further would be read as a SACK of what was dropped.
+func TestDSACKWithClosedWindow(t *testing.T) {
+	s := established(t, scriptOptions{sack: true, cfg: Config{RecvBuffer: 2000}})
+	s.inject(seg{flags: fA, seq: 1, len: 1000, ack: 1}, seg{flags: fA, seq: 1001, len: 1000, ack: 1})
+	s.want(seg{flags: fA, seq: 1, ack: 2001})
+	s.inject(seg{flags: fA, seq: 1501, len: 1000, ack: 1})
+	s.want(seg{flags: fA, seq: 1, ack: 2001, sack: []SACKBlock{{1501, 2001}}})
+}

@@ -208,7 +208,7 @@ func (c *Conn) checkSequence(s *Segment, now clock.Time) bool {
 	}
 	if s.Seq.Less(r.nxt) {
 		st.DropDuplicate++
-		c.noteDuplicate(s.Seq, s.Seq.Add(s.PayloadLen))
+		c.noteDuplicate(s.Seq, s.Seq.Add(min(uint32(r.nxt.Sub(s.Seq)), s.PayloadLen))) // What is beyond finds the window closed.
 		if c.state == StateTimeWait && s.Flags&FlagFIN != 0 {
 			c.armSlow(now) // The peer did not get the ACK of its FIN: the wait begins anew.
 		}
