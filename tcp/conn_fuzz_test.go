@@ -43,7 +43,7 @@ func FuzzConn(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		in := &fuzzInput{data}
 		v := in.byte()
-		k := newHarnessCore(t, 256, Config{
+		k := newFuzzCore(t, 0, Config{
 			NoSACK: v&1 != 0, NoTimestamps: v&2 != 0, RecvBuffer: 1 << (10 + v>>5), SendBuffer: 1 << (10 + v>>5), NoDelay: v&16 != 0,
 			ECN: ECNMode(v >> 6 & 1),
 		})
@@ -119,6 +119,10 @@ func fuzzStep(t *testing.T, c *Conn, in *fuzzInput, now *clock.Time) {
 			c.SetCork(op&64 != 0)
 		case 4:
 			c.SetKeepAlive(time.Second, *now)
+		case 6:
+			c.WriteUrgent(make([]byte, in.byte()))
+		case 7:
+			c.SetRecvBuffer(in.number())
 		}
 	default:
 		for c.Process(*now) {
