@@ -48,7 +48,9 @@ type Config struct {
 	NoSACK        bool
 	NoWindowScale bool
 	ECN           ECNMode // whether routers may mark packets instead of dropping them (RFC 3168); default ECNPassive
-	Congestion    string  // name of the congestion control: "cubic" (the default; RFC 9438, 9406) or "newreno" (RFC 5681, 6582)
+	// Congestion is the name of the congestion control: "cubic" (the default; RFC 9438, 9406), "newreno" (RFC 5681, 6582), or "dctcp" (RFC
+	// 8257), which asks for ECN unless that is ECNOff, and is for networks of its own only: it would take from others.
+	Congestion string
 
 	// Pacing spreads what the congestion window allows over the round trip instead of sending it in bursts, with any congestion control.
 	// BBR is always paced.
@@ -112,6 +114,9 @@ func (cfg Config) withDefaults(mss uint16) (Config, error) {
 		return cfg, fmt.Errorf("%w: ACKs must be delayed by less than %v, not %v", ErrConfig, maxDelayedACK, cfg.DelayedACK)
 	}
 	cfg.algorithm, cfg.complete = algorithm, true
+	if algorithm == DCTCP && cfg.ECN == ECNPassive {
+		cfg.ECN = ECNOn
+	}
 	if cfg.MSS == 0 || cfg.MSS > mss {
 		cfg.MSS = mss
 	}

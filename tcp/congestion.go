@@ -17,10 +17,11 @@ type CongestionAlgorithm uint8
 const (
 	NewReno CongestionAlgorithm = iota // RFC 5681, 6582
 	Cubic                              // RFC 9438, with HyStart++ (RFC 9406)
+	DCTCP                              // RFC 8257; without ECN it is NewReno
 )
 
 // congestionNames are the algorithms' names.
-var congestionNames = [...]string{NewReno: "newreno", Cubic: "cubic"}
+var congestionNames = [...]string{NewReno: "newreno", Cubic: "cubic", DCTCP: "dctcp"}
 
 // ParseCongestion returns the algorithm of that name; the empty name is the default's, and "reno" is "newreno".
 func ParseCongestion(name string) (CongestionAlgorithm, error) {
@@ -100,10 +101,16 @@ type Congestion struct {
 type ownState [4]uint64
 
 // The structs fit: a constant below zero does not compile.
-const _ = unsafe.Sizeof(ownState{}) - unsafe.Sizeof(cubic{})
+const (
+	_ = unsafe.Sizeof(ownState{}) - unsafe.Sizeof(cubic{})
+	_ = unsafe.Sizeof(ownState{}) - unsafe.Sizeof(dctcp{})
+)
 
 // cubic returns the state that is CUBIC's.
 func (c *Congestion) cubic() *cubic { return (*cubic)(unsafe.Pointer(&c.own)) }
+
+// dctcp returns the state that is DCTCP's.
+func (c *Congestion) dctcp() *dctcp { return (*dctcp)(unsafe.Pointer(&c.own)) }
 
 // windows are what the last reduction of the window replaced, bytes.
 type windows struct{ cwnd, ssthresh uint32 }
@@ -126,9 +133,12 @@ func (c *Congestion) Init(a CongestionAlgorithm, mss, segments uint32) {
 	c.begin()
 }
 
-// begin makes the algorithm's state new: for the algorithms so far all of it is zero.
+// begin makes the algorithm's state new: zero, but for DCTCP's.
 func (c *Congestion) begin() {
 	c.own = ownState{}
+	if c.algorithm == DCTCP {
+		c.dctcpBegin()
+	}
 }
 
 // Switch goes on with another algorithm, which takes the windows over as they are and begins with what else it knows.
@@ -189,6 +199,8 @@ func (c *Congestion) OnAck(a *Ack) {
 		c.renoAck(a)
 	case Cubic:
 		c.cubicAck(a)
+	case DCTCP:
+		c.dctcpAck(a)
 	}
 }
 
@@ -196,7 +208,7 @@ func (c *Congestion) OnAck(a *Ack) {
 func (c *Congestion) OnLoss(l *Loss) {
 	c.before = windows{c.cwnd, c.ssthresh}
 	switch c.algorithm {
-	case NewReno:
+	case NewReno, DCTCP:
 		c.renoLoss(l)
 	case Cubic:
 		c.cubicLoss(l)
@@ -210,7 +222,7 @@ func (c *Congestion) OnRTO(l *Loss, again bool) {
 	if !again {
 		c.before = windows{c.cwnd, c.ssthresh}
 		switch c.algorithm {
-		case NewReno:
+		case NewReno, DCTCP:
 			c.renoLoss(l)
 		case Cubic:
 			c.cubicRTO(l)
@@ -228,6 +240,8 @@ func (c *Congestion) OnECE(l *Loss) {
 		c.renoLoss(l)
 	case Cubic:
 		c.cubicLoss(l)
+	case DCTCP:
+		c.dctcpECE()
 	}
 }
 

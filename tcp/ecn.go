@@ -105,9 +105,29 @@ func (c *Conn) usesECN() bool { return c.state >= StateEstablished && c.is(flagE
 func (c *Conn) synECN(o *OutSegment) {
 	switch {
 	case c.state == StateSynReceived && c.is(flagECN):
-		o.Flags |= FlagECE
+		c.cfg.agreeECN(o)
 	case c.state == StateSynSent && c.is(flagECT):
+		c.cfg.agreeECN(o)
 		o.Flags |= ecnSetup
+	}
+}
+
+// agreeECN has a SYN-ACK agree to ECN.
+func (cfg *Config) agreeECN(o *OutSegment) {
+	o.Flags |= FlagECE
+	if cfg.algorithm == DCTCP {
+		o.ECN = ECT0 // RFC 8257 section 3.5
+	}
+}
+
+// outECN fills in what a segment of a connection with ECN says about marks. With DCTCP every segment is ECN-capable: in a network
+// where routers drop what is not at a short queue, ACKs and retransmissions would suffer (RFC 8257 sections 3.5, 5).
+func (c *Conn) outECN(o *OutSegment) {
+	if c.is(flagECE) {
+		o.Flags |= FlagECE
+	}
+	if c.is(flagECT) && c.exact() {
+		o.ECN = ECT0
 	}
 }
 
@@ -130,24 +150,33 @@ func (cfg *Config) ecnAnswer(s *Segment) ecnState {
 	return ecnNone
 }
 
-// marked takes the mark on payload that lies in the window; outside it a mark counts for nothing (RFC 3168 section 6.1.5). The first
-// one is told at once: the sender may have few segments in flight.
-func (c *Conn) marked() {
-	if !c.is(flagECN) {
+// arrivedWith takes the mark, or that there is none, on payload that lies in the window; outside it a mark counts for nothing (RFC 3168
+// section 6.1.5). The first one is told at once: the sender may have few segments in flight. For DCTCP so is the first segment
+// without one: each ACK says whether what it acknowledges was marked (RFC 8257 section 3.2).
+func (c *Conn) arrivedWith(m *frame.Meta) {
+	ce := m.Flags&MetaCE != 0
+	switch {
+	case !c.is(flagECN):
 		c.core.Stats.CEIgnored++
 		return
+	case ce:
+		c.core.Stats.CEIn++
+	case !c.exact():
+		return
 	}
-	c.core.Stats.CEIn++
-	if !c.is(flagECE) {
-		c.set(flagECE)
+	if ce != c.is(flagECE) {
+		c.setFlag(flagECE, ce)
 		c.due |= dueACK
 	}
 }
 
+// exact reports whether ACKs say of what they acknowledge whether it was marked, rather than repeating a mark until CWR.
+func (c *Conn) exact() bool { return c.cc.Algorithm() == DCTCP }
+
 // reducedByPeer takes CWR on new data: the sender knows (RFC 3168 section 6.1.3). Its window may be so small now that it waits for the
 // ACK.
 func (c *Conn) reducedByPeer() {
-	if c.is(flagECE) {
+	if c.is(flagECE) && !c.exact() {
 		c.clear(flagECE)
 		c.due |= dueACK
 	}
@@ -160,7 +189,12 @@ func (c *Conn) echoTurns() bool {
 	if f == frame.None || (r.nxt == r.acked && r.dupACKs == 0) {
 		return false
 	}
-	return Flags(c.core.Pool.Data(f)[13])&FlagCWR != 0
+	if b := c.core.Pool.Data(f); c.exact() {
+		payload := len(b) > int(b[12]>>4)*4
+		return payload && (c.core.Pool.Meta(f).Flags&MetaCE != 0) != c.is(flagECE)
+	} else {
+		return c.is(flagECE) && Flags(b[13])&FlagCWR != 0
+	}
 }
 
 // echoed takes ECE in an acceptable ACK. The window is reduced once in each round trip: what is said about data that was sent before

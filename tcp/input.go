@@ -22,7 +22,7 @@ func (c *Conn) Process(now clock.Time) (more bool) {
 	var s Segment
 	n, nxt := 0, c.rcv.nxt
 	for n < MaxSegmentsPerWake {
-		if n != 0 && c.is(flagECE) && c.echoTurns() {
+		if n != 0 && c.is(flagECN) && c.echoTurns() {
 			c.due |= dueACK
 			break
 		}
@@ -98,8 +98,8 @@ func (c *Conn) predicted(f frame.Index, s *Segment, now clock.Time) bool {
 		m.Seq = uint32(s.Seq)
 		m.Off += uint32(s.HeaderLen)
 		m.Len = s.PayloadLen
-		if m.Flags&MetaCE != 0 {
-			c.marked()
+		if m.Flags&MetaCE != 0 || c.is(flagECE) {
+			c.arrivedWith(m)
 		}
 		c.deliver(f, m, s.PayloadLen)
 	}

@@ -172,8 +172,8 @@ func (c *Conn) outHeader(now clock.Time, o *OutSegment, seq Seq, flags Flags) {
 	if c.snd.urgent {
 		c.outUrgent(o)
 	}
-	if c.is(flagECE) {
-		o.Flags |= FlagECE
+	if c.is(flagECE | flagECT) {
+		c.outECN(o)
 	}
 	c.rcv.acked = c.rcv.nxt
 	c.timers.ack = clock.Never

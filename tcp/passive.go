@@ -81,7 +81,7 @@ func (l *Listener) synAck(i uint32, now clock.Time, out *OutSegment) {
 		out.WScale = int8(l.cfg.scale())
 	}
 	if r.ecn != ecnNone {
-		out.Flags |= FlagECE
+		l.cfg.agreeECN(out)
 	}
 	if r.ts {
 		out.HasTS, out.TSVal, out.TSEcr = true, now.Millis()+l.core.Keys.TimestampOffset(x.flow), r.tsRecent
@@ -108,7 +108,7 @@ func (l *Listener) sendCookie(f Flow, s *Segment, now clock.Time, out *OutSegmen
 		out.SACKPermitted = s.SACKPermitted && !l.cfg.NoSACK
 		ecn := l.cfg.ecnAnswer(s) != ecnNone
 		if ecn {
-			out.Flags |= FlagECE
+			l.cfg.agreeECN(out)
 		}
 		out.HasTS, out.TSEcr = true, s.TSVal
 		out.TSVal = cookieTimestamp(now.Millis()+l.core.Keys.TimestampOffset(f), wscale, out.SACKPermitted, ecn)

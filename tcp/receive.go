@@ -100,8 +100,8 @@ func (c *Conn) text(s *Segment) {
 	if s.Flags&FlagCWR != 0 {
 		c.reducedByPeer()
 	}
-	if m.Flags&MetaCE != 0 {
-		c.marked()
+	if m.Flags&MetaCE != 0 || c.is(flagECE) {
+		c.arrivedWith(m)
 	}
 	if s.Seq == c.rcv.nxt {
 		c.inOrder(f, m, s.PayloadLen)
