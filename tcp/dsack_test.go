@@ -55,3 +55,39 @@ func TestDSACKWithClosedWindow(t *testing.T) {
 	s.inject(seg{flags: fA, seq: 1501, len: 1000, ack: 1})
 	s.want(seg{flags: fA, seq: 1, ack: 2001, sack: []SACKBlock{{1501, 2001}}})
 }
+
+// TestDSACKSpoofing has reports that something arrived twice, made up by the peer, neither widen the reordering window nor take a
+// reduction of the window back; and true ones widen it to no more than the smoothed round trip (RFC 8985 section 6.2, step 4).
+func TestDSACKSpoofing(t *testing.T) {
+	s := inRecovery(t, 6)
+	s.c.snd.rack.reordered = true
+	quarter, cwnd := s.c.reorderingWindow(), s.c.Info().CWnd
+	for range 300 {
+		s.inject(seg{flags: fA, seq: 1, ack: 1, sack: []SACKBlock{{4001, 5001}, {1001, 6001}}})
+		s.inject(seg{flags: fA, seq: 1, ack: 1, sack: []SACKBlock{{1<<32 - 3000, 1}}})
+	}
+	if w := s.c.reorderingWindow(); w > 2*quarter {
+		t.Errorf("one retransmission and %d reports of it made a reordering window of %v", s.k.Stats.DSACKsIn, w)
+	}
+	if got := s.c.Info(); got.CWnd > cwnd || got.Recovery != "recovery" {
+		t.Errorf("the reports ended the recovery: %+v", got)
+	}
+	if st := s.k.Stats; st.DSACKsIn != 600 || st.DSACKsIgnored != 599 {
+		t.Errorf("%d of %d reports were ignored", st.DSACKsIgnored, st.DSACKsIn)
+	}
+	s.inject(seg{flags: fA, seq: 1, ack: 6001})
+	at := uint32(6001)
+	for range 40 { // a loss in each round trip, and each time the peer has got all of it twice
+		s.write(2000)
+		s.drain(10)
+		s.advance(10 * ms)
+		s.inject(seg{flags: fA, seq: 1, ack: at, sack: []SACKBlock{{Seq(at) + 1000, Seq(at) + 2000}}})
+		s.advance(11 * ms) // more than any reordering window
+		s.drain(10)
+		s.inject(seg{flags: fA, seq: 1, ack: at + 2000, sack: []SACKBlock{{Seq(at), Seq(at) + 1000}}})
+		at += 2000
+	}
+	if w := s.c.reorderingWindow(); w > s.c.rtt.SRTT() || w < 3*quarter {
+		t.Errorf("the reordering window is %v, the round trip %v", w, s.c.rtt.SRTT())
+	}
+}

@@ -30,6 +30,7 @@ type rack struct {
 	mult      uint8 // RACK.reo_wnd_mult: the window in quarters of the least round trip
 	persist   uint8 // RACK.reo_wnd_persist: recoveries until it is one quarter again
 	reordered bool  // RACK.reordering_seen
+	again     uint8 // segments sent again that no D-SACK has reported as superfluous, at most 255
 }
 
 func (r *rack) init() {
@@ -42,6 +43,9 @@ func (r *rack) forgetSent() { r.oldest, r.newest, r.judged = frame.None, frame.N
 
 // append puts a frame that is sent again now at the end of the list.
 func (r *rack) append(p *frame.Pool, f frame.Index) {
+	if r.again < 255 {
+		r.again++
+	}
 	m := p.Meta(f)
 	m.Older, m.Newer = r.newest, frame.None
 	if r.newest == frame.None {
@@ -181,10 +185,16 @@ func (c *Conn) reorderTimeout(now clock.Time) {
 const reorderPersist = 16
 
 // widen is called when a D-SACK tells that something was sent again for nothing: the window was too small. That counts once in
-// each round trip.
+// each round trip, and for no more D-SACKs than there were retransmissions: the network duplicates segments too, and a peer that makes
+// reports up must not delay what it really loses.
 func (c *Conn) widen() {
 	d := &c.snd
 	r := &d.rack
+	if r.again == 0 {
+		c.core.Stats.DSACKsIgnored++
+		return
+	}
+	r.again--
 	if r.persist != 0 && d.una.LessEq(r.dsackEnd) {
 		return
 	}

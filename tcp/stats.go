@@ -38,6 +38,7 @@ type Stats struct {
 	SACKLimited        uint64 `help:"SACK blocks left to later ACKs because of the work they would cause"`
 	DSACKsOut          uint64 `help:"reports to peers that something arrived twice (RFC 2883)"`
 	DSACKsIn           uint64 `help:"reports of peers that something arrived twice (RFC 2883)"`
+	DSACKsIgnored      uint64 `help:"reports of peers that something arrived twice that was not sent twice"`
 	SACKReneged        uint64 `help:"times that a peer gave up data it had reported as received (RFC 2018 section 8)"`
 	FastPath           uint64 `help:"segments for which header prediction held"`
 	ChallengeACKs      uint64 `help:"challenge ACKs sent (RFC 5961)"`
