@@ -12,11 +12,11 @@ import "github.com/xdpstack/xdpstack/frame"
 
 // beginForward is called at a timeout, before the recovery begins. No decision is tried in the course of another recovery, for what was
 // sent again in that would be mistaken for what is late; but it is when the same segment timed out before and nothing else was sent again
-// since.
+// since. A timeout that did not reduce the window, because that was reduced for something else, leaves nothing to be taken back.
 func (c *Conn) beginForward(again bool) {
 	undecided := c.flags&(flagForward|flagForwarded) == flagForward
 	c.clear(flagForward | flagForwarded)
-	c.setFlag(flagForward, !c.is(flagTS) && (c.snd.recovery == recoveryNone || (again && undecided)))
+	c.setFlag(flagForward, !c.is(flagTS) && (undecided || (!again && c.snd.recovery == recoveryNone)))
 }
 
 // forwardAdvance looks at an ACK that advances, before that is taken: step 2 of the algorithm for the first one, step 3 for the second.

@@ -13,8 +13,13 @@ func (c *Conn) outOfOrder(f frame.Index, m *frame.Meta, seq Seq) {
 		k.Stats.DropOutOfOrderFull++
 		return
 	}
+	at, ok := c.seekOutOfOrder(seq)
+	if !ok {
+		k.Stats.DropOutOfOrderWork++
+		return
+	}
 	end := seq.Add(m.Len)
-	at, ok := c.place(m, seq, end)
+	ok = c.place(m, at, seq, end)
 	c.noteSACK(seq, end)
 	if !ok {
 		k.Stats.DropOutOfOrderCopy++
@@ -22,6 +27,7 @@ func (c *Conn) outOfOrder(f frame.Index, m *frame.Meta, seq Seq) {
 		return
 	}
 	r.ooo.InsertAfter(k.Pool, f, at)
+	r.oooHint = f
 	c.current = frame.None
 	r.slack += k.charge(m.Len)
 	k.held += uint32(k.Pool.ChunkSize())
@@ -37,22 +43,60 @@ func (c *Conn) outOfOrderFull() bool {
 	return c.rcv.ooo.Len() >= limit || p.Free() < p.Size()/16
 }
 
-// place finds the frame after which payload [seq, end) belongs, makes the payload's record m free of overlap with what is there,
-// and removes frames that it covers. It reports false if all of it is there already.
-func (c *Conn) place(m *frame.Meta, seq, end Seq) (at frame.Index, ok bool) {
-	p, q := c.core.Pool, &c.rcv.ooo
-	m.Seq = uint32(seq)
-	at = q.Back()
-	for at != frame.None && Seq(p.Meta(at).Seq).Greater(seq) {
+// placeWork is how many frames of the queue one segment may have looked at to find its place. What an honest peer sends belongs at the
+// end, at the front, or beside what came before it; one that jumps about in a long queue of tiny segments would have it walked for each
+// of them.
+const placeWork = 128
+
+// seekOutOfOrder returns the frame after which payload that begins at seq belongs, frame.None if that is at the front. It begins at the
+// nearest of the places that are known: the ends, and where the last segment was put. It reports false if the place is too far from all of
+// them; where it stopped is known then, so that what is sent again gets there.
+func (c *Conn) seekOutOfOrder(seq Seq) (at frame.Index, ok bool) {
+	p, r := c.core.Pool, &c.rcv
+	front := r.ooo.Front()
+	if front == frame.None || Seq(p.Meta(front).Seq).Greater(seq) {
+		return frame.None, true
+	}
+	at = r.ooo.Back()
+	far := seq.Sub(Seq(p.Meta(at).Seq))
+	if far >= 0 {
+		return at, true
+	}
+	far = -far
+	for _, f := range [2]frame.Index{front, r.oooHint} {
+		if f == frame.None {
+			continue
+		}
+		if n := seq.Sub(Seq(p.Meta(f).Seq)); max(n, -n) < far {
+			at, far = f, max(n, -n)
+		}
+	}
+	work := placeWork
+	for ; Seq(p.Meta(at).Seq).Greater(seq) && work > 0; work-- {
 		at = p.Meta(at).Prev
 	}
+	for next := p.Meta(at).Next; next != frame.None && Seq(p.Meta(next).Seq).LessEq(seq) && work > 0; work-- {
+		at, next = next, p.Meta(next).Next
+	}
+	if work == 0 {
+		r.oooHint = at
+		return at, false
+	}
+	return at, true
+}
+
+// place makes the record m of payload [seq, end), which belongs after frame at, free of overlap with what is there, and removes frames
+// that it covers. It reports false if all of it is there already.
+func (c *Conn) place(m *frame.Meta, at frame.Index, seq, end Seq) bool {
+	p, q := c.core.Pool, &c.rcv.ooo
+	m.Seq = uint32(seq)
 	next := q.Front()
 	if at != frame.None {
 		am := p.Meta(at)
 		next = am.Next
 		has := Seq(am.Seq).Add(am.Len)
 		if has.GreaterEq(end) {
-			return at, false
+			return false
 		}
 		if cut := has.Sub(seq); cut > 0 {
 			m.Seq, m.Off, m.Len = uint32(has), m.Off+uint32(cut), m.Len-uint32(cut)
@@ -72,12 +116,15 @@ func (c *Conn) place(m *frame.Meta, seq, end Seq) (at frame.Index, ok bool) {
 		q.Remove(p, covered)
 		c.dropOutOfOrder(covered)
 	}
-	return at, m.Len != 0
+	return m.Len != 0
 }
 
 // dropOutOfOrder gives back a frame that was taken out of the queue.
 func (c *Conn) dropOutOfOrder(f frame.Index) {
 	k := c.core
+	if f == c.rcv.oooHint {
+		c.rcv.oooHint = frame.None
+	}
 	c.rcv.slack -= k.charge(k.Pool.Meta(f).Len)
 	k.held -= uint32(k.Pool.ChunkSize())
 	k.Pool.Release(f)
@@ -97,6 +144,9 @@ func (c *Conn) drainOutOfOrder() {
 			break
 		}
 		r.ooo.PopFront(k.Pool)
+		if f == r.oooHint {
+			r.oooHint = frame.None
+		}
 		if uint32(old) >= m.Len {
 			c.dropOutOfOrder(f)
 			continue

@@ -14,6 +14,8 @@ type receiver struct {
 	queue frame.List // received in order, for the application
 	ooo   frame.List // received out of order, sorted by sequence number, without overlaps
 
+	oooHint frame.Index // where the last of it was put; frame.None: not known
+
 	nxt       Seq    // RCV.NXT
 	adv       Seq    // the right edge of the window that was advertised; never retreats
 	acked     Seq    // Last.ACK.sent
@@ -49,6 +51,7 @@ const plentySegments = 16
 func (r *receiver) init(cfg *Config) {
 	r.queue.Init()
 	r.ooo.Init()
+	r.oooHint = frame.None
 	r.mss = min(DefaultMSS, cfg.MSS)
 	r.quick = uint8(cfg.QuickACK)
 	r.buffer = cfg.recvBuffer()
@@ -264,5 +267,5 @@ func (r *receiver) releaseOutOfOrder(k *Core) {
 		k.held -= uint32(k.Pool.ChunkSize())
 		k.Pool.Release(f)
 	}
-	r.sackLen = 0
+	r.sackLen, r.oooHint = 0, frame.None
 }

@@ -148,7 +148,7 @@ func (c *Conn) resend() {
 		return
 	}
 	if d.recovery == recoveryNone {
-		d.recovery, d.recover = recoveryRTO, d.nxt
+		d.recovery, d.recover, d.probe = recoveryRTO, d.nxt, probeNone
 	}
 	c.clear(flagForward | flagForwarded)
 	c.set(flagForceLost)
@@ -207,14 +207,13 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 	c.markTimedOut(now)
 	d.lostHint = front
 	c.beginForward(again)
-	d.recovery, d.recover = recoveryRTO, d.nxt
 	if !again {
 		c.beginUndo()
 	}
-	if d.probe == probeAgain && d.una.Less(d.probeEnd) {
+	if d.probe == probeAgain && d.una.Less(d.recover) {
 		c.clear(flagUndoable) // It may be the probe that arrives.
 	}
-	d.probe = probeNone
+	d.recovery, d.recover, d.probe = recoveryRTO, d.nxt, probeNone
 	c.clear(flagTailProbe)
 	c.timers.loss = clock.Never
 	c.set(flagForceLost)

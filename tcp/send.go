@@ -40,7 +40,7 @@ type sender struct {
 	lost    uint32 // bytes that are lost and not sent again yet
 	flight  uint32 // bytes outstanding when the probe was sent, or not known to have arrived when the recovery began
 	cwrEnd  Seq    // SND.NXT when the window was last reduced, with ECN
-	recover Seq    // SND.NXT when the present recovery began: it is over when this is acknowledged
+	recover Seq    // SND.NXT when the present recovery began, or the probe was sent: that is over when this is acknowledged
 	rttNext Seq    // when more than this is acknowledged, the round trip is measured again
 
 	mss      uint16 // payload of a full segment, bytes: less than the MSS by the options
@@ -50,8 +50,6 @@ type sender struct {
 	dupACKs  uint8  // received in a row
 	recovery recovery
 	probe    probe
-
-	probeEnd Seq    // SND.NXT when the probe was sent
 	resentTS uint32 // timestamp of the first retransmission of the recovery; 0: none yet
 	rack     rack
 	prr      prr

@@ -72,6 +72,7 @@ type Stats struct {
 	DropOutsideWindow    uint64 `help:"dropped: beyond the receive window"`
 	DropZeroWindow       uint64 `help:"payload dropped: the receive window is closed"`
 	DropOutOfOrderFull   uint64 `help:"payload dropped: the out-of-order queue is at its bound"`
+	DropOutOfOrderWork   uint64 `help:"payload dropped: its place in the out-of-order queue is too far from where the last one was"`
 	DropOutOfOrderCopy   uint64 `help:"payload dropped: out of order, and received before"`
 	DropBadACK           uint64 `help:"dropped: acknowledges what was never sent"`
 	DropOldACK           uint64 `help:"dropped: acknowledges what is long acknowledged (RFC 5961 section 5)"`

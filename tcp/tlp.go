@@ -61,7 +61,7 @@ func (c *Conn) sendProbe(now clock.Time) {
 	d := &c.snd
 	c.core.Stats.TailProbes++
 	c.set(flagProbed)
-	d.probeEnd, d.probe, d.flight = d.nxt, probeNew, c.outstanding()
+	d.recover, d.probe, d.flight = d.nxt, probeNew, c.outstanding()
 	if d.unsent != frame.None && c.maySendData() {
 		c.set(flagTailProbe)
 		if c.sendable() != 0 {
@@ -82,13 +82,13 @@ func (c *Conn) sendProbe(now clock.Time) {
 // before.
 func (c *Conn) probeAnswered(s *Segment, acked uint32, now clock.Time) {
 	d := &c.snd
-	if s.Ack.Less(d.probeEnd) {
+	if s.Ack.Less(d.recover) {
 		return
 	}
 	switch {
 	case d.probe == probeNew:
-	case reportsDuplicate(s) && s.SACK[0].End.GreaterEq(d.probeEnd-1): // it is the probe that arrived twice, perhaps with a FIN
-	case s.Ack.Greater(d.probeEnd):
+	case reportsDuplicate(s) && s.SACK[0].End.GreaterEq(d.recover-1): // it is the probe that arrived twice, perhaps with a FIN
+	case s.Ack.Greater(d.recover):
 		// All of it arrived and nothing twice, so the probe repaired the loss of what it repeated: a loss like others, for the window
 		// (section 7.4). What was in flight then is what the path could not take, whatever was sent since.
 		c.core.Stats.TailLosses++
