@@ -44,6 +44,12 @@ type Config struct {
 	// of a SYN comes twice: the network, or an eavesdropper, can double it.
 	FastOpen FastOpenMode
 
+	// DeferAccept has listeners keep a connection from the application until the peer has sent something, for about this time, at most
+	// 31 s: it is rounded up to a time at which a SYN-ACK is sent again, 1, 3, 7, 15 or 31 s after the SYN. As with Linux's
+	// TCP_DEFER_ACCEPT the ACK that would complete the handshake is ignored meanwhile; when the time is over the SYN-ACK asks for
+	// it once more. Answers with SYN cookies are not deferred. Default 0: not at all.
+	DeferAccept time.Duration
+
 	NoTimestamps  bool
 	NoSACK        bool
 	NoWindowScale bool

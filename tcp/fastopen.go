@@ -130,6 +130,8 @@ func (l *Listener) fastOpen(f Flow, s *Segment, iss Seq, now clock.Time) (early 
 	case !valid:
 		st.FastOpenBadCookies++
 		return false, s.FastOpen
+	case l.deferRounds != 0 && s.PayloadLen == 0:
+		return false, 0
 	case !l.core.fastOpen.room(l.fastOpenBacklog, now):
 		st.FastOpenFull++
 		return false, 0

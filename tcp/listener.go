@@ -52,6 +52,7 @@ type ListenStats struct {
 	CookiesAccepted    uint64 `help:"handshakes completed with a cookie"`
 	CookiesRejected    uint64 `help:"ACKs, while cookies were out, whose number is no valid cookie, answered with a reset"`
 	HalfOpenResets     uint64 `help:"half-open connections that the peer reset"`
+	DeferredAcks       uint64 `help:"ACKs without data that would complete a handshake, not used because data is waited for (Config.DeferAccept)"`
 	BadHandshakeAcks   uint64 `help:"ACKs of a half-open connection for what was not sent, answered with a reset"`
 	FastOpens          uint64 `help:"connections opened by a SYN with a valid Fast Open cookie (RFC 7413)"`
 	FastOpenRequests   uint64 `help:"SYNs that asked for a Fast Open cookie and got it"`
@@ -90,6 +91,8 @@ type Listener struct {
 	backlog int // how many connections may wait to be taken
 	waiting int // how many do
 
+	deferRounds uint8 // how many SYN-ACKs may be due until a connection without data is accepted
+
 	fastOpenBacklog int // how many connections of the shard may open before their handshake is complete; 0: no Fast Open
 
 	cookiesUntil clock.Time // when the last cookie that was sent loses its validity
@@ -110,7 +113,7 @@ func NewListener(k *Core, cfg ListenerConfig) (*Listener, error) {
 	}
 	return &Listener{
 		core: k, cfg: cfg.Config, syns: newSynCache(&k.Keys, cfg.SynBacklog), cookies: cfg.Cookies, backlog: cfg.Backlog,
-		fastOpenBacklog: cfg.FastOpenBacklog,
+		fastOpenBacklog: cfg.FastOpenBacklog, deferRounds: deferRounds(cfg.Config.DeferAccept),
 	}, nil
 }
 
@@ -174,15 +177,18 @@ func (l *Listener) Expire(now clock.Time) {
 
 // NextOutput fills in the next SYN-ACK that is due again, and its flow, or reports false.
 func (l *Listener) NextOutput(now clock.Time, f *Flow, out *OutSegment) bool {
-	i := l.syns.due(now)
-	if i == none {
-		return false
+	for i := l.syns.due(now); i != none; i = l.syns.due(now) {
+		l.syns.wait(i, now)
+		x := l.syns.at(i)
+		if x.rec.acked && x.rec.sends <= l.deferRounds {
+			continue // The peer knows all that the SYN-ACK says: it is only asked for data when the time is over.
+		}
+		l.stats().SynAckRetransmits++
+		*f = x.flow
+		l.synAck(i, now, out)
+		return true
 	}
-	l.syns.wait(i, now)
-	l.stats().SynAckRetransmits++
-	*f = l.syns.at(i).flow
-	l.synAck(i, now, out)
-	return true
+	return false
 }
 
 // Close forgets everything. Peers whose handshake is under way are answered as by a port on which nobody listens.

@@ -192,6 +192,10 @@ func (l *Listener) halfOpen(i uint32, s *Segment, now clock.Time, out *OutSegmen
 	case l.waiting >= l.backlog:
 		l.stats().DropAckBacklogFull++
 		return VerdictDrop
+	case r.sends <= l.deferRounds && s.Len() == 0:
+		r.acked = true
+		l.stats().DeferredAcks++
+		return VerdictDrop
 	}
 	l.complete(i)
 	return l.accept()
@@ -250,9 +254,9 @@ func (l *Listener) complete(i uint32) {
 	x := l.syns.at(i)
 	r := &x.rec
 	a := &l.accepted
-	*a = Accepted{Flow: x.flow, IRS: r.irs, ISS: r.iss, RcvWnd: uint32(r.wnd), MSS: r.mss, SYNLost: r.sends > 1}
+	*a = Accepted{Flow: x.flow, IRS: r.irs, ISS: r.iss, RcvWnd: uint32(r.wnd), MSS: r.mss, SYNLost: r.sends > 1 && !r.acked}
 	a.ECN, a.NoECT = r.ecn != ecnNone, r.ecn == ecnEcho
-	if r.sends == 1 {
+	if r.sends == 1 && !r.acked {
 		a.SentAt = r.firstSent()
 	}
 	l.acceptOptions(r.wscale, r.sack, r.ts)

@@ -1,6 +1,10 @@
 package tcp
 
-import "github.com/xdpstack/xdpstack/internal/clock"
+import (
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
 
 // synRecord is a connection in SYN-RECEIVED: all that must be known of it until the handshake is complete. With its place in the
 // table it takes 64 bytes.
@@ -12,6 +16,7 @@ type synRecord struct {
 	wnd      uint16 // what the first SYN-ACK offered; the others offer the same
 	wscale   int8   // the peer's; -1: none
 	sack, ts bool
+	acked    bool  // the last ACK of the handshake came without data, and is waited for again: see Config.DeferAccept
 	fastOpen uint8 // the kind of option in which the SYN-ACK brings a Fast Open cookie; 0: none
 	ecn      ecnState
 	sends    uint8 // how often the SYN-ACK was sent on its own account, not in answer to a SYN that came again
@@ -89,3 +94,12 @@ func (c *synCache) due(now clock.Time) uint32 {
 
 // firstSent returns when a record's only SYN-ACK was sent.
 func (r *synRecord) firstSent() clock.Time { return r.due.Add(-synAckRTO) }
+
+// deferRounds returns how often a SYN-ACK would be sent again in the time that Config.DeferAccept gives the peer for its first data.
+func deferRounds(d time.Duration) uint8 {
+	n := uint8(0)
+	for wait := time.Duration(0); wait < d && n < synAckRetries; n++ {
+		wait += synAckRTO << n
+	}
+	return n
+}

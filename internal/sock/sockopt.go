@@ -170,6 +170,10 @@ var options = map[string]option{
 		},
 		get: func(_ *Socket, cfg *tcp.Config) Value { return Value{N: int(cfg.MaxPacingRate)} },
 	},
+	"TCP_DEFER_ACCEPT": {
+		config: func(s *Socket, v Value) { s.options.DeferAccept = seconds(v) },
+		get:    func(_ *Socket, cfg *tcp.Config) Value { return Value{N: int(cfg.DeferAccept / time.Second)} },
+	},
 	"SO_RCVBUF": {
 		check:  within(0, 1<<30),
 		config: func(s *Socket, v Value) { s.options.RecvBuffer = uint32(v.N) },
