@@ -145,6 +145,7 @@ func (l *Listener) fastOpen(f Flow, s *Segment, iss Seq, now clock.Time) (early 
 	if a.HasTS {
 		a.TSRecent, a.TSOffset = s.TSVal, l.core.Keys.TimestampOffset(f)
 	}
+	a.ECN = l.cfg.ecnAnswer(s) == ecnBoth
 	st.Syns++
 	st.FastOpens++
 	return true, 0
