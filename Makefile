@@ -5,6 +5,9 @@ BIN      := bin/xdpstack
 FUZZTIME ?= 1m
 # What `make demo` and `make serve-…` style calls pass on: make demo ARGS="--bulk 4GiB --driver asavie"
 ARGS     ?=
+# The original packetdrill program, and the scripts that it plays: make packetdrill PACKETDRILL=… SCRIPTS=…
+PACKETDRILL ?= packetdrill
+SCRIPTS     ?=
 # Packages to test: make test PKGS=./tcp/...  (the bench module is tested only with the default)
 PKGS     ?= ./...
 
@@ -22,15 +25,17 @@ NEEDS := \
 	curl:curl:tests~of~serve~with~curl \
 	iperf3:iperf3:tests~and~benchmarks~with~iperf3 \
 	nginx:nginx-light:tests~of~get~and~nc,~and~benchmarks,~with~nginx \
+	cc:gcc:the~test~of~the~library~for~packetdrill \
+	/usr/include/stdlib.h:libc6-dev:the~test~of~the~library~for~packetdrill \
 	clang-14:clang-14:the~regeneration~of~the~BPF~object \
 	llvm-strip-14:llvm-14:the~regeneration~of~the~BPF~object \
 	/usr/include/bpf/bpf_helpers.h:libbpf-dev:the~regeneration~of~the~BPF~object
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test setup race fuzz lint bench generate clean
+.PHONY: help build demo test setup race fuzz lint bench packetdrill generate clean
 
 help: ## list these tasks
-	@awk -F ":( setup)?.*## " '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ":( setup)?.*## " '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/xdpstack
 	$(GO) build -o $(BIN) ./cmd/xdpstack
@@ -60,6 +65,9 @@ lint: ## run go vet and golangci-lint (pinned in internal/tools)
 
 bench: build ## run the benchmarks beside their peers (root), print the table, write bench/results
 	@cd bench && $(GO) run . $(ARGS)
+
+packetdrill: setup ## play SCRIPTS=dir with PACKETDRILL=/path/to/binary, the original program, on this TCP; ARGS=-json for JSON
+	@$(GO) run ./internal/packetdrill/cmd -packetdrill '$(PACKETDRILL)' -scripts '$(SCRIPTS)' $(ARGS)
 
 generate: setup ## compile the XDP program again (needs clang-14, llvm-14, libbpf-dev)
 	$(GO) generate ./bpf/...

@@ -66,7 +66,12 @@ func (o *settings) set(name, text string) error {
 		o.listener.Cookies = mode
 		return nil
 	}
-	if f := findField(reflect.ValueOf(&o.tcp).Elem(), "", name); f.IsValid() {
+	return SetOption(&o.tcp, name, text)
+}
+
+// SetOption sets the field of a configuration whose name in snake case is name, from a text as scripts have it.
+func SetOption(cfg *tcp.Config, name, text string) error {
+	if f := findField(reflect.ValueOf(cfg).Elem(), "", name); f.IsValid() {
 		return setField(f, text)
 	}
 	return fmt.Errorf("no such option of the runner and no such field of tcp.Config")
