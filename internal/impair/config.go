@@ -15,6 +15,7 @@ type Config struct {
 	Corrupt   float64       // probability that one bit behind the Ethernet header of an IP packet is inverted (ARP has no checksum)
 	Rate      int64         // bits per second of the Ethernet frames; 0: no limit
 	QueueLen  int           // packets that may wait for their turn at Rate; default 1000
+	MarkAt    int           // from so many in the queue on, IPv4 packets with ECT get CE (RFC 3168, with DCTCP's step); 0: never
 }
 
 // Burst is Gilbert's model of a path with good and bad times, where everything is lost in bad ones.
@@ -29,6 +30,8 @@ type Stats struct {
 	Lost       uint64 `help:"packets lost at random"`
 	BurstLost  uint64 `help:"packets lost in bad times"`
 	QueueFull  uint64 `help:"packets dropped: the queue of the rate limit was full"`
+	Queued     uint64 `help:"packets that were in the queue when another entered, added up: divided by Packets, the mean length"`
+	Marked     uint64 `help:"packets that got CE because of the queue"`
 	Reordered  uint64 `help:"packets held back"`
 	Duplicated uint64 `help:"packets that arrived twice"`
 	Corrupted  uint64 `help:"packets of which a bit was inverted"`

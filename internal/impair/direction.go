@@ -1,6 +1,7 @@
 package impair
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"time"
 
@@ -32,10 +33,14 @@ type Fate struct {
 	Copies int        // how many arrive: 0, 1 or 2
 	At     clock.Time // when
 	Bit    int        // the number of the bit to invert, or -1
+	Mark   bool       // it gets CE
 }
 
-// Damage inverts the bit that the fate has inverted, if any.
+// Damage does to the frame what the fate has done to it: sets CE, inverts a bit.
 func (f *Fate) Damage(b []byte) {
+	if f.Mark {
+		mark(b)
+	}
 	if f.Bit >= 0 {
 		b[f.Bit/8] ^= 1 << (f.Bit % 8)
 	}
@@ -66,6 +71,10 @@ func (d *Direction) Decide(now clock.Time, b []byte) Fate {
 		return Fate{}
 	}
 	f := Fate{Copies: 1, At: left.Add(d.Delay + time.Duration(jitter*float64(d.Jitter))), Bit: -1}
+	if d.MarkAt > 0 && len(d.leaves) > d.MarkAt && isECT(b) {
+		d.Stats.Marked++
+		f.Mark = true
+	}
 	if held < d.Reorder {
 		d.Stats.Reordered++
 		f.At = f.At.Add(d.holdBack())
@@ -99,6 +108,7 @@ func (d *Direction) leave(now clock.Time, n int) (clock.Time, bool) {
 	for len(d.leaves) > 0 && d.leaves[0] <= now {
 		d.leaves = d.leaves[1:]
 	}
+	d.Stats.Queued += uint64(len(d.leaves))
 	limit := d.QueueLen
 	if limit == 0 {
 		limit = 1000
@@ -112,3 +122,21 @@ func (d *Direction) leave(now clock.Time, n int) (clock.Time, bool) {
 }
 
 func isIPv4(b []byte) bool { return len(b) > ethernetHeader && b[12] == 0x08 && b[13] == 0 }
+
+// isECT reports whether the frame is an IPv4 packet that may be marked.
+func isECT(b []byte) bool {
+	if !isIPv4(b) || len(b) < ethernetHeader+20 {
+		return false
+	}
+	ecn := b[ethernetHeader+1] & 3
+	return ecn == 1 || ecn == 2
+}
+
+// mark sets CE in an IPv4 header, and takes the difference out of its checksum (RFC 1624).
+func mark(b []byte) {
+	ip := b[ethernetHeader:]
+	old := ip[1]
+	ip[1] |= 3
+	sum := uint32(^binary.BigEndian.Uint16(ip[10:])) + uint32(ip[1]-old)
+	binary.BigEndian.PutUint16(ip[10:], ^uint16(sum+sum>>16))
+}

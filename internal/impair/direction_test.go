@@ -1,10 +1,12 @@
 package impair
 
 import (
+	"encoding/binary"
 	"math"
 	"testing"
 	"time"
 
+	"github.com/xdpstack/xdpstack/internal/checksum"
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
@@ -143,5 +145,39 @@ func TestDamageInvertsOneBitBehindTheHeader(t *testing.T) {
 	arp[12], arp[13] = 0x08, 0x06
 	if f := d.Decide(start, arp); f.Bit != -1 {
 		t.Errorf("ARP was damaged: %+v", f)
+	}
+}
+
+// TestQueueMarks has packets that find the queue long get CE, if they are ECN-capable, and their header's checksum stay right.
+func TestQueueMarks(t *testing.T) {
+	d := NewDirection(Config{Rate: 1514 * 8 * 1000, QueueLen: 9, MarkAt: 4}, 1, 0) // a frame a millisecond
+	for i := range 12 {
+		b := frame1500()
+		ip := b[ethernetHeader:]
+		copy(ip, []byte{0x45, byte(i*0x54) &^ 3, 5, 0xdc, 1, byte(i), 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2})
+		ecn := byte(i % 4)
+		ip[1] |= ecn
+		binary.BigEndian.PutUint16(ip[10:], checksum.Finish(checksum.Sum(ip[:20], 0)))
+		f := d.Decide(start, b)
+		if f.Copies == 0 {
+			if i < 10 {
+				t.Errorf("packet %d was dropped", i)
+			}
+			continue
+		}
+		f.Damage(b)
+		want := ecn
+		if i >= 4 && (ecn == 1 || ecn == 2) {
+			want = 3
+		}
+		if got := ip[1] & 3; got != want || f.Mark != (want != ecn) {
+			t.Errorf("packet %d, %d waiting: ECN field %d became %d, want %d", i, i, ecn, got, want)
+		}
+		if !checksum.Valid(checksum.Sum(ip[:20], 0)) {
+			t.Errorf("packet %d: the header's checksum is wrong", i)
+		}
+	}
+	if d.Stats.Marked != 3 || d.Stats.QueueFull != 2 || d.Stats.Queued != 45+2*10 {
+		t.Errorf("%+v", d.Stats)
 	}
 }
