@@ -70,6 +70,7 @@ type settings struct {
 	clientDev sim.Config
 	serverDev sim.Config
 	config    stack.Config // of both stacks
+	serverTCP *tcp.Config  // of the server's connections; nil: as config has it
 	strangers bool         // the hosts do not know each other's hardware address yet
 	unwatched bool         // no observer holds the hosts to the rules
 }
@@ -82,6 +83,9 @@ func newWorld(t *testing.T, seed uint64, s settings) *world {
 		s.link.Delay = time.Millisecond
 	}
 	w.client = w.newHost("client", clientPrefix, seed, s.clientDev, s.config)
+	if s.serverTCP != nil {
+		s.config.TCP = *s.serverTCP
+	}
 	w.server = w.newHost("server", serverPrefix, seed+1<<32, s.serverDev, s.config)
 	if !s.unwatched {
 		w.watch(&s)
