@@ -29,7 +29,7 @@ func (s *Stack) Inject(b []byte) syscall.Errno {
 			LocalAddr: h.Dst, RemoteAddr: h.Src,
 			LocalPort: binary.BigEndian.Uint16(payload[2:]), RemotePort: binary.BigEndian.Uint16(payload[0:]),
 		}
-		_ = s.host.Input(f, payload) // of a header that is malformed
+		_ = s.host.Input(f, payload, h.TOS&tcp.ECNMask) // of a header that is malformed
 	case ipv4.ProtoICMP:
 		s.icmp(payload)
 	}
@@ -62,11 +62,11 @@ func (s *Stack) icmp(b []byte) {
 }
 
 // output takes a segment of the host's and makes a packet of it. The caller holds mu.
-func (s *Stack) output(f tcp.Flow, segment []byte) {
+func (s *Stack) output(f tcp.Flow, segment []byte, ecn uint8) {
 	b := make([]byte, ipv4.MinHeaderLen+len(segment))
 	s.ipID++
 	h := ipv4.Header{
-		TotalLen: uint16(len(b)), ID: s.ipID, DF: true, TTL: ipv4.DefaultTTL, Proto: ipv4.ProtoTCP,
+		TOS: ecn, TotalLen: uint16(len(b)), ID: s.ipID, DF: true, TTL: ipv4.DefaultTTL, Proto: ipv4.ProtoTCP,
 		Src: f.LocalAddr, Dst: f.RemoteAddr,
 	}
 	n := h.Marshal(b)
