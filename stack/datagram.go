@@ -51,7 +51,7 @@ func (s *Shard) largeDatagram(b []byte, h *ipv4.Header) {
 			return
 		}
 		s.stats.EchoReplies++
-		reply := ipv4.EchoReply(b, h, s.nextID())
+		reply := ipv4.EchoReply(b, h, s.ids.next(s.local, h.Src, ipv4.ProtoICMP))
 		s.sendDatagram(ipv4.ProtoICMP, h.Src, reply[ipv4.MinHeaderLen:])
 	default:
 		s.stats.Drop.Datagram++
@@ -60,7 +60,7 @@ func (s *Shard) largeDatagram(b []byte, h *ipv4.Header) {
 
 // sendDatagram sends a datagram of any length, in fragments if it does not fit a packet.
 func (s *Shard) sendDatagram(proto uint8, dst ipv4.Addr, payload []byte) {
-	h := ipv4.Header{TTL: s.cfg.TTL, TOS: s.cfg.TOS, Proto: proto, Src: s.local, Dst: dst, ID: s.nextID()}
+	h := ipv4.Header{TTL: s.cfg.TTL, TOS: s.cfg.TOS, Proto: proto, Src: s.local, Dst: dst, ID: s.ids.next(s.local, dst, proto)}
 	for off := 0; off < len(payload); {
 		fh, n := h.FragmentAt(off, len(payload), s.mtu)
 		d, b := s.newPacket(n)
@@ -74,12 +74,6 @@ func (s *Shard) sendDatagram(proto uint8, dst ipv4.Addr, payload []byte) {
 		s.sendRouted(d, dst)
 		off += n
 	}
-}
-
-// nextID gives the identification of a datagram that may be fragmented: unique for each for as long as possible (RFC 6864).
-func (s *Shard) nextID() uint16 {
-	s.ipID++
-	return s.ipID
 }
 
 // reportExpired tells the senders of datagrams of which fragments are missing (RFC 1122 section 3.3.2).
@@ -102,7 +96,7 @@ func (s *Shard) sendError(m ipv4.ICMP, b []byte, h *ipv4.Header) {
 	if out == nil {
 		return
 	}
-	n := m.MarshalError(out, b, h, s.nextID())
+	n := m.MarshalError(out, b, h, s.ids.next(s.local, h.Src, ipv4.ProtoICMP))
 	if n == 0 {
 		s.pool.Release(d.Frame)
 		return

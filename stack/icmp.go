@@ -41,7 +41,7 @@ func (s *Shard) echoReply(f frame.Index, ip *ipv4.Header) {
 	m := s.pool.Meta(f)
 	m.Off -= uint32(ip.HeaderLen)
 	m.Len += uint32(ip.HeaderLen)
-	reply := ipv4.EchoReply(s.pool.Data(f), ip, s.nextID())
+	reply := ipv4.EchoReply(s.pool.Data(f), ip, s.ids.next(s.local, ip.Src, ipv4.ProtoICMP))
 	s.stats.EchoReplies++
 	s.sendRouted(frame.Desc{Frame: f, Off: m.Off + m.Len - uint32(len(reply)), Len: uint32(len(reply))}, ip.Src)
 }

@@ -56,7 +56,7 @@ type Shard struct {
 	seg      tcp.Segment
 
 	mailbox               *ring.Mailbox[command]
-	ipID                  uint16
+	ids                   identifications
 	reserve               int           // frames that connections leave for other answers
 	scarce                int           // below so many free frames, payload is copied out of them
 	done                  chan struct{} // closed when the shard has stopped

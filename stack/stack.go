@@ -85,6 +85,10 @@ func New(cfg Config, devices ...Device) (*Stack, error) {
 	var key [16]byte
 	binary.LittleEndian.PutUint64(key[:], s.random.Uint64())
 	binary.LittleEndian.PutUint64(key[8:], s.random.Uint64())
+	ids := [2]uint64{s.random.Uint64(), s.random.Uint64()}
+	for i, sh := range s.shards {
+		sh.ids.key, sh.ids.step, sh.ids.shard = ids, uint16(len(s.shards)), uint16(i)
+	}
 	for range 2 { // nobody has a cookie of the keys before
 		if err := s.SetFastOpenKey(key); err != nil {
 			return nil, err
