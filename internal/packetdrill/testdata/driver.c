@@ -11,11 +11,13 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -295,6 +297,13 @@ static void test_silence(void)
 
 int main(int argc, char **argv)
 {
+	// packetdrill locks its memory, and what it maps later, and wants real time: the library must live with that. Who may not, may not.
+	struct sched_param param = { .sched_priority = sched_get_priority_min(SCHED_RR) };
+
+	(void)sched_setscheduler(0, SCHED_RR, &param);
+	if (geteuid() == 0)
+		(void)mlockall(MCL_CURRENT | MCL_FUTURE);
+
 	void *lib = dlopen(argc > 1 ? argv[1] : "", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE | RTLD_DEEPBIND);
 	void (*init)(const char *, void **);
 
