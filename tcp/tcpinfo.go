@@ -86,8 +86,8 @@ const (
 	OptSACK
 	OptWScale
 	OptECN     // negotiated
-	OptECNSeen // a packet with an ECN-capable mark came
-	OptSYNData // the peer acknowledged data of the SYN
+	OptECNSeen // never set: not noted
+	OptSYNData // never set: not noted
 )
 
 // The values of TCPInfo.CAState.
@@ -128,7 +128,7 @@ func (c *Conn) TCPInfo(now clock.Time) TCPInfo {
 		TotalRetrans: c.count.resent, SegsOut: c.segsOut, SegsIn: c.segsIn, DataSegsOut: c.count.dataOut + c.count.resent,
 		NotsentBytes: uint32(max(d.end.Sub(d.nxt), 0)), BytesReceived: c.bytesReceived(), BytesRetrans: c.count.resentBytes,
 		DsackDups: uint32(c.count.dsacks), RcvOoopack: c.count.outOfOrder, SndWnd: d.wnd, RcvWnd: uint32(r.adv - r.nxt),
-		TotalRTO: c.count.timeouts,
+		TotalRTO: c.count.timeouts, PacingRate: c.PacingRate(), MaxPacingRate: c.cfg.MaxPacingRate,
 	}
 	if c.is(flagProbing) {
 		i.Probes = d.retries
@@ -199,6 +199,9 @@ func (c *Conn) infoOptions() (bits uint8) {
 	}
 	if c.snd.scale != 0 || c.rcv.scale != 0 {
 		bits |= OptWScale
+	}
+	if c.usesECN() {
+		bits |= OptECN
 	}
 	if c.usesECN() {
 		bits |= OptECN
