@@ -16,7 +16,7 @@ import (
 )
 
 // receiveTimeout is how long Receive waits for a packet by default.
-const receiveTimeout = 5 * time.Second
+const receiveTimeout = 15 * time.Second
 
 // defaultLocal is packetdrill's default for the address of the stack.
 const defaultLocal = "192.168.0.1"
@@ -44,7 +44,7 @@ type packet struct {
 }
 
 // New makes a host. The flags are name=value, separated by commas: local, the address, 192.168.0.1 by default; mtu; receive_timeout, after
-// which Receive gives up, 5s by default; and the fields of tcp.Config in snake case, as internal/pkt has them:
+// which Receive gives up, 15s by default; and the fields of tcp.Config in snake case, as internal/pkt has them:
 // "local=192.0.2.1,min_rto=1s,no_sack".
 func New(flags string) (*Stack, error) {
 	cfg := sock.Config{}

@@ -145,6 +145,9 @@ var options = map[string]option{
 		},
 		get: func(_ *Socket, cfg *tcp.Config) Value {
 			a, _ := tcp.ParseCongestion(cfg.Congestion)
+			if a == tcp.NewReno {
+				return Value{Text: "reno"} // as Linux calls it
+			}
 			return Value{Text: a.String()}
 		},
 	},
