@@ -73,7 +73,7 @@ func (c *Conn) outFastOpen(now clock.Time, o *OutSegment) {
 // giveUpFastOpen has the SYN sent again as an ordinary one, for nothing or an ICMP error came back: something on the path may not like
 // the option or the data (RFC 7413 section 4.1.3.1). The answer to the first may still come.
 func (c *Conn) giveUpFastOpen(now clock.Time) {
-	if c.is(flagFastOpen) && !c.is(flagEarly) {
+	if c.state == StateSynSent && c.is(flagFastOpen) {
 		c.clear(flagFastOpen)
 		c.core.fastOpenFailed(c.flow, now)
 	}
@@ -90,6 +90,7 @@ func (c *Conn) fastOpenAnswered(s *Segment, now clock.Time) {
 	d.una = s.Ack
 	if d.una == d.nxt {
 		c.core.Stats.FastOpenData++
+		c.set(flagFastOpen)
 	} else {
 		d.nxt, d.unsent = d.una, d.queue.Front()
 		if s.CookieLen == 0 && !c.is(flagSYNLost) { // A SYN that was sent again has counted as a failure already.

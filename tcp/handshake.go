@@ -87,8 +87,8 @@ func (c *Conn) established(now clock.Time) {
 	if !c.is(flagEarly) || c.is(flagSYNLost) {
 		c.cc.Init(c.cfg.algorithm, uint32(c.snd.mss), segments)
 	}
+	c.setFlag(flagFastOpen, c.is(flagEarly) && c.rcv.nxt != c.rcv.irs+1)
 	c.endEarly(false)
-	c.clear(flagFastOpen)
 	c.snd.retries = 0
 	c.snd.progressAt = now
 	c.timers.rtx = clock.Never

@@ -87,7 +87,7 @@ const (
 	OptWScale
 	OptECN     // negotiated
 	OptECNSeen // never set: not noted
-	OptSYNData // never set: not noted
+	OptSYNData // data went with the SYN and was taken
 )
 
 // The values of TCPInfo.CAState.
@@ -203,8 +203,8 @@ func (c *Conn) infoOptions() (bits uint8) {
 	if c.usesECN() {
 		bits |= OptECN
 	}
-	if c.usesECN() {
-		bits |= OptECN
+	if c.state >= StateEstablished && c.is(flagFastOpen) {
+		bits |= OptSYNData
 	}
 	return bits
 }
