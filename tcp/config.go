@@ -54,8 +54,9 @@ type Config struct {
 	NoSACK        bool
 	NoWindowScale bool
 	ECN           ECNMode // whether routers may mark packets instead of dropping them (RFC 3168); default ECNPassive
-	// Congestion is the name of the congestion control: "cubic" (the default; RFC 9438, 9406), "newreno" (RFC 5681, 6582), or "dctcp" (RFC
-	// 8257), which asks for ECN unless that is ECNOff, and is for networks of its own only: it would take from others.
+	// Congestion is the name of the congestion control: "cubic" (the default; RFC 9438, 9406), "newreno" (RFC 5681, 6582), "bbr"
+	// (version 1), or "dctcp" (RFC 8257), which asks for ECN unless that is ECNOff, and is for networks of its own only: it would take
+	// from others.
 	Congestion string
 
 	// Pacing spreads what the congestion window allows over the round trip instead of sending it in bursts, with any congestion control.

@@ -18,10 +18,11 @@ const (
 	NewReno CongestionAlgorithm = iota // RFC 5681, 6582
 	Cubic                              // RFC 9438, with HyStart++ (RFC 9406)
 	DCTCP                              // RFC 8257; without ECN it is NewReno
+	BBR                                // draft-cardwell-iccrg-bbr-congestion-control-00: version 1
 )
 
 // congestionNames are the algorithms' names.
-var congestionNames = [...]string{NewReno: "newreno", Cubic: "cubic", DCTCP: "dctcp"}
+var congestionNames = [...]string{NewReno: "newreno", Cubic: "cubic", DCTCP: "dctcp", BBR: "bbr"}
 
 // ParseCongestion returns the algorithm of that name; the empty name is the default's, and "reno" is "newreno".
 func ParseCongestion(name string) (CongestionAlgorithm, error) {
@@ -64,6 +65,24 @@ type Loss struct {
 	Una, Nxt Seq
 }
 
+// Delivery is what a connection tells BBR after each ACK: a sample of the path's delivery rate, if the ACK gave one, and what became of
+// what is in flight.
+type Delivery struct {
+	Now        clock.Time
+	RTT        time.Duration // of the segment that the sample is of; 0 if that was sent more than once
+	SRTT       time.Duration
+	Bytes      uint32 // delivered in the sample's interval
+	Interval   uint32 // ticks of 1,024 ns; 0: there is no sample
+	Prior      uint32 // what had been delivered when the sample's segment was sent, bytes modulo 2³²
+	Delivered  uint32 // what has been by now
+	Arrived    uint32 // by this ACK
+	Lost       uint32 // bytes that this ACK shows to be lost
+	Before     uint32 // bytes in flight before this ACK
+	InFlight   uint32 // and after it
+	Limited    bool   // the application limited the sending
+	InRecovery bool   // a loss or a timeout is being repaired
+}
+
 // Congestion is the congestion control of a connection: a value without pointers that lives in the connection and is told values
 // only, never the connection.
 //
@@ -78,12 +97,14 @@ type Loss struct {
 //	OnECE       the peer told of packets that a router marked; once in each round trip, and not in a recovery
 //	OnSpurious  what the last OnLoss or OnRTO told was not a loss: nothing had to be sent again
 //	OnIdle      before sending while nothing is in flight
+//	OnDelivered after each ACK, if it wantsDeliveries
 //
 // To add an algorithm: give it a constant, a name in congestionNames, a file of its own with its state as a struct without pointers,
 // an accessor and a size check beside those below, and its case in each switch of this file where it differs from the others. begin
 // makes its state what it is for a connection that takes it up, at the start or in the middle of its life.
 type Congestion struct {
 	algorithm CongestionAlgorithm
+	seed      uint16 // of what is to be random
 	mss       uint32 // SMSS: payload bytes of a full segment
 	cwnd      uint32 // bytes
 	ssthresh  uint32 // bytes
@@ -98,12 +119,13 @@ type Congestion struct {
 // ownState is what the algorithm keeps for itself, one struct for each algorithm in the same bytes: a union, because a connection has
 // one algorithm at a time, and a million connections pay for the largest. It has no pointers, so the garbage collector need not know
 // which struct it is, and it is aligned for any field.
-type ownState [4]uint64
+type ownState [10]uint64
 
 // The structs fit: a constant below zero does not compile.
 const (
 	_ = unsafe.Sizeof(ownState{}) - unsafe.Sizeof(cubic{})
 	_ = unsafe.Sizeof(ownState{}) - unsafe.Sizeof(dctcp{})
+	_ = unsafe.Sizeof(ownState{}) - unsafe.Sizeof(bbr{})
 )
 
 // cubic returns the state that is CUBIC's.
@@ -111,6 +133,9 @@ func (c *Congestion) cubic() *cubic { return (*cubic)(unsafe.Pointer(&c.own)) }
 
 // dctcp returns the state that is DCTCP's.
 func (c *Congestion) dctcp() *dctcp { return (*dctcp)(unsafe.Pointer(&c.own)) }
+
+// bbr returns the state that is BBR's.
+func (c *Congestion) bbr() *bbr { return (*bbr)(unsafe.Pointer(&c.own)) }
 
 // windows are what the last reduction of the window replaced, bytes.
 type windows struct{ cwnd, ssthresh uint32 }
@@ -133,11 +158,22 @@ func (c *Congestion) Init(a CongestionAlgorithm, mss, segments uint32) {
 	c.begin()
 }
 
-// begin makes the algorithm's state new: zero, but for DCTCP's.
+// begin makes the algorithm's state new: zero, but for DCTCP's and BBR's.
 func (c *Congestion) begin() {
 	c.own = ownState{}
-	if c.algorithm == DCTCP {
+	switch c.algorithm {
+	case DCTCP:
 		c.dctcpBegin()
+	case BBR:
+		c.bbrBegin()
+	}
+}
+
+// Seed gives the algorithm a number that no other connection has, to begin what it does at random.
+func (c *Congestion) Seed(n uint32) {
+	c.seed = uint16(n ^ n>>16)
+	if c.algorithm == BBR {
+		c.bbr().random = c.seed
 	}
 }
 
@@ -170,6 +206,9 @@ func (c *Congestion) Algorithm() CongestionAlgorithm { return c.algorithm }
 // one later, or when slow start is about to end, so that it is the window that limits and can grow. Before the first measurement the
 // initial window is not spread.
 func (c *Congestion) PacingRate(srtt time.Duration) uint64 {
+	if c.algorithm == BBR {
+		return c.bbrRate(srtt)
+	}
 	if srtt <= 0 {
 		return 0
 	}
@@ -183,7 +222,17 @@ func (c *Congestion) PacingRate(srtt time.Duration) uint64 {
 }
 
 // forcesPacing reports whether the algorithm does not work without pacing.
-func (a CongestionAlgorithm) forcesPacing() bool { return false }
+func (a CongestionAlgorithm) forcesPacing() bool { return a == BBR }
+
+// ownsRecovery reports whether the window holds in a recovery too, instead of the proportion that PRR finds on the way to it.
+func (a CongestionAlgorithm) ownsRecovery() bool { return a == BBR }
+
+// wantsDeliveries reports whether OnDelivered is to be called.
+func (a CongestionAlgorithm) wantsDeliveries() bool { return a == BBR }
+
+// OnDelivered takes what an ACK tells about the path's delivery rate, after all else that the ACK says was used. It reports whether what
+// is sent now is limited on purpose: then the samples of it count as limited by the application.
+func (c *Congestion) OnDelivered(s *Delivery) (limited bool) { return c.bbrDelivered(s) }
 
 // OnSent notes how much is in flight after sending.
 func (c *Congestion) OnSent(inFlight uint32, una, nxt Seq) {
@@ -212,6 +261,8 @@ func (c *Congestion) OnLoss(l *Loss) {
 		c.renoLoss(l)
 	case Cubic:
 		c.cubicLoss(l)
+	case BBR:
+		c.bbrLoss()
 	}
 }
 
@@ -227,6 +278,9 @@ func (c *Congestion) OnRTO(l *Loss, again bool) {
 		case Cubic:
 			c.cubicRTO(l)
 		}
+	}
+	if c.algorithm == BBR {
+		c.bbrRTO()
 	}
 	c.cwnd = c.mss
 }
@@ -248,6 +302,10 @@ func (c *Congestion) OnECE(l *Loss) {
 // OnSpurious takes the last reduction of the window back: the segments that counted as lost were only late (RFC 9438 section 4.9,
 // RFC 4015). The window is as before, or larger if it has grown beyond that meanwhile.
 func (c *Congestion) OnSpurious() {
+	if c.algorithm == BBR {
+		c.bbrSpurious()
+		return
+	}
 	c.cwnd, c.ssthresh = max(c.cwnd, c.before.cwnd), c.before.ssthresh
 	c.acked = 0
 	if c.algorithm == Cubic {
@@ -259,6 +317,10 @@ func (c *Congestion) OnSpurious() {
 // the path too old for a burst of that size: slow start finds the way back from the initial window (RFC 5681 section 4.1), most of the
 // way at least (RFC 7661).
 func (c *Congestion) OnIdle(now clock.Time, long bool) {
+	if c.algorithm == BBR {
+		c.bbrIdle(now)
+		return
+	}
 	if long && c.cwnd > c.initial {
 		if c.ssthresh != infSsthresh {
 			c.ssthresh = max(c.ssthresh, c.cwnd-c.cwnd/4)

@@ -215,7 +215,7 @@ func TestWindowHasABound(t *testing.T) {
 }
 
 func TestParseCongestion(t *testing.T) {
-	for name, want := range map[string]CongestionAlgorithm{"": Cubic, "newreno": NewReno, "reno": NewReno, "cubic": Cubic} {
+	for name, want := range map[string]CongestionAlgorithm{"": Cubic, "newreno": NewReno, "reno": NewReno, "cubic": Cubic, "bbr": BBR} {
 		if a, err := ParseCongestion(name); err != nil || a != want {
 			t.Errorf("%q: %v, %v", name, a, err)
 		}
@@ -223,7 +223,7 @@ func TestParseCongestion(t *testing.T) {
 	if _, err := ParseCongestion("vegas"); err == nil {
 		t.Error("an unknown name is taken")
 	}
-	for a, want := range map[CongestionAlgorithm]string{NewReno: "newreno", Cubic: "cubic", 99: "CongestionAlgorithm(99)"} {
+	for a, want := range map[CongestionAlgorithm]string{NewReno: "newreno", Cubic: "cubic", BBR: "bbr", 99: "CongestionAlgorithm(99)"} {
 		if a.String() != want {
 			t.Errorf("%d is %q, want %q", uint8(a), a, want)
 		}
@@ -231,7 +231,7 @@ func TestParseCongestion(t *testing.T) {
 }
 
 func TestCongestionDoesNotAllocate(t *testing.T) {
-	for _, a := range []CongestionAlgorithm{NewReno, Cubic} {
+	for _, a := range []CongestionAlgorithm{NewReno, Cubic, BBR} {
 		var c Congestion
 		c.Init(a, testMSS, 10)
 		var r RTT
@@ -243,6 +243,7 @@ func TestCongestionDoesNotAllocate(t *testing.T) {
 			c.OnLoss(&Loss{InFlight: c.Window()})
 			c.OnAck(&Ack{Now: 2, Acked: testMSS, RTT: 10 * ms, SRTT: 10 * ms})
 			c.OnSpurious()
+			c.OnDelivered(&Delivery{Now: 3, Bytes: 1000, Interval: 1000, Delivered: 1000, Arrived: 1000})
 			c.OnRTO(&Loss{InFlight: c.Window()}, false)
 		}); n != 0 {
 			t.Errorf("%v: %v allocations", a, n)
@@ -268,4 +269,5 @@ func TestCongestionHasNoPointers(t *testing.T) {
 	}
 	check(reflect.TypeFor[Congestion]())
 	check(reflect.TypeFor[cubic]())
+	check(reflect.TypeFor[bbr]())
 }

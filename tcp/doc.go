@@ -12,7 +12,7 @@
 //	                        │   └► retransmit.go, prr.go          what is sent again, and when
 //	                        │      spurious.go                    that it was not lost after all
 //	                        │      congestion.go                  how much may be in flight: cubic.go, hystart.go, newreno.go,
-//	                        │                                     dctcp.go
+//	                        │                                     dctcp.go, bbr.go
 //	                        │      rate.go                        how fast it arrives
 //	                        ├► receive.go, outoforder.go          what the payload adds to what was received
 //	                        │   window.go, autotune.go            how much more the peer may send

@@ -161,6 +161,7 @@ func (c *Conn) acceptEarly(a *Accepted, now clock.Time) {
 	c.snd.wnd, c.snd.maxWnd = uint32(a.SndWnd), uint32(a.SndWnd)
 	c.snd.wl1, c.snd.wl2 = a.IRS, a.ISS
 	c.cc.Init(c.cfg.algorithm, uint32(c.snd.mss), c.cfg.InitialWindow)
+	c.cc.Seed(uint32(c.snd.iss))
 	c.timers.received = now
 	c.timers.rtx = now.Add(initialRTO)
 	c.setState(StateSynReceived)

@@ -86,6 +86,7 @@ func (c *Conn) established(now clock.Time) {
 	}
 	if !c.is(flagEarly) || c.is(flagSYNLost) {
 		c.cc.Init(c.cfg.algorithm, uint32(c.snd.mss), segments)
+		c.cc.Seed(uint32(c.snd.iss))
 	}
 	c.setFlag(flagFastOpen, c.is(flagEarly) && c.rcv.nxt != c.rcv.irs+1)
 	c.endEarly(false)

@@ -12,7 +12,7 @@ type prr struct {
 
 // sendWindow returns how many bytes may be in flight now. Without SACK it is not known what arrives, and RFC 6582 has its own rule.
 func (c *Conn) sendWindow() uint32 {
-	if c.snd.recovery == recoveryFast && c.is(flagSACK) {
+	if c.snd.recovery == recoveryFast && c.is(flagSACK) && !c.cc.Algorithm().ownsRecovery() {
 		return c.snd.prr.window
 	}
 	return c.cc.Window()

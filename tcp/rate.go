@@ -47,6 +47,7 @@ type rateSample struct {
 	deliveredAt uint32     // P.delivered_time
 	firstSent   uint32     // P.first_sent_time
 	lost        uint32     // bytes that were found lost because of the ACK
+	before      uint32     // bytes in flight before it
 	limited     bool       // P.is_app_limited
 	once        bool       // it was sent just once: the time it took is a round-trip time
 }
@@ -89,7 +90,8 @@ func (c *Conn) checkLimited() {
 // beginSample is called before an ACK is used.
 func (c *Conn) beginSample() {
 	c.checkLimited()
-	c.core.sample.sentAt, c.core.sample.lost = 0, 0
+	s := &c.core.sample
+	s.sentAt, s.lost, s.before = 0, 0, c.inFlight()
 }
 
 // sampleRate is called after it was, which brought the news that so many more bytes arrived.
@@ -114,6 +116,25 @@ func (c *Conn) sampleRate(arrived uint32, now clock.Time) {
 			r.bytes, r.interval = bytes, interval
 			c.setFlag(flagRateLimited, s.limited)
 		}
+	}
+	if c.cc.Algorithm().wantsDeliveries() {
+		c.tellDelivery(arrived, bytes, interval, now)
+	}
+}
+
+// tellDelivery gives the sample to a congestion control that is made of them.
+func (c *Conn) tellDelivery(arrived, bytes, interval uint32, now clock.Time) {
+	d, s := &c.snd, &c.core.sample
+	a := Delivery{
+		Now: now, SRTT: c.rtt.SRTT(), Bytes: bytes, Interval: interval, Prior: s.delivered, Delivered: d.rate.delivered,
+		Arrived: arrived, Lost: s.lost, Before: s.before, InFlight: c.inFlight(), Limited: s.limited,
+		InRecovery: d.recovery != recoveryNone,
+	}
+	if s.sentAt != 0 && s.once {
+		a.RTT = max(now.Sub(s.sentAt), 1)
+	}
+	if c.cc.OnDelivered(&a) {
+		d.rate.limited = max(d.rate.delivered+a.InFlight, 1)
 	}
 }
 
