@@ -17,7 +17,7 @@ type Config struct {
 	UserTimeout time.Duration // sent data must be acknowledged within this (RFC 5482); 0: only Retries counts
 	SYNRetries  int           // how often the SYN is sent again; default 7: 247 s until ErrTimeout
 	Retries     int           // how often a segment is sent again before the peer counts as gone; default 15
-	DelayedACK  time.Duration // how long an ACK may wait for company, less than 0.5 s; default 40 ms, negative: not at all
+	DelayedACK  time.Duration // how long an ACK may wait, but after losses; less than 0.5 s; default 40 ms, negative: not at all
 	QuickACK    int           // the first ACKs that wait for no company, until data carries one: helps peers that begin with one segment; default 0
 	MinRTO      time.Duration // retransmission timeout, at least; default 200 ms
 	MaxRTO      time.Duration // and at most; default 120 s

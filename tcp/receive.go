@@ -172,7 +172,13 @@ func (c *Conn) inOrder(f frame.Index, m *frame.Meta, n uint32) {
 	c.due |= dueACK
 	c.rcv.dupACKs = 0
 	c.drainOutOfOrder()
+	// A path that loses leaves the sender a window of few segments. Were the ACK of the odd last of a flight to wait, it would wait for
+	// the next flight, and be missing from it.
+	c.rcv.quick = max(c.rcv.quick, quickAfterHole)
 }
+
+// quickAfterHole is how many ACKs do not wait once a hole was filled: for the round trips until the window is larger again.
+const quickAfterHole = 32
 
 // deliver appends the payload m.Off, m.Len of frame f to the receive queue and takes the frame over. Small payload is copied into
 // the frame before it.

@@ -45,6 +45,35 @@ func TestDelayedACK(t *testing.T) {
 	s.wantNothing() // the data took the ACK along
 }
 
+// TestQuickACKsAfterAHole has ACKs not wait once a hole was filled, until there were enough of them or the application sends data that
+// carries them.
+func TestQuickACKsAfterAHole(t *testing.T) {
+	for _, answers := range []bool{false, true} {
+		s := established(t, wraps)
+		s.inject(seg{flags: fA, seq: 1001, ack: 1, len: 1000})
+		s.drain(1)
+		s.inject(seg{flags: fA, seq: 1, ack: 1, len: 1000})
+		s.want(seg{flags: fA, seq: 1, ack: 2001})
+		at, sent := uint32(2001), uint32(1)
+		if answers {
+			s.inject(seg{flags: fA, seq: at, ack: sent, len: 100})
+			at += 100
+			s.write(10)
+			s.want(seg{flags: fA, seq: sent, len: 10, ack: at})
+			sent += 10
+		} else {
+			for range quickAfterHole {
+				s.inject(seg{flags: fA, seq: at, ack: sent, len: 100})
+				at += 100
+				s.want(seg{flags: fA, seq: sent, ack: at})
+			}
+		}
+		s.inject(seg{flags: fA, seq: at, ack: sent, len: 100})
+		s.wantNothing()
+		s.wantTimer(40 * ms)
+	}
+}
+
 // TestRunIsAcknowledgedOnce has a batch of in-order segments answered by one ACK.
 func TestRunIsAcknowledgedOnce(t *testing.T) {
 	s := established(t, wraps)
