@@ -118,7 +118,7 @@ func fuzzStep(t *testing.T, c *Conn, in *fuzzInput, now *clock.Time) {
 		case 3:
 			c.SetCork(op&64 != 0)
 		case 4:
-			c.SetKeepAlive(time.Second, *now)
+			fuzzOption(t, c, in, *now)
 		case 6:
 			c.WriteUrgent(make([]byte, in.byte()))
 		case 7:
@@ -131,6 +131,32 @@ func fuzzStep(t *testing.T, c *Conn, in *fuzzInput, now *clock.Time) {
 		if err := checkLiveness(c); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// fuzzOption sets an option, and asks for everything that TCPInfo tells.
+func fuzzOption(t *testing.T, c *Conn, in *fuzzInput, now clock.Time) {
+	switch in.byte() % 8 {
+	case 0:
+		c.SetKeepAlive(time.Second, now)
+	case 1:
+		c.SetKeepAliveConfig(KeepAlive{Idle: -1, Interval: time.Duration(in.byte()) * time.Millisecond, Count: int(in.byte())}, now)
+	case 2:
+		c.SetQuickACK(in.byte()&1 != 0)
+	case 3:
+		_ = c.SetMaxSegment(uint16(in.number()))
+	case 4:
+		c.SetUserTimeout(time.Duration(in.byte())*time.Millisecond, now)
+	case 5:
+		c.SetLinger(time.Duration(in.byte()) * time.Millisecond)
+	case 6:
+		c.SetNoDelay(in.byte()&1 != 0)
+	case 7:
+		_ = c.SetCongestion([]string{"newreno", "cubic", "dctcp"}[in.byte()%3])
+	}
+	i := c.TCPInfo(now)
+	if i.BytesAcked > i.BytesSent || i.Sacked+i.Lost > i.Unacked && c.is(flagSACK) || i.Retrans > i.Lost {
+		t.Fatalf("TCPInfo: %+v", i)
 	}
 }
 
