@@ -2,9 +2,13 @@ package stack
 
 import (
 	"errors"
+	"io"
 	"net"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/xdpstack/xdpstack/tcp"
 )
 
 // TestNetConnOptions has the options of a net.Conn be set while it is open, and be refused with net.ErrClosed afterwards.
@@ -58,4 +62,65 @@ func TestNetConnOptions(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// dialed returns both ends of a connection between two stacks.
+func dialed(t *testing.T) (c1, c2 *TCPConn) {
+	t.Helper()
+	a, b := newPair(t, Config{})
+	ln, err := b.Listen("tcp", ":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	d, err := a.Dial("tcp", "10.1.0.2:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.(*TCPConn), p.(*TCPConn)
+}
+
+// TestNetConnLinger has Close throw away what was not delivered, and tell the peer, when that was asked for.
+func TestNetConnLinger(t *testing.T) {
+	for sec, want := range map[int]error{0: syscall.ECONNRESET, -1: io.EOF, 5: io.EOF} {
+		c1, c2 := dialed(t)
+		defer c2.Close()
+		if err := c1.SetLinger(sec); err != nil {
+			t.Fatal(err)
+		}
+		c1.Close()
+		c2.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if _, err := c2.Read(make([]byte, 1)); !errors.Is(err, want) {
+			t.Errorf("after SetLinger(%d) and Close the peer reads %v, want %v", sec, err, want)
+		}
+	}
+}
+
+// TestNetConnKeepAliveConfig has zero fields mean net's defaults and negative ones change nothing, as net.TCPConn has it.
+func TestNetConnKeepAliveConfig(t *testing.T) {
+	c, peer := dialed(t)
+	defer c.Close()
+	defer peer.Close()
+	for _, s := range []struct {
+		set  net.KeepAliveConfig
+		want tcp.KeepAlive
+	}{
+		{net.KeepAliveConfig{Enable: true}, tcp.KeepAlive{Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 9}},
+		{net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: -1, Count: 3}, tcp.KeepAlive{Idle: time.Minute, Interval: 15 * time.Second, Count: 3}},
+		{net.KeepAliveConfig{Idle: -1, Interval: time.Second, Count: -1}, tcp.KeepAlive{Interval: time.Second, Count: 3}},
+		{net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: -1}, tcp.KeepAlive{Idle: time.Minute, Interval: time.Second, Count: 3}},
+	} {
+		if err := c.SetKeepAliveConfig(s.set); err != nil {
+			t.Fatal(err)
+		}
+		var got tcp.KeepAlive
+		c.set(func(c *Conn) { got = c.tcp.Config().KeepAlive })
+		if got != s.want {
+			t.Errorf("%+v: %+v, want %+v", s.set, got, s.want)
+		}
+	}
 }
