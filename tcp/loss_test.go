@@ -98,3 +98,16 @@ func TestLostACKIsNoMeasurement(t *testing.T) {
 		t.Errorf("the timeout went from %v to %v by an ACK of what had long arrived", before, got)
 	}
 }
+
+// TestFastRetransmitFarFromTheLastLoss has duplicates mean a loss on a connection that has sent more than half the sequence space since
+// the last one. Nothing but the connection's memory of that can be so old in a test.
+func TestFastRetransmitFarFromTheLastLoss(t *testing.T) {
+	s := established(t, noSACK)
+	s.c.snd.recover -= 1<<31 + 5
+	s.write(5000)
+	s.wantData(1, 5001, 1000, 1)
+	for range duplicateThreshold {
+		s.inject(seg{flags: fA, seq: 1, ack: 1})
+	}
+	s.want(seg{flags: fA, seq: 1, len: 1000, ack: 1})
+}

@@ -72,8 +72,9 @@ func (c *Conn) countDuplicate() {
 	most := c.outstanding() - d.lost
 	most -= min(most, uint32(d.mss))
 	d.sacked = min(d.sacked+uint32(d.mss), most)
-	// RFC 6582 section 3.2, step 2: duplicates of what an earlier recovery sent again do not begin a new one.
-	if d.dupACKs >= duplicateThreshold && d.recovery == recoveryNone && d.una.Greater(d.recover) {
+	// RFC 6582 section 3.2, step 2: duplicates of what an earlier recovery sent again do not begin a new one. That one may be so long
+	// ago that its number means nothing any more.
+	if d.dupACKs >= duplicateThreshold && d.recovery == recoveryNone && uint32(d.recover-d.una) > c.outstanding() {
 		if f := d.queue.Front(); f != d.unsent {
 			c.markLost(f)
 		}
