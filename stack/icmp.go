@@ -77,6 +77,9 @@ func (s *Shard) tcpError(m *ipv4.ICMP, q *ipv4.Quoted) {
 		kind: kind, mtu: uint32(m.MTU()), seq: tcp.Seq(q.Seq),
 		flow: tcp.Flow{LocalAddr: q.Src, RemoteAddr: q.Dst, LocalPort: q.SrcPort, RemotePort: q.DstPort},
 	}
+	if kind == tcp.ICMPFragmentationNeeded && e.mtu == 0 {
+		e.mtu = uint32(ipv4.PathMTU(0, q.TotalLen)) // The router does not say.
+	}
 	if s.takeError(e) {
 		return
 	}

@@ -168,7 +168,7 @@ func (c *Conn) releaseAcked(ack Seq) (sentAt, resentAt clock.Time) {
 			break
 		}
 		cut := min(uint32(n), m.Len)
-		if m.Flags&(metaSACKed|metaLost|metaResent) != 0 {
+		if m.Flags&(metaSACKed|metaLost|metaResent|metaProbe) != 0 {
 			c.forget(f, m, cut)
 		}
 		if cut < m.Len {

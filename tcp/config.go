@@ -50,6 +50,9 @@ type Config struct {
 	// it once more. Answers with SYN cookies are not deferred. Default 0: not at all.
 	DeferAccept time.Duration
 
+	// MTUProbing says when the connection finds out by itself how large segments may be; by default when full segments do not arrive.
+	MTUProbing MTUProbing
+
 	NoTimestamps  bool
 	NoSACK        bool
 	NoWindowScale bool
@@ -104,6 +107,9 @@ func (cfg Config) withDefaults(mss uint16) (Config, error) {
 	}
 	if max(cfg.RecvBuffer, cfg.SendBuffer, cfg.MaxRecvBuffer, cfg.MaxSendBuffer) > maxBuffer {
 		return cfg, fmt.Errorf("%w: buffers of more than 1 GiB cannot be expressed by a window", ErrConfig)
+	}
+	if cfg.MTUProbing > MTUProbingOff {
+		return cfg, fmt.Errorf("%w: MTUProbing %d", ErrConfig, cfg.MTUProbing)
 	}
 	if cfg.SYNRetries > 255 || cfg.Retries > 255 || cfg.KeepAlive.Count > 255 {
 		return cfg, fmt.Errorf("%w: more than 255 retries", ErrConfig)

@@ -17,6 +17,7 @@
 //	                        ├► receive.go, outoforder.go          what the payload adds to what was received
 //	                        │   window.go, autotune.go            how much more the peer may send
 //	                        └► ecn.go                             what routers say with marks, in both directions
+//	ICMP ────► icmp.go, pathmtu.go, plpmtud.go                  what the path cannot do
 //	Expire ──► timers.go ─► retransmit.go, rack.go, tlp.go, persist.go, keepalive.go
 //	Write ───► send.go                                            what is to be sent
 //	Output ◄── output.go: what is due, one segment for each call

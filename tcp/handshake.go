@@ -67,16 +67,6 @@ func (c *Conn) startSequence(iss Seq) {
 	s.recover, s.rttNext, s.cwrEnd = iss, iss, iss
 }
 
-// setMSS takes the largest payload that the peer accepts. A full segment has less by the options that each carries (RFC 9293
-// section 3.7.1: the effective send MSS, RFC 6691).
-func (c *Conn) setMSS(peer uint16) {
-	n := min(max(peer, MinMSS), c.cfg.MSS)
-	if c.is(flagTS) {
-		n -= optTimestampsLen + 2
-	}
-	c.snd.mss = n
-}
-
 // established enters ESTABLISHED, or the state beyond it if the application closed meanwhile.
 func (c *Conn) established(now clock.Time) {
 	segments := c.cfg.InitialWindow
@@ -190,11 +180,8 @@ func (c *Conn) negotiate(s *Segment, now clock.Time) {
 		c.snd.scale = uint8(min(s.WScale, MaxWScale))
 	}
 	c.agreeECN(s)
-	peer := s.MSS
-	if peer == 0 {
-		peer = DefaultMSS
-	}
-	c.setMSS(peer)
+	c.core.noteMSS(s)
+	c.setMSS(peerMSS(s))
 	c.snd.wnd, c.snd.maxWnd = uint32(s.Window), uint32(s.Window)
 	c.snd.wl1, c.snd.wl2 = s.Seq, s.Ack
 }

@@ -15,10 +15,6 @@ const (
 	ICMPParameterProblem                    // type 12: somebody does not like the header
 )
 
-// minPathMTU is the least path MTU that is believed: a smaller one costs more than it can be worth (RFC 9293 section 3.7.2, RFC
-// 5927 section 7), in bytes.
-const minPathMTU = 552
-
 // ICMP takes an ICMP error that quotes a segment of this connection with sequence number quoted. Only one that is about something
 // outstanding counts (RFC 5927 section 4.1). No error ends a connection that is established (RFC 9293 section 3.9.2.2, RFC 5461).
 func (c *Conn) ICMP(kind ICMPKind, mtu uint32, quoted Seq, now clock.Time) {
@@ -33,7 +29,7 @@ func (c *Conn) ICMP(kind ICMPKind, mtu uint32, quoted Seq, now clock.Time) {
 	}
 	switch kind {
 	case ICMPFragmentationNeeded:
-		c.pathMTU(mtu)
+		c.pathMTU(mtu, now)
 		return
 	case ICMPPortUnreachable:
 		c.soft = reasonRefused
@@ -56,31 +52,4 @@ func (c *Conn) ICMP(kind ICMPKind, mtu uint32, quoted Seq, now clock.Time) {
 	}
 	c.events |= EventUnreachable
 	st.ICMPSoft++
-}
-
-// pathMTU makes segments small enough for a path of that MTU and sends again what was lost to it (RFC 1191).
-func (c *Conn) pathMTU(mtu uint32) {
-	const headers = 20 + MinHeaderLen
-	d, p := &c.snd, c.core.Pool
-	mss := max(mtu, minPathMTU) - headers
-	if c.is(flagTS) {
-		mss -= optTimestampsLen + 2
-	}
-	if mss >= uint32(d.mss) {
-		c.core.Stats.ICMPIgnored++
-		return
-	}
-	old := uint32(d.mss)
-	d.mss = uint16(mss)
-	c.core.Stats.PathMTUReductions++
-	if c.state < StateEstablished {
-		return
-	}
-	c.cc.SetMSS(mss)
-	for f := d.queue.Front(); f != d.unsent; f = p.Meta(f).Next {
-		if m := p.Meta(f); m.Len > mss && m.Len <= old {
-			c.markLost(f)
-		}
-	}
-	c.resend()
 }

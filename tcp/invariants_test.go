@@ -26,7 +26,7 @@ func checkSendQueue(c *Conn) error {
 		}
 		return nil
 	}
-	var lost, sacked, arrived, resent uint32
+	var lost, sacked, arrived, resent, probes uint32
 	sent, hinted := true, false
 	for f := d.queue.Front(); f != frame.None; f = p.Meta(f).Next {
 		m := p.Meta(f)
@@ -54,6 +54,12 @@ func checkSendQueue(c *Conn) error {
 				return fmt.Errorf("frame at %d is lost, but unsent, SACKed or before the hint", m.Seq)
 			}
 		}
+		if m.Flags&metaProbe != 0 {
+			probes++
+			if !sent || m.Flags&^(metaProbe|metaLimited) != 0 || m.Len != uint32(d.path.probe) {
+				return fmt.Errorf("frame at %d with %d bytes is a probe of %d, wrongly", m.Seq, m.Len, d.path.probe)
+			}
+		}
 		if m.Flags&metaSACKed != 0 {
 			sacked += m.Len
 			arrived++
@@ -64,6 +70,12 @@ func checkSendQueue(c *Conn) error {
 				return fmt.Errorf("frame at %d was sent again, but is unsent, lost or SACKed", m.Seq)
 			}
 		}
+	}
+	if probes > 1 || (d.path.probe != 0) != (probes == 1) {
+		return fmt.Errorf("%d probes are out, one of %d bytes should be", probes, d.path.probe)
+	}
+	if d.mss > d.path.most && c.state >= StateEstablished || d.path.high > d.path.most {
+		return fmt.Errorf("segments have %d bytes, may have %d, at most %d", d.mss, d.path.high, d.path.most)
 	}
 	if d.unsent != frame.None && sent {
 		return fmt.Errorf("the first unsent frame is not in the queue")

@@ -264,6 +264,12 @@ func (c *Conn) noteFIN(o *OutSegment) {
 func (c *Conn) outData(now clock.Time, o *OutSegment) bool {
 	d, p := &c.snd, c.core.Pool
 	f, n := d.unsent, c.sendable()
+	probe := false
+	if d.mss < d.path.most {
+		if size := c.probeSize(now); size != 0 && c.gather(size) {
+			n, probe = size, true
+		}
+	}
 	m := p.Meta(f)
 	if n < m.Len {
 		var ok bool
@@ -279,6 +285,9 @@ func (c *Conn) outData(now clock.Time, o *OutSegment) bool {
 	}
 	if c.rcv.quick != 0 && c.rcv.acked != c.rcv.nxt {
 		c.rcv.quick = 0 // The application answers, and its answers carry ACKs.
+	}
+	if probe {
+		c.noteProbe(m)
 	}
 	c.stamp(m, now)
 	c.outPayload(now, o, f, m)

@@ -13,6 +13,7 @@ func (l *Listener) open(f Flow, s *Segment, iss Seq, reopens bool, now clock.Tim
 		l.stats().DropBacklogFull++
 		return VerdictDrop
 	}
+	l.core.noteMSS(s)
 	if l.useCookie(reopens) {
 		l.sendCookie(f, s, now, out)
 		return VerdictReply
@@ -42,6 +43,13 @@ func (l *Listener) open(f Flow, s *Segment, iss Seq, reopens bool, now clock.Tim
 	l.stats().Syns++
 	l.synAck(i, now, out)
 	return VerdictReply
+}
+
+// noteMSS counts a SYN whose MSS option is not believed.
+func (k *Core) noteMSS(s *Segment) {
+	if s.MSS != 0 && s.MSS < MinMSS {
+		k.Stats.TinyMSS++
+	}
 }
 
 func (l *Listener) useCookie(reopens bool) bool {

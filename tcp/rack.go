@@ -170,7 +170,8 @@ func (c *Conn) undecided(m *frame.Meta, limit time.Duration, now clock.Time) boo
 func (c *Conn) reorderTimeout(now clock.Time) {
 	d := &c.snd
 	c.core.Stats.ReorderingTimeouts++
-	if !c.detectLost(now) {
+	probing := d.path.probe
+	if !c.detectLost(now) || probing != 0 && c.probeLost(probing, now) {
 		return
 	}
 	switch d.recovery {

@@ -28,7 +28,7 @@ func (d *sender) troubled() bool {
 // missing bytes were not known to have arrived.
 func (c *Conn) repair(s *Segment, acked, missing uint32, duplicate bool, now clock.Time) {
 	d := &c.snd
-	lossless := true
+	lossless, probing := true, d.path.probe
 	if c.is(flagSACK) {
 		if s.NumSACK != 0 {
 			if c.markSACKed(s, now) && acked == 0 && c.is(flagForwarded) {
@@ -40,7 +40,7 @@ func (c *Conn) repair(s *Segment, acked, missing uint32, duplicate bool, now clo
 		c.countDuplicate()
 	}
 	if d.recovery == recoveryNone {
-		if d.lost == 0 {
+		if d.lost == 0 || probing != 0 && c.probeLost(probing, now) {
 			return
 		}
 		c.enterRecovery(missing, now)
@@ -131,7 +131,10 @@ func (c *Conn) markLost(f frame.Index) {
 	if m.Flags&metaResent != 0 {
 		d.rack.remove(p, f)
 	}
-	m.Flags = m.Flags&^metaResent | metaLost
+	if m.Flags&metaProbe != 0 {
+		d.path.probe = 0
+	}
+	m.Flags = m.Flags&^(metaResent|metaProbe) | metaLost
 	if d.lost == 0 || (d.lostHint != frame.None && Seq(m.Seq).Less(Seq(p.Meta(d.lostHint).Seq))) {
 		d.lostHint = f
 	}
@@ -168,6 +171,9 @@ func (c *Conn) forget(f frame.Index, m *frame.Meta, n uint32) {
 	if n != m.Len {
 		return
 	}
+	if m.Flags&metaProbe != 0 {
+		c.probeArrived(m)
+	}
 	if m.Flags&metaSACKed != 0 {
 		d.arrived--
 	}
@@ -197,6 +203,7 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 	}
 	d := &c.snd
 	again := d.retries != 0 || (d.recovery == recoveryNone && c.reducedAfter(d.una+1))
+	c.blackHole(now)
 	c.cc.OnRTO(&Loss{Now: now, InFlight: c.outstanding(), Una: d.una, Nxt: d.nxt}, again)
 	c.reduced()
 	if d.retries < 255 {

@@ -111,6 +111,9 @@ func (c *Conn) markBlock(mk *sackMarker, b, part SACKBlock, work *int) bool {
 func (c *Conn) markFrame(mk *sackMarker, f frame.Index, m *frame.Meta, end Seq) {
 	d := &c.snd
 	mk.late = mk.late || late(m)
+	if m.Flags&metaProbe != 0 {
+		c.probeArrived(m)
+	}
 	if m.Flags&metaLost != 0 {
 		d.lost -= m.Len
 	}

@@ -165,7 +165,7 @@ func TestZeroWindowDeadPeer(t *testing.T) {
 
 // TestRTOBackoff has the timeout double until the connection is given up, and the first segment sent each time.
 func TestRTOBackoff(t *testing.T) {
-	s := established(t, scriptOptions{iss: 1<<32 - 500, mss: 1000, sack: true, cfg: Config{Retries: 6, MaxRTO: 3 * time.Second}})
+	s := established(t, scriptOptions{iss: 1<<32 - 500, mss: 1000, sack: true, cfg: Config{Retries: 6, MaxRTO: 3 * time.Second, MTUProbing: MTUProbingOff}})
 	s.write(3000)
 	s.wantData(1, 3001, 1000, 1)
 	s.wantTimer(22 * ms)

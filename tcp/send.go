@@ -43,6 +43,7 @@ type sender struct {
 	recover Seq    // SND.NXT when the present recovery began, or the probe was sent: that is over when this is acknowledged
 	rttNext Seq    // when more than this is acknowledged, the round trip is measured again
 
+	path     path
 	mss      uint16 // payload of a full segment, bytes: less than the MSS by the options
 	scale    uint8  // shift of the windows that the peer sends
 	urgent   bool   // urgent data, up to up, is not acknowledged yet
@@ -62,6 +63,7 @@ const (
 	metaSACKed  = 1 << iota // the peer has it, says a SACK block
 	metaLost                // it is taken as lost and waits to be sent again
 	metaResent              // it was sent again and is in flight: in rack's list
+	metaProbe               // it is a probe of the path's MTU, in flight
 	metaLimited             // when it was sent, the application was what limited the sending
 )
 

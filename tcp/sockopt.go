@@ -112,13 +112,7 @@ func (c *Conn) SetMaxSegment(mss uint16) error {
 		c.snd.mss = min(c.snd.mss, mss)
 		return nil
 	}
-	if c.is(flagTS) {
-		mss -= optTimestampsLen + 2
-	}
-	if mss < c.snd.mss {
-		c.snd.mss = mss
-		c.cc.SetMSS(uint32(mss))
-	}
+	c.limitMSS(mss - c.optionsLen())
 	return nil
 }
 

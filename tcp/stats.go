@@ -44,6 +44,7 @@ type Stats struct {
 	ChallengeACKs      uint64 `help:"challenge ACKs sent (RFC 5961)"`
 	ResetsIn           uint64 `help:"valid resets received"`
 	ResetsOut          uint64 `help:"resets sent by connections"`
+	TinyMSS            uint64 `help:"SYNs with an MSS option below the floor, which was used instead"`
 	BadOptions         uint64 `help:"segments with a malformed option; the rest of them was used"`
 	Urgent             uint64 `help:"segments with an urgent pointer; their data is delivered in line"`
 	ECNNegotiated      uint64 `help:"connections on which both sides use ECN (RFC 3168)"`
@@ -60,6 +61,9 @@ type Stats struct {
 	ICMPSoft           uint64 `help:"ICMP errors noted that do not end a connection"`
 	ICMPIgnored        uint64 `help:"ICMP errors that do not match what was sent"`
 	PathMTUReductions  uint64 `help:"segment size reduced on ICMP fragmentation needed"`
+	PathMTUBlackHoles  uint64 `help:"segment size reduced because full segments were lost again and again (RFC 4821)"`
+	PathMTUProbes      uint64 `help:"segments larger than others, sent to find out whether the path takes them (RFC 4821)"`
+	PathMTUProbesLost  uint64 `help:"such segments that the path did not take"`
 
 	ChallengeACKsLimited uint64 `help:"challenge ACKs not sent because of the rate limit"`
 

@@ -47,6 +47,7 @@
 // time, such as an assertion, shows that nothing was sent until then.
 //
 //	< icmp unreachable frag_needed mtu 1200 [1:1461(1460)]
+//	< icmp unreachable frag_needed mtu 0 [1:1461(1460)]
 //
 // is an ICMP error that quotes a segment; types are unreachable (with packetdrill's names of the codes, and
 // no_neighbour for a next hop that does not answer ARP) and time_exceeded.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/xdpstack/xdpstack/ipv4"
 	"github.com/xdpstack/xdpstack/tcp"
 )
 
@@ -59,7 +60,9 @@ func (s *scanner) icmpError() *icmpError {
 	s.expect(":")
 	s.unsigned(32)
 	s.expect("(")
-	s.unsigned(16)
+	if n := s.unsigned(16); e.kind == tcp.ICMPFragmentationNeeded && e.mtu == 0 {
+		e.mtu = uint32(ipv4.PathMTU(0, uint16(n)+40)) // as the stack below the core has it
+	}
 	s.expect(")")
 	s.expect("]")
 	e.text = "icmp " + strings.TrimSpace(s.src[start:s.pos])
