@@ -7,6 +7,7 @@ import (
 
 	"github.com/xdpstack/xdpstack/internal/sim"
 	"github.com/xdpstack/xdpstack/stack"
+	"github.com/xdpstack/xdpstack/tcp"
 )
 
 // chosen sends without end by a congestion control of its own.
@@ -49,8 +50,8 @@ func (p path) String() string {
 	return fmt.Sprintf("%g Mbit/s %v queue %d loss %g%%", p.rate/1e6, p.rtt, p.queue, 100*p.loss)
 }
 
-func (p path) world(t *testing.T, congestion string) (*world, *flows) {
-	w, f := bottleneck(t, 1, congestion, int64(p.rate), p.rtt, p.queue)
+func (p path) world(t *testing.T, cfg tcp.Config) (*world, *flows) {
+	w, f := bottleneck(t, 1, cfg, int64(p.rate), p.rtt, p.queue)
 	w.link.Impair(w.client.dev, sim.Impairment{Delay: p.rtt / 2, Rate: int64(p.rate), QueueLen: p.queue, Loss: p.loss})
 	return w, f
 }
@@ -76,7 +77,7 @@ func TestBBRFillsThePath(t *testing.T) {
 		{path{10e6, 40 * time.Millisecond, 50, 0.05}, 0.8},
 	} {
 		t.Run(c.String(), func(t *testing.T) {
-			w, f := c.world(t, "bbr")
+			w, f := c.world(t, tcp.Config{})
 			s := w.startWith("bbr")
 			w.runFor(2 * time.Second)
 			got := share(w, f, 0, c.rate, 3*time.Second)
@@ -95,7 +96,7 @@ func TestBBRFillsThePath(t *testing.T) {
 func TestBBRKeepsTheQueueShort(t *testing.T) {
 	standing := func(congestion string) time.Duration {
 		p := path{rate: 10e6, rtt: 40 * time.Millisecond, queue: 330}
-		w, _ := p.world(t, congestion)
+		w, _ := p.world(t, tcp.Config{})
 		s := w.startWith(congestion)
 		w.runFor(3 * time.Second)
 		sum, n := time.Duration(0), 0
@@ -118,7 +119,7 @@ func TestBBRKeepsTheQueueShort(t *testing.T) {
 // TestBBRShares has two BBR flows come to share a path, the second of which found it full.
 func TestBBRShares(t *testing.T) {
 	p := path{rate: 20e6, rtt: 20 * time.Millisecond, queue: 60}
-	w, f := p.world(t, "bbr")
+	w, f := p.world(t, tcp.Config{})
 	w.startWith("bbr")
 	w.runFor(2 * time.Second)
 	w.startWith("bbr")

@@ -24,9 +24,9 @@ func (f *flows) Closed(*stack.Conn, error)        {}
 
 // bottleneck is a world whose client sends through a link with a rate, a round-trip time, and a queue of so many packets. The ACKs
 // come back a little irregularly, as they do where there is other traffic; else it would be always the same flow that finds the queue full.
-func bottleneck(t *testing.T, seed uint64, congestion string, rate int64, rtt time.Duration, queue int) (*world, *flows) {
+func bottleneck(t *testing.T, seed uint64, cfg tcp.Config, rate int64, rtt time.Duration, queue int) (*world, *flows) {
 	t.Helper()
-	w := newWorld(t, seed, settings{config: stack.Config{TCP: tcp.Config{Congestion: congestion}}})
+	w := newWorld(t, seed, settings{config: stack.Config{TCP: cfg}})
 	w.link.Impair(w.client.dev, sim.Impairment{Delay: rtt / 2, Rate: rate, QueueLen: queue})
 	w.link.Impair(w.server.dev, sim.Impairment{Delay: rtt / 2, Jitter: rtt / 50})
 	f := &flows{}
@@ -73,7 +73,7 @@ func TestFairness(t *testing.T) {
 		{"four flows", 20e6, 30 * time.Millisecond, 60, 4, 5 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w, f := bottleneck(t, 1, "cubic", c.rate, c.rtt, c.queue)
+			w, f := bottleneck(t, 1, tcp.Config{Congestion: "cubic"}, c.rate, c.rtt, c.queue)
 			for range c.flows {
 				w.start()
 				w.runFor(3 * time.Second)
@@ -101,7 +101,7 @@ func TestFairness(t *testing.T) {
 func TestHyStartSparesTheQueue(t *testing.T) {
 	open := func(congestion string) (lost uint64, share float64) {
 		const rate, measured = 5e6, 5 * time.Second
-		w, f := bottleneck(t, 1, congestion, rate, 60*time.Millisecond, 300)
+		w, f := bottleneck(t, 1, tcp.Config{Congestion: congestion}, rate, 60*time.Millisecond, 300)
 		w.start()
 		w.runFor(measured)
 		return w.link.Stats(w.client.dev).QueueFull, float64(f.received[0]) * 8 / measured.Seconds() / rate
