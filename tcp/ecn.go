@@ -170,6 +170,10 @@ func (c *Conn) arrivedWith(m *frame.Meta) {
 	}
 }
 
+// heedsMarks reports whether a mark slows the algorithm down. Who does not may not say ECT: a router would go on marking, and all others
+// would have to give way (RFC 3168 section 6.1.2).
+func (a CongestionAlgorithm) heedsMarks() bool { return a != BBR }
+
 // exact reports whether ACKs say of what they acknowledge whether it was marked, rather than repeating a mark until CWR.
 func (c *Conn) exact() bool { return c.cc.Algorithm() == DCTCP }
 
@@ -202,7 +206,7 @@ func (c *Conn) echoTurns() bool {
 // before it.
 func (c *Conn) echoed(s *Segment, una Seq, now clock.Time) {
 	d, st := &c.snd, &c.core.Stats
-	if !c.is(flagECT) {
+	if !c.is(flagECT) || !c.cc.Algorithm().heedsMarks() {
 		st.ECEIgnored++
 		return
 	}
@@ -251,7 +255,7 @@ func (c *Conn) reducedAfter(seq Seq) bool {
 // newDataECN marks new data as ECN-capable. Nothing else is: neither what is sent again, whose loss or mark would say nothing that is
 // not known (RFC 3168 section 6.1.5), nor probes of a closed window (section 6.1.6), nor ACKs (section 6.1.4).
 func (c *Conn) newDataECN(o *OutSegment) {
-	if c.is(flagProbing) {
+	if c.is(flagProbing) || !c.cc.Algorithm().heedsMarks() {
 		return
 	}
 	o.ECN = ECT0
