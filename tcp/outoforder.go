@@ -35,12 +35,13 @@ func (c *Conn) outOfOrder(f frame.Index, m *frame.Meta, seq Seq) {
 	c.count.outOfOrder++
 }
 
-// outOfOrderFull bounds the queue: by the memory that the connection's buffer stands for, and by what the pool has left. What is
-// refused here was not acknowledged; the sender has it still.
+// outOfOrderFull bounds the queue: by the memory that the connection's buffer stands for, and by what the pool has left, twice what
+// is kept back from senders: however many connections have holes, the others can still send. What is refused here was not
+// acknowledged; the sender has it still.
 func (c *Conn) outOfOrderFull() bool {
 	p := c.core.Pool
 	limit := max(int(c.rcv.buffer)/(p.ChunkSize()/2), 8)
-	return c.rcv.ooo.Len() >= limit || p.Free() < p.Size()/16
+	return c.rcv.ooo.Len() >= limit || p.Free() < p.Size()/8
 }
 
 // placeWork is how many frames of the queue one segment may have looked at to find its place. What an honest peer sends belongs at the
