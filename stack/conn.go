@@ -157,6 +157,7 @@ func (s *Shard) deliver(c *Conn) bool {
 	switch {
 	case ev&tcp.EventTimeWait != 0:
 		s.timeWait.Add(c.flow, c.tcp.TimeWaitRecord(), s.now)
+		s.stack.directory.putTimeWait(&c.flow, s.id)
 		s.pull(c) // the ACK of the peer's FIN
 		s.destroy(c, nil)
 		return false

@@ -10,10 +10,10 @@ import (
 // flow on one queue as long as nobody changes its hash; Linux as the peer on a veth pair does not: it chooses another queue with each
 // retransmission timeout (sk_rethink_txhash), and cards that steer flows by themselves may as well.
 //
-// An entry is written when a SYN is answered and when a connection is accepted, taken out when it ends, and read only by a shard that
-// does not know a segment's connection. Two flows may share an entry; the earlier one is then without it, as it was before it moved.
-// A handshake leaves an accepted connection its entry: a flood of SYNs must not take those away. What remains of one that was
-// never completed does no harm, for every shard can take it up again, and gives way to any other.
+// An entry is written when a SYN is answered and when a connection is accepted, taken out when it ends without TIME-WAIT, and read only
+// by a shard that does not know a segment's connection. Two flows may share an entry; the earlier one is then without it, as it was
+// before it moved. A handshake leaves an accepted connection its entry: a flood of SYNs must not take those away. What remains of one
+// that was never completed, and of TIME-WAIT, does no harm, for every shard can take the flow up again, and gives way to any other.
 type directory struct {
 	entries []atomic.Uint64 // hash, and in the lower half the shard's number plus one; nil for a stack of one shard
 	key     [2]uint64
@@ -22,8 +22,9 @@ type directory struct {
 const (
 	directorySize = 1 << 16 // entries of 8 bytes
 
-	// handshaking marks the number of a shard that has answered a SYN, and no connection yet.
-	handshaking = 1 << 31
+	// unsettled marks the number of a shard that has no connection: not yet, but it has answered a SYN, or no longer, but its
+	// TIME-WAIT.
+	unsettled = 1 << 31
 )
 
 func (d *directory) init(key [2]uint64) {
@@ -50,8 +51,16 @@ func (d *directory) putHandshake(f *tcp.Flow, shard int) {
 		return
 	}
 	e, hash := d.entry(f)
-	if v := e.Load(); v == 0 || v&handshaking != 0 {
-		e.CompareAndSwap(v, hash|handshaking|uint64(shard+1))
+	if v := e.Load(); v == 0 || v&unsettled != 0 {
+		e.CompareAndSwap(v, hash|unsettled|uint64(shard+1))
+	}
+}
+
+// putTimeWait notes that a shard has only the TIME-WAIT of a connection, unless the entry is another's by now.
+func (d *directory) putTimeWait(f *tcp.Flow, shard int) {
+	if d.entries != nil {
+		e, hash := d.entry(f)
+		e.CompareAndSwap(hash|uint64(shard+1), hash|unsettled|uint64(shard+1))
 	}
 }
 
@@ -63,14 +72,14 @@ func (d *directory) remove(f *tcp.Flow, shard int) {
 	}
 }
 
-// find returns the number of the shard that has a connection or its handshake, -1 if that is not known.
+// find returns the number of the shard that has a connection, its handshake or its TIME-WAIT, -1 if that is not known.
 func (d *directory) find(f *tcp.Flow) int {
 	if d.entries == nil {
 		return -1
 	}
 	e, hash := d.entry(f)
 	if v := e.Load(); v>>32<<32 == hash {
-		return int(uint32(v)&^handshaking) - 1
+		return int(uint32(v)&^unsettled) - 1
 	}
 	return -1
 }
