@@ -74,8 +74,8 @@ func (c *Conn) SetLinger(sec int) {
 	}
 }
 
-// SetMaxSegment makes segments no larger than that, in bytes of payload and options (TCP_MAXSEG). It can only make them smaller; to announce
-// less to the peer too, set the MSS of a Dialer's or ListenConfig's TCP configuration.
+// SetMaxSegment makes segments no larger than that, in bytes of payload and options (TCP_MAXSEG). It can only make them smaller; to
+// announce less to the peer too, set the MSS of a Dialer's or ListenConfig's TCP configuration.
 func (c *Conn) SetMaxSegment(bytes uint16) error {
 	err := c.tcp.SetMaxSegment(bytes)
 	c.shard.schedule(c)

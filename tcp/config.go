@@ -18,7 +18,7 @@ type Config struct {
 	SYNRetries  int           // how often the SYN is sent again; default 7: 247 s until ErrTimeout
 	Retries     int           // how often a segment is sent again before the peer counts as gone; default 15
 	DelayedACK  time.Duration // how long an ACK may wait, but after losses; less than 0.5 s; default 40 ms, negative: not at all
-	QuickACK    int           // the first ACKs that wait for no company, until data carries one: helps peers that begin with one segment; default 0
+	QuickACK    int           // the first ACKs that wait for no company, until data carries one; default 0: see docs/options.md
 	MinRTO      time.Duration // retransmission timeout, at least; default 200 ms
 	MaxRTO      time.Duration // and at most; default 120 s
 

@@ -11,7 +11,7 @@ import (
 // with the connection. Fields that this stack does not measure are 0 and say so.
 type TCPInfo struct {
 	State                  uint8 // Linux's number: 1 is ESTABLISHED; see State.Linux
-	CAState                uint8 // 0 open, 1 disorder: something arrived out of order, 3 recovery, 4 loss; never 2
+	CAState                uint8 // CAOpen and so on
 	Retransmits            uint8 // timeouts in a row without an answer
 	Probes                 uint8 // of a closed window, or keep-alives, in a row without an answer
 	Backoff                uint8 // times that the timeout is doubled
@@ -92,11 +92,11 @@ const (
 
 // The values of TCPInfo.CAState.
 const (
-	CAOpen = iota
-	CADisorder
-	CACWR
-	CARecovery
-	CALoss
+	CAOpen     = iota
+	CADisorder // something arrived out of order
+	CACWR      // the window was reduced for a mark
+	CARecovery // fast recovery
+	CALoss     // after a timeout
 )
 
 // linuxInfinity is what Linux has for a threshold that is not known yet.

@@ -1,6 +1,7 @@
 package packetdrill
 
 import (
+	"errors"
 	"net/netip"
 	"syscall"
 	"time"
@@ -38,13 +39,22 @@ func (s *Stack) Socket(domain, kind, protocol int) (int, syscall.Errno) {
 func (s *Stack) install(f *file) (int, syscall.Errno) {
 	fd, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return 0, err.(syscall.Errno)
+		return 0, errno(err)
 	}
 	if old := s.files[fd]; old != nil {
 		old.sock.Close() // The program has closed it behind our back, or the number would not be free.
 	}
 	s.files[fd] = f
 	return fd, 0
+}
+
+// errno returns the number of an error of a system call, 0 for none.
+func errno(err error) syscall.Errno {
+	var e syscall.Errno
+	if err != nil && !errors.As(err, &e) {
+		return syscall.EIO
+	}
+	return e
 }
 
 // Bind gives a socket a local address.
@@ -179,10 +189,7 @@ func (s *Stack) CloseFile(fd int) syscall.Errno {
 	return s.with(fd, func(f *file) syscall.Errno {
 		f.sock.Close()
 		delete(s.files, fd)
-		if err := unix.Close(fd); err != nil {
-			return err.(syscall.Errno)
-		}
-		return 0
+		return errno(unix.Close(fd))
 	})
 }
 

@@ -35,7 +35,8 @@
 // and in what is read.
 //
 // Options are mss N, sackOK, wscale N, TS val N ecr N, sack a:b c:d, FO cookie and FOEXP cookie (Fast Open, the cookie
-// in hexadecimal digits or left out), nop and eol, all of them in their order and with all padding; <...> expects whatever there is, and no list expects none. The stack's own timestamps are whatever
+// in hexadecimal digits or left out), nop and eol, all of them in their order and with all padding; <...> expects whatever
+// there is, and no list expects none. The stack's own timestamps are whatever
 // they are: a script gives them names, which it may echo. With --tcp_ts_tick_usecs=1000 their distances are checked
 // too. Cookies that the stack gives have names in the same way. A window that is not given is 65535 in what is
 // injected, and not checked in what is expected.

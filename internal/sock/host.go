@@ -131,8 +131,8 @@ func (h *Host) listener(port uint16) *Socket {
 	return nil
 }
 
-// Input takes a segment of a flow from the network, with the ECN field of its IP header, as a shard's input does: it is for a connection, for a
-// TIME-WAIT, for a listener or for nobody. The error is about a header that cannot be parsed.
+// Input takes a segment of a flow from the network, with the ECN field of its IP header, as a shard's input does: it is for a
+// connection, for a TIME-WAIT, for a listener or for nobody. The error is about a header that cannot be parsed.
 func (h *Host) Input(f tcp.Flow, b []byte, ecn uint8) error {
 	var s tcp.Segment
 	var o tcp.OutSegment

@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, out io.Writer) (failed bool, err er
 	if err != nil {
 		return false, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // a folder of temporary files
 	p.dir = dir
 	if p.lib == "" {
 		p.lib = filepath.Join(dir, "libxdpstack.so")

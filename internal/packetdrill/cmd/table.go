@@ -19,6 +19,7 @@ func printTable(out io.Writer, results []result) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%d scripts: %d passed, %d failed, %d cannot be played\n", len(results), count[pass], count[fail], count[skip])
+	_, err := fmt.Fprintf(out, "%d scripts: %d passed, %d failed, %d cannot be played\n",
+		len(results), count[pass], count[fail], count[skip])
 	return err
 }
