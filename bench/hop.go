@@ -27,6 +27,7 @@ func forward(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	fs.DurationVar(&imp.Delay, "delay", 0, "one way")
 	fs.Float64Var(&imp.Loss, "loss", 0, "probability of each packet")
 	fs.Int64Var(&imp.Rate, "rate", 0, "bits per second; 0: no limit")
+	cpu := fs.Int("cpu", -1, "the processor it is bound to")
 	fs.IntVar(&imp.QueueLen, "queue", 0, "packets that wait at the rate")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -34,6 +35,11 @@ func forward(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	// All threads, not only the forwarder's: the others are those that the runtime's scheduler, without which it cannot go on, runs on.
 	if err := child.Prefer(hopPriority); err != nil {
 		return nil, err
+	}
+	if *cpu >= 0 {
+		if err := child.Pin(*cpu); err != nil {
+			return nil, err
+		}
 	}
 	cfg.AB, cfg.BA = imp, imp
 	h, err := hop.Open(cfg)
