@@ -10,6 +10,7 @@ import (
 	"github.com/xdpstack/xdpstack/internal/clock"
 	"github.com/xdpstack/xdpstack/internal/sim"
 	"github.com/xdpstack/xdpstack/stack"
+	"github.com/xdpstack/xdpstack/tcp"
 )
 
 // echoer sends back what it gets; the test sends little enough for the send buffer.
@@ -42,7 +43,8 @@ type queue struct{ *sim.Device }
 func (queue) HardwareAddr() [6]byte { return [6]byte{2, 5: 77} }
 
 // TestConnectionMovesBetweenQueues has the packets of accepted connections arrive at whatever queue, as Linux sends them over veth after
-// a retransmission timeout: the shard that has the connection gets them, and when it is over nothing of it stays.
+// a retransmission timeout: the shard that has the connection gets them, with the marks of routers, and when it is over nothing of it
+// stays.
 func TestConnectionMovesBetweenQueues(t *testing.T) {
 	const queues = 3
 	forSeeds(t, 20, func(t *testing.T, seed uint64) {
@@ -59,6 +61,7 @@ func TestConnectionMovesBetweenQueues(t *testing.T) {
 		current := 0 // the queue that the client's packets go to now
 		moving := false
 		var devices []stack.Device
+		var links []*sim.Link
 		for q := range queues {
 			d := device(sim.Config{Name: "server"})
 			devices = append(devices, queue{d})
@@ -66,6 +69,8 @@ func TestConnectionMovesBetweenQueues(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			link.Impair(clientDevice, sim.Impairment{Delay: time.Duration(10+10*q) * time.Microsecond, Rate: 1e9, MarkAt: 3})
+			links = append(links, link)
 			link.Filter = func(_ clock.Time, from *sim.Device, b []byte) bool {
 				if from != clientDevice {
 					return true
@@ -81,7 +86,9 @@ func TestConnectionMovesBetweenQueues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		client, err := stack.New(stack.Config{Address: netip.MustParsePrefix("10.1.0.2/24"), Seed: seed + 1}, clientDevice)
+		client, err := stack.New(stack.Config{
+			Address: netip.MustParsePrefix("10.1.0.2/24"), Seed: seed + 1, TCP: tcp.Config{ECN: tcp.ECNOn},
+		}, clientDevice)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,15 +123,24 @@ func TestConnectionMovesBetweenQueues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		passed := uint64(0)
+		passed, marks, copies := uint64(0), uint64(0), uint64(0)
+		for _, link := range links {
+			marks += link.Stats(clientDevice).Marked
+		}
+		all := marks
 		for _, r := range reports {
 			passed += r.Stats.PassedOn
+			marks -= r.Stats.TCP.CEIn
+			copies += r.Stats.TCP.DropDuplicate // Their marks do not count.
 			if r.Connections != 0 || r.Frames.Held != 0 {
 				t.Errorf("seed %d: %d connections and %d frames are left", seed, r.Connections, r.Frames.Held)
 			}
 		}
 		if !h.closed || h.err != nil || passed < 20 {
 			t.Errorf("seed %d: closed %v, %v; %d segments passed on", seed, h.closed, h.err, passed)
+		}
+		if all == 0 || marks > copies {
+			t.Errorf("seed %d: %d marks of %d did not arrive", seed, int64(marks), all)
 		}
 		_ = server.Close()
 		_ = client.Close()

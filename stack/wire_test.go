@@ -179,7 +179,7 @@ func (w *wire) send(s sent) {
 	w.frame(ethernet.TypeIPv4, to, func(b []byte) int {
 		hl := ipv4.MinHeaderLen + len(s.options)
 		n := s.HeaderLen() + len(s.payload)
-		h := ipv4.Header{TTL: 64, DF: true, Proto: ipv4.ProtoTCP, Src: s.src, Dst: s.dst, TotalLen: uint16(hl + n)}
+		h := ipv4.Header{TOS: s.ECN, TTL: 64, DF: true, Proto: ipv4.ProtoTCP, Src: s.src, Dst: s.dst, TotalLen: uint16(hl + n)}
 		h.Marshal(b)
 		copy(b[ipv4.MinHeaderLen:], s.options)
 		b[0], b[10], b[11] = 4<<4|byte(hl/4), 0, 0

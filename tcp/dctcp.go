@@ -12,7 +12,7 @@ type dctcp struct {
 }
 
 const (
-	dctcpOne  = 1 << 20 // alpha when everything is marked; fine enough for alpha to come close to 0 (section 3.4)
+	dctcpOne  = 1 << 20 // alpha when everything is marked; fine enough for alpha to come close to 0 (section 4.2)
 	dctcpGain = 4       // g, the weight of a window, as a shift: 1/16 (section 4.2)
 )
 

@@ -116,12 +116,12 @@ func (c *Conn) synECN(o *OutSegment) {
 func (cfg *Config) agreeECN(o *OutSegment) {
 	o.Flags |= FlagECE
 	if cfg.algorithm == DCTCP {
-		o.ECN = ECT0 // RFC 8257 section 3.5
+		o.ECN = ECT0 // RFC 8257 section 3.6
 	}
 }
 
 // outECN fills in what a segment of a connection with ECN says about marks. With DCTCP every segment is ECN-capable: in a network
-// where routers drop what is not at a short queue, ACKs and retransmissions would suffer (RFC 8257 sections 3.5, 5).
+// where routers drop what is not at a short queue, ACKs and retransmissions would suffer (RFC 8257 section 3.6 for SYNs).
 func (c *Conn) outECN(o *OutSegment) {
 	if c.is(flagECE) {
 		o.Flags |= FlagECE

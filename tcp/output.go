@@ -56,6 +56,9 @@ func (c *Conn) Output(now clock.Time, o *OutSegment) bool {
 	case sendReset:
 		o.Clear()
 		o.Seq, o.Ack, o.Flags = c.snd.nxt, c.rcv.nxt, FlagRST|FlagACK
+		if c.is(flagECT) && c.exact() {
+			o.ECN = ECT0 // RFC 8257 section 3.6
+		}
 		c.due &^= dueReset
 		c.core.Stats.ResetsOut++
 	case sendBareReset:
