@@ -12,8 +12,8 @@ import (
 
 // TestConnSize keeps the connection compact: not much more than ten cache lines are what a million of them can afford.
 func TestConnSize(t *testing.T) {
-	if n := unsafe.Sizeof(Conn{}); n > 736 {
-		t.Errorf("a Conn has %d bytes, want at most 736", n)
+	if n := unsafe.Sizeof(Conn{}); n > 720 {
+		t.Errorf("a Conn has %d bytes, want at most 720", n)
 	} else {
 		t.Logf("a Conn has %d bytes", n)
 	}

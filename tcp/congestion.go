@@ -109,11 +109,15 @@ type Congestion struct {
 	cwnd      uint32 // bytes
 	ssthresh  uint32 // bytes
 	initial   uint32 // the initial window, bytes
-	peak      uint32 // the most bytes in flight in the present round trip
-	peakEnd   Seq    // when this is acknowledged, that round trip is over
-	acked     uint32 // bytes acknowledged in congestion avoidance since Reno's window, or CUBIC's estimate of it, last grew
-	before    windows
 	own       ownState
+}
+
+// lossBased is where the states of all algorithms but BBR begin: of those that grow the window until it is too large.
+type lossBased struct {
+	peak    uint32 // the most bytes in flight in the present round trip
+	peakEnd Seq    // when this is acknowledged, that round trip is over
+	acked   uint32 // bytes acknowledged in congestion avoidance since Reno's window, or CUBIC's estimate of it, last grew
+	before  windows
 }
 
 // ownState is what the algorithm keeps for itself, one struct for each algorithm in the same bytes: a union, because a connection has
@@ -121,12 +125,16 @@ type Congestion struct {
 // which struct it is, and it is aligned for any field.
 type ownState [10]uint64
 
-// The structs fit: a constant below zero does not compile.
+// The structs fit, and begin with what they have in common: a constant below zero does not compile.
 const (
 	_ = unsafe.Sizeof(ownState{}) - unsafe.Sizeof(cubic{})
+	_ = -unsafe.Offsetof(cubic{}.lossBased) - unsafe.Offsetof(dctcp{}.lossBased)
 	_ = unsafe.Sizeof(ownState{}) - unsafe.Sizeof(dctcp{})
 	_ = unsafe.Sizeof(ownState{}) - unsafe.Sizeof(bbr{})
 )
+
+// lossBased returns what the states of all algorithms but BBR begin with.
+func (c *Congestion) lossBased() *lossBased { return (*lossBased)(unsafe.Pointer(&c.own)) }
 
 // cubic returns the state that is CUBIC's.
 func (c *Congestion) cubic() *cubic { return (*cubic)(unsafe.Pointer(&c.own)) }
@@ -158,14 +166,16 @@ func (c *Congestion) Init(a CongestionAlgorithm, mss, segments uint32) {
 	c.begin()
 }
 
-// begin makes the algorithm's state new: zero, but for DCTCP's and BBR's.
+// begin makes the algorithm's state new.
 func (c *Congestion) begin() {
 	c.own = ownState{}
-	switch c.algorithm {
-	case DCTCP:
-		c.dctcpBegin()
-	case BBR:
+	if c.algorithm == BBR {
 		c.bbrBegin()
+		return
+	}
+	c.lossBased().before = windows{c.cwnd, c.ssthresh}
+	if c.algorithm == DCTCP {
+		c.dctcpBegin()
 	}
 }
 
@@ -182,7 +192,7 @@ func (c *Congestion) Switch(a CongestionAlgorithm) {
 	if a == c.algorithm {
 		return
 	}
-	c.algorithm, c.acked = a, 0
+	c.algorithm = a
 	c.begin()
 }
 
@@ -236,8 +246,11 @@ func (c *Congestion) OnDelivered(s *Delivery) (limited bool) { return c.bbrDeliv
 
 // OnSent notes how much is in flight after sending.
 func (c *Congestion) OnSent(inFlight uint32, una, nxt Seq) {
-	if inFlight > c.peak || una.GreaterEq(c.peakEnd) {
-		c.peak, c.peakEnd = inFlight, nxt
+	if c.algorithm == BBR {
+		return
+	}
+	if b := c.lossBased(); inFlight > b.peak || una.GreaterEq(b.peakEnd) {
+		b.peak, b.peakEnd = inFlight, nxt
 	}
 }
 
@@ -255,14 +268,16 @@ func (c *Congestion) OnAck(a *Ack) {
 
 // OnLoss begins a fast recovery.
 func (c *Congestion) OnLoss(l *Loss) {
-	c.before = windows{c.cwnd, c.ssthresh}
+	if c.algorithm == BBR {
+		c.bbrLoss()
+		return
+	}
+	c.lossBased().before = windows{c.cwnd, c.ssthresh}
 	switch c.algorithm {
 	case NewReno, DCTCP:
 		c.renoLoss(l)
 	case Cubic:
 		c.cubicLoss(l)
-	case BBR:
-		c.bbrLoss()
 	}
 }
 
@@ -270,8 +285,11 @@ func (c *Congestion) OnLoss(l *Loss) {
 // this timer, which is then no new news about the path: the threshold is reduced once, not by each timeout of the same segment (RFC
 // 5681 section 3.1). The window is the loss window of one segment.
 func (c *Congestion) OnRTO(l *Loss, again bool) {
-	if !again {
-		c.before = windows{c.cwnd, c.ssthresh}
+	switch {
+	case c.algorithm == BBR:
+		c.bbrRTO()
+	case !again:
+		c.lossBased().before = windows{c.cwnd, c.ssthresh}
 		switch c.algorithm {
 		case NewReno, DCTCP:
 			c.renoLoss(l)
@@ -279,16 +297,16 @@ func (c *Congestion) OnRTO(l *Loss, again bool) {
 			c.cubicRTO(l)
 		}
 	}
-	if c.algorithm == BBR {
-		c.bbrRTO()
-	}
 	c.cwnd = c.mss
 }
 
 // OnECE takes the news that a router marked packets instead of dropping them (RFC 3168 section 6.1.2): it is answered as a loss is, but
 // nothing is missing.
 func (c *Congestion) OnECE(l *Loss) {
-	c.before = windows{c.cwnd, c.ssthresh}
+	if c.algorithm == BBR {
+		return
+	}
+	c.lossBased().before = windows{c.cwnd, c.ssthresh}
 	switch c.algorithm {
 	case NewReno:
 		c.renoLoss(l)
@@ -306,8 +324,8 @@ func (c *Congestion) OnSpurious() {
 		c.bbrSpurious()
 		return
 	}
-	c.cwnd, c.ssthresh = max(c.cwnd, c.before.cwnd), c.before.ssthresh
-	c.acked = 0
+	b := c.lossBased()
+	c.cwnd, c.ssthresh, b.acked = max(c.cwnd, b.before.cwnd), b.before.ssthresh, 0
 	if c.algorithm == Cubic {
 		c.cubicSpurious()
 	}
@@ -335,14 +353,17 @@ func (c *Congestion) OnIdle(now clock.Time, long bool) {
 // flightSize returns what was in the network when a loss happened, the lost bytes included: the most of the round trip, for the ACKs
 // that came just before the one that tells of the loss, in the same batch, have not been answered with new data yet. What was sent
 // beyond the window, because something behind the loss had arrived (limited transmit), does not count (RFC 5681 section 3.2, step 2).
-func (c *Congestion) flightSize(l *Loss) uint32 { return min(max(l.InFlight, c.peak), c.cwnd) }
+func (c *Congestion) flightSize(l *Loss) uint32 {
+	return min(max(l.InFlight, c.lossBased().peak), c.cwnd)
+}
 
 // windowUsed reports whether the window, rather than the application or the peer, kept the connection from sending more in the
 // present round trip. A window that was not used was not tested either and must not grow. In slow start it may be twice
 // what was used, or the application would have to be ahead of its doubling.
 func (c *Congestion) windowUsed() bool {
+	peak := c.lossBased().peak
 	if c.cwnd < c.ssthresh {
-		return c.cwnd < 2*c.peak
+		return c.cwnd < 2*peak
 	}
-	return c.peak+c.mss > c.cwnd
+	return peak+c.mss > c.cwnd
 }

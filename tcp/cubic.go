@@ -21,6 +21,7 @@ import (
 //
 // Times are microseconds of the connection's clock, which wrap after 71 minutes: only their differences count.
 type cubic struct {
+	lossBased
 	origin     uint32 // when the function reaches wMax: the epoch's start + K
 	at         uint32 // up to when time counts in the epoch, see cubicSkip; 0: congestion avoidance has not begun
 	wMax       uint32 // W_max, bytes; 0: not known
@@ -80,7 +81,7 @@ func (c *Congestion) cubicSlowStart(a *Ack, used bool) uint32 {
 		h.onAck(a)
 		if h.over() {
 			// RFC 9438 section 4.10: cwnd_prior is the window, W_max is not known.
-			c.ssthresh, c.before.cwnd = c.cwnd, c.cwnd
+			c.ssthresh, u.before.cwnd = c.cwnd, c.cwnd
 			u.wMax, u.at = 0, 0
 			return n
 		}
@@ -102,7 +103,7 @@ func (c *Congestion) cubicSlowStart(a *Ack, used bool) uint32 {
 // timeout, the function begins at its flat part, K = 0 (RFC 9438 sections 4.8, 4.10).
 func (c *Congestion) cubicEpoch(now uint32) {
 	u := c.cubic()
-	u.wEst, c.acked = c.cwnd, 0
+	u.wEst, u.acked = c.cwnd, 0
 	switch {
 	case u.wMax == 0:
 		u.origin, u.wMax = now, c.cwnd
@@ -128,16 +129,16 @@ func (c *Congestion) cubicSkip(now uint32) {
 func (c *Congestion) cubicEstimate(acked uint32) {
 	u := c.cubic()
 	each := uint64(c.cwnd)
-	if u.wEst < c.before.cwnd {
+	if u.wEst < u.before.cwnd {
 		each = each * 17 / 9
 	}
 	each /= cubicSteps
-	n := uint64(c.acked) + uint64(acked)
+	n := uint64(u.acked) + uint64(acked)
 	if n >= each {
 		u.wEst = uint32(min(uint64(u.wEst)+n/each*uint64(c.mss)/cubicSteps, maxCwnd))
 		n %= each
 	}
-	c.acked = uint32(n)
+	u.acked = uint32(n)
 }
 
 // cubicWindow returns W_cubic at a time, bytes.

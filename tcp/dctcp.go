@@ -4,9 +4,10 @@ package tcp
 // much of it is, window by window; a mark reduces the window by half of that share, so a queue that is only a little too long costs only a
 // little. It is for networks whose routers mark at a short queue, and whose hosts all use it.
 type dctcp struct {
+	lossBased
 	alpha  uint32 // DCTCP.Alpha: the share of the bytes that is marked, of dctcpOne
 	end    Seq    // DCTCP.WindowEnd: when more than this is acknowledged, alpha is updated
-	acked  uint32 // DCTCP.BytesAcked in the present window
+	bytes  uint32 // DCTCP.BytesAcked in the present window
 	marked uint32 // DCTCP.BytesMarked
 	open   bool   // end is set
 }
@@ -25,14 +26,14 @@ func (c *Congestion) dctcpAck(a *Ack) {
 	if !u.open {
 		u.end, u.open = a.Nxt, true
 	}
-	u.acked += a.Acked
+	u.bytes += a.Acked
 	if a.Marked {
 		u.marked += a.Acked
 	}
 	if a.Una.Greater(u.end) {
 		u.alpha -= u.alpha >> dctcpGain
-		u.alpha += uint32(uint64(u.marked)*dctcpOne/uint64(max(u.acked, 1))) >> dctcpGain
-		u.end, u.acked, u.marked = a.Nxt, 0, 0
+		u.alpha += uint32(uint64(u.marked)*dctcpOne/uint64(max(u.bytes, 1))) >> dctcpGain
+		u.end, u.bytes, u.marked = a.Nxt, 0, 0
 	}
 	c.renoAck(a)
 }
@@ -42,5 +43,5 @@ func (c *Congestion) dctcpECE() {
 	cut := uint64(c.cwnd) * uint64(c.dctcp().alpha) / (2 * dctcpOne)
 	c.cwnd = max(c.cwnd-uint32(cut), 2*c.mss)
 	c.ssthresh = c.cwnd
-	c.acked = 0
+	c.lossBased().acked = 0
 }

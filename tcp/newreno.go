@@ -16,9 +16,10 @@ func (c *Congestion) renoAck(a *Ack) {
 			return
 		}
 	}
-	c.acked += acked
-	if whole := c.cwnd - c.cwnd%c.mss; c.acked >= whole {
-		c.acked -= whole
+	b := c.lossBased()
+	b.acked += acked
+	if whole := c.cwnd - c.cwnd%c.mss; b.acked >= whole {
+		b.acked -= whole
 		c.cwnd += c.mss
 	}
 	c.cwnd = min(c.cwnd, maxCwnd)
@@ -28,5 +29,5 @@ func (c *Congestion) renoAck(a *Ack) {
 func (c *Congestion) renoLoss(l *Loss) {
 	c.ssthresh = max(c.flightSize(l)/2, 2*c.mss)
 	c.cwnd = c.ssthresh
-	c.acked = 0
+	c.lossBased().acked = 0
 }
