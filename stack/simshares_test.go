@@ -47,9 +47,9 @@ func TestSharesOfCongestionControls(t *testing.T) {
 	const rate, rtt = 10e6, 40 * time.Millisecond // 33 packets
 	var table strings.Builder
 	table.WriteString("# Shares of a path of 10 Mbit/s and 40 ms, as parts of its rate, by the length of its queue in packets (33 is the path's product).\n")
-	for _, congestion := range [][2]string{{"cubic", "newreno"}, {"bbr", "cubic"}, {"bbr", "newreno"}, {"bbr", "bbr"}, {"cubic", "cubic"}} {
+	for _, congestion := range [][2]string{{"cubic", "newreno"}, {"bbr", "cubic"}, {"bbr", "newreno"}} {
 		for _, queue := range []int{16, 33, 132} {
-			s := shareOf(t, path{rate: rate, rtt: rtt, queue: queue}, congestion, 30*time.Second)
+			s := shareOf(t, path{rate: rate, rtt: rtt, queue: queue}, congestion, 60*time.Second)
 			fmt.Fprintf(&table, "%-7s %-7s %4d  %.2f %.2f\n", congestion[0], congestion[1], queue, s[0], s[1])
 		}
 	}

@@ -118,6 +118,7 @@ type lossBased struct {
 	peakEnd Seq    // when this is acknowledged, that round trip is over
 	acked   uint32 // bytes acknowledged in congestion avoidance since Reno's window, or CUBIC's estimate of it, last grew
 	before  windows
+	used    uint32 // when the window was last used, ticks of rate.go; 0: never
 }
 
 // ownState is what the algorithm keeps for itself, one struct for each algorithm in the same bytes: a union, because a connection has
@@ -256,6 +257,10 @@ func (c *Congestion) OnSent(inFlight uint32, una, nxt Seq) {
 
 // OnAck takes the news of an ACK that acknowledged new data.
 func (c *Congestion) OnAck(a *Ack) {
+	if c.algorithm == BBR {
+		return
+	}
+	c.validate(a.Now)
 	switch c.algorithm {
 	case NewReno:
 		c.renoAck(a)
@@ -347,6 +352,33 @@ func (c *Congestion) OnIdle(now clock.Time, long bool) {
 	}
 	if c.algorithm == Cubic {
 		c.cubicIdle(now, long)
+	}
+}
+
+// unusedTime is how long a window is kept that the application does not use, in ticks: five minutes (RFC 7661 section 4.4.3).
+const unusedTime = uint32(5 * time.Minute >> rateShift)
+
+// validate halves a window that was not used for so long: about most of it nothing is known any more. Slow start finds the way back to
+// three quarters of it.
+func (c *Congestion) validate(now clock.Time) {
+	b, t := c.lossBased(), rateTicks(now)|1
+	if b.used == 0 || c.windowUsed() {
+		b.used = t
+		return
+	}
+	if t-b.used < unusedTime {
+		return
+	}
+	b.used = t
+	if c.cwnd/2 < c.initial {
+		return
+	}
+	if c.ssthresh != infSsthresh {
+		c.ssthresh = max(c.ssthresh, c.cwnd-c.cwnd/4)
+	}
+	c.cwnd /= 2
+	if c.algorithm == Cubic {
+		c.cubicIdle(now, true)
 	}
 }
 

@@ -3,6 +3,9 @@ package tcp
 import (
 	"reflect"
 	"testing"
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
 const testMSS = 1000
@@ -174,6 +177,38 @@ func TestUnusedWindowDoesNotGrow(t *testing.T) {
 	c.OnAck(&Ack{Acked: testMSS})
 	if got := c.Window(); got != 20_000 {
 		t.Errorf("window %d, want it to stay", got)
+	}
+}
+
+// TestUnusedWindowIsHalved has a window that the application does not use for five minutes be halved, but not below the initial one; slow
+// start then leads back to three quarters of it.
+func TestUnusedWindowIsHalved(t *testing.T) {
+	for _, a := range []CongestionAlgorithm{NewReno, Cubic, DCTCP} {
+		var c Congestion
+		c.Init(a, testMSS, 10)
+		fullAck(&c, 10_000)
+		fullAck(&c, 20_000)
+		c.OnLoss(&Loss{InFlight: 40_000})
+		want := c.Window()
+		now, una := clock.Time(time.Hour), Seq(1)
+		c.OnSent(want, 0, 1)
+		c.OnAck(&Ack{Now: now, InRecovery: true}) // the window was used until now
+		little := func(d time.Duration) {
+			for end := now.Add(d); now < end; now = now.Add(time.Second) {
+				c.OnSent(testMSS, una, una.Add(testMSS))
+				una = una.Add(testMSS)
+				c.OnAck(&Ack{Now: now, Acked: testMSS, SRTT: 10 * ms, Una: una, Nxt: una})
+			}
+		}
+		if little(299 * time.Second); c.Window() != want {
+			t.Errorf("%v: window %d before five minutes have passed, want %d", a, c.Window(), want)
+		}
+		if little(5 * time.Second); c.Window() != want/2 || c.Ssthresh() != max(want, want-want/4) {
+			t.Errorf("%v: window %d, threshold %d after them, want half of %d", a, c.Window(), c.Ssthresh(), want)
+		}
+		if little(20 * time.Minute); c.Window() < 10_000 || c.Window() > 20_000 {
+			t.Errorf("%v: window %d in the end", a, c.Window())
+		}
 	}
 }
 
