@@ -100,7 +100,7 @@ func (r *runner) sendFast(s *socket, n int, dontWait bool) attempt {
 	if s.Conn() != nil {
 		return r.write(s, n, dontWait)
 	}
-	s.SetOption("TCP_FASTOPEN_CONNECT", sock.Value{N: 1})
+	_ = s.SetOption("TCP_FASTOPEN_CONNECT", sock.Value{N: 1}) // which every socket takes
 	connect := r.connect(s)
 	var write attempt
 	return func() (outcome, bool) {
