@@ -48,6 +48,13 @@ func TestOwnConfigOfDialerAndListener(t *testing.T) {
 		t.Errorf("%d of %d bytes: %v", len(got), len(sent), err)
 	}
 	sender, ok1 := c1.(*TCPConn).TCPInfo()
+	for range 200 { // The last ACK may still be on its way.
+		if sender.BytesAcked == 1<<20 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		sender, ok1 = c1.(*TCPConn).TCPInfo()
+	}
 	receiver, ok2 := c2.(*TCPConn).TCPInfo()
 	if !ok1 || !ok2 || sender.BytesAcked != 1<<20 || receiver.BytesReceived != 1<<20 || sender.SndMSS != 700 {
 		t.Errorf("TCPInfo: %+v\n%+v", sender, receiver)

@@ -50,6 +50,7 @@ func TestEphemeralPorts(t *testing.T) {
 			f := tcp.Flow{LocalAddr: s.local, RemoteAddr: [4]byte{10, 1, 0, byte(i)}, RemotePort: 80}
 			seen := map[uint16]bool{}
 			for j := range 20 {
+				f.LocalPort = 0 // as when a connection is opened
 				if _, ok := s.choosePort(&f); !ok || f.LocalPort < firstEphemeral || seen[f.LocalPort] {
 					t.Errorf("port %d: %v, seen before: %v", f.LocalPort, ok, seen[f.LocalPort])
 				}
