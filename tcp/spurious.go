@@ -31,7 +31,7 @@ func (c *Conn) detectSpurious(s *Segment) {
 		return
 	}
 	c.clear(flagUndoable)
-	if !s.HasTS || !tsLess(s.TSEcr, d.resentTS) {
+	if !s.HasTS || !tsLess(s.TSEcr, d.resentTS) || c.resentBefore() {
 		return
 	}
 	if d.recovery == recoveryFast {
@@ -41,6 +41,18 @@ func (c *Conn) detectSpurious(s *Segment) {
 		c.core.Stats.SpuriousTimeouts++
 	}
 	c.takeBack()
+}
+
+// resentBefore reports whether what is first outstanding may have been sent again before the recovery began: by one that came to its end
+// before that segment arrived. Then an old timestamp may be that retransmission's. A timeout takes no side: whatever was sent before it
+// and has arrived shows that it came too early.
+func (c *Conn) resentBefore() bool {
+	d := &c.snd
+	if d.recovery != recoveryFast || d.queue.Front() == d.unsent {
+		return false
+	}
+	m := c.core.Pool.Meta(d.queue.Front())
+	return m.Sends > 2 || (m.Sends == 2 && tsLess(c.tsValue(m.SentAt), d.resentTS))
 }
 
 // takeBack ends a recovery that was spurious: nothing more is sent again, and the window is what it was.

@@ -84,3 +84,41 @@ func TestSpuriousRecovery(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 }
+
+// TestRetransmissionOfAnEarlierRecovery has a recovery stand when the first ACK that advances in it is that of a segment that was sent
+// again in the recovery before: its timestamp is older than this one's first retransmission, and it is no original's.
+func TestRetransmissionOfAnEarlierRecovery(t *testing.T) {
+	s := timely(t)
+	n := func(i uint32) uint32 { return 1 + 988*i }
+	blocks := func(edges ...uint32) (b []SACKBlock) {
+		for i := 0; i < len(edges); i += 2 {
+			b = append(b, SACKBlock{Seq(n(edges[i])), Seq(n(edges[i+1]))})
+		}
+		return b
+	}
+	s.write(60 * 988)
+	s.drain(10)
+	echo := s.c.tsValue(s.now)
+	s.advance(20 * ms)
+	s.inject(seg{flags: fA, seq: 1, ack: 1, sack: blocks(1, 10), tsEcr: echo}) // the first of ten is lost
+	s.drain(7)
+	s.advance(10 * ms)
+	s.inject(seg{flags: fA, seq: 1, ack: 1, sack: blocks(11, 15, 1, 10), tsEcr: echo}) // and the first of what was sent in the recovery
+	s.drain(6)
+	echo = s.c.tsValue(s.now) // the second was sent again
+	s.advance(10 * ms)
+	s.inject(seg{flags: fA, seq: 1, ack: n(10), sack: blocks(11, 15), tsEcr: echo}) // the recovery is over
+	s.drain(6)
+	s.advance(10 * ms)
+	s.inject(seg{flags: fA, seq: 1, ack: n(10), sack: blocks(17, 20, 11, 15), tsEcr: echo}) // 16 is lost: another recovery
+	s.drain(6)
+	before := s.c.Info()
+	if before.Recovery != "recovery" || s.k.Stats.FastRecoveries != 2 {
+		t.Fatalf("%+v, %+v", before, s.k.Stats)
+	}
+	s.advance(ms)
+	s.inject(seg{flags: fA, seq: 1, ack: n(16), sack: blocks(17, 20), tsEcr: echo}) // 10 has arrived
+	if i := s.c.Info(); i.Recovery != "recovery" || i.CWnd != before.CWnd || s.k.Stats.SpuriousRecoveries != 0 {
+		t.Errorf("%+v, %d spurious recoveries", i, s.k.Stats.SpuriousRecoveries)
+	}
+}
