@@ -25,6 +25,9 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 
 // DialContext is Dial with a context that bounds the connecting, as net.Dialer.DialContext has it. A host name is looked up with
 // the system's resolver.
+//
+// With TCP.FastOpen as a client, and a cookie of the server's from an earlier connection, it returns at once: the SYN goes with what is
+// written first, or without data 2 ms after a Read before that. That the server refuses is then an error of Write or Read.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if d.Timeout > 0 {
 		var cancel context.CancelFunc

@@ -324,3 +324,37 @@ func TestFastOpenAsNetConn(t *testing.T) {
 		t.Errorf("server: %d connections opened by SYNs with a cookie, want 2", st.FastOpens)
 	}
 }
+
+// TestFastOpenHTTP has net/http's client, which reads before it writes, use the SYN for its requests all the same.
+func TestFastOpenHTTP(t *testing.T) {
+	a, b := newPair(t, Config{TCP: tcp.Config{FastOpen: tcp.FastOpenClient | tcp.FastOpenServer}})
+	ln, err := b.Listen("tcp", ":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) })}
+	go srv.Serve(ln)
+	defer srv.Close()
+	client := &http.Client{Transport: &http.Transport{DialContext: a.DialContext, DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	for range 20 {
+		resp, err := client.Get("http://10.1.0.2/path")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || string(got) != "/path" {
+			t.Errorf("got %q, %v", got, err)
+		}
+	}
+	r, err := a.Report()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// How many depends on how busy the machine is.
+	if st := r[0].Stats.TCP; st.FastOpenData == 0 || st.FastOpenData != st.FastOpenSYNs {
+		t.Errorf("%d of 20 requests went with the SYN, %d were taken from it", st.FastOpenSYNs, st.FastOpenData)
+	} else {
+		t.Logf("%d of 20 requests went with the SYN", st.FastOpenData)
+	}
+}

@@ -111,7 +111,7 @@ func (t *TCPConn) command(op opcode) {
 		}
 	case opSendSYN:
 		if t.conn != nil {
-			t.conn.tcp.SendSYN(t.shard.now)
+			t.conn.tcp.SendSYNSoon(t.shard.now)
 			t.shard.schedule(t.conn)
 		}
 	case opCredit:

@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"time"
+
 	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
@@ -34,6 +36,17 @@ func (c *Conn) SendSYN(now clock.Time) {
 	c.due |= dueSYN
 	c.timers.received = now
 	c.timers.rtx = now.Add(initialRTO)
+}
+
+// readFirst is how long a SYN still waits for a Write when the application reads first: programs like net/http's client have a reader
+// of their own, that is often there before the writer.
+const readFirst = 2 * time.Millisecond
+
+// SendSYNSoon is SendSYN, unless a Write comes very soon.
+func (c *Conn) SendSYNSoon(now clock.Time) {
+	if c.Held() {
+		c.timers.rtx = min(c.timers.rtx, now.Add(readFirst))
+	}
 }
 
 // outFastOpen adds the Fast Open option to the SYN and, with a cookie, what was written: as much as the segment has room for.

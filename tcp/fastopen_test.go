@@ -178,6 +178,17 @@ func TestFastOpenClientCloses(t *testing.T) {
 	if ev := c.TakeEvents(); ev != EventEstablished || !c.Held() || c.Wants(n.now) {
 		t.Fatalf("events %v, held %v", ev, c.Held())
 	}
+	c.SendSYNSoon(n.now)
+	if c.Wants(n.now) || c.Deadline() != n.now.Add(readFirst) {
+		t.Errorf("a reader is there: SYN at once %v, deadline %v", c.Wants(n.now), c.Deadline())
+	}
+	c.Expire(n.now.Add(readFirst))
+	var alone OutSegment
+	if !c.Output(n.now.Add(readFirst), &alone) || alone.Flags != FlagSYN || alone.Len != 0 || c.Held() {
+		t.Errorf("a reader waited: %+v", alone)
+	}
+	c.Release()
+	c.Connect(k, n.a.flow, nil, n.now)
 	c.Close(n.now)
 	if c.State() != StateClosed || c.Wants(n.now) {
 		t.Errorf("closed before anything was written: %v", c.State())

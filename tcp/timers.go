@@ -68,6 +68,8 @@ func (c *Conn) Expire(now clock.Time) {
 // rtxExpired is called when the first of the timers in rtx expired.
 func (c *Conn) rtxExpired(now clock.Time) {
 	switch {
+	case c.Held():
+		c.SendSYN(now)
 	case c.state == StateSynSent || c.state == StateSynReceived:
 		c.handshakeTimeout(now)
 	case c.outstanding() == 0 || (c.snd.wnd == 0 && !c.snd.queue.Empty()):
