@@ -45,7 +45,7 @@ func FuzzConn(f *testing.F) {
 		v := in.byte()
 		k := newFuzzCore(t, 0, Config{
 			NoSACK: v&1 != 0, NoTimestamps: v&2 != 0, RecvBuffer: 1 << (10 + v>>5), SendBuffer: 1 << (10 + v>>5), NoDelay: v&16 != 0,
-			ECN: ECNMode(v >> 6 & 1),
+			ECN: ECNMode(v >> 6 & 1), MTUProbing: MTUProbing(v >> 5 & 1), NotSentLowat: uint32(v>>7) * 3000,
 		})
 		c := new(Conn)
 		now := clock.Time(time.Hour)

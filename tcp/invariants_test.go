@@ -71,7 +71,7 @@ func checkSendQueue(c *Conn) error {
 			}
 		}
 	}
-	if probes > 1 || (d.path.probe != 0) != (probes == 1) {
+	if probing := d.path.probe != 0 && c.state != StateSynSent; probes > 1 || probing != (probes == 1) {
 		return fmt.Errorf("%d probes are out, one of %d bytes should be", probes, d.path.probe)
 	}
 	if d.mss > d.path.most && c.state >= StateEstablished || d.path.high > d.path.most {

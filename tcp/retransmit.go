@@ -168,11 +168,11 @@ func (c *Conn) forget(f frame.Index, m *frame.Meta, n uint32) {
 	if m.Flags&metaSACKed != 0 {
 		d.sacked -= n
 	}
+	if m.Flags&metaProbe != 0 {
+		c.probeArrived(m) // even if the peer had no room for all of it
+	}
 	if n != m.Len {
 		return
-	}
-	if m.Flags&metaProbe != 0 {
-		c.probeArrived(m)
 	}
 	if m.Flags&metaSACKed != 0 {
 		d.arrived--
