@@ -73,6 +73,7 @@ func TestBBRFillsThePath(t *testing.T) {
 		{path{10e6, 10 * time.Millisecond, 8, 0}, 0.9},
 		{path{10e6, 100 * time.Millisecond, 30, 0}, 0.9},
 		{path{100e6, 10 * time.Millisecond, 40, 0}, 0.9},
+		{path{100e6, 200 * time.Microsecond, 40, 0}, 0.9}, // shorter than the tick of the shards' timers
 		{path{10e6, 40 * time.Millisecond, 50, 0.01}, 0.85},
 		{path{10e6, 40 * time.Millisecond, 50, 0.05}, 0.8},
 	} {

@@ -151,8 +151,14 @@ func TestWindowKeepsInRecovery(t *testing.T) {
 }
 
 func TestUnusedWindowDoesNotGrow(t *testing.T) {
+	for _, a := range []CongestionAlgorithm{NewReno, Cubic, DCTCP} {
+		t.Run(a.String(), func(t *testing.T) { unusedWindowDoesNotGrow(t, a) })
+	}
+}
+
+func unusedWindowDoesNotGrow(t *testing.T, a CongestionAlgorithm) {
 	var c Congestion
-	c.Init(NewReno, testMSS, 10)
+	c.Init(a, testMSS, 10)
 	una := Seq(1<<32 - 1500) // the round trips cross the wrap
 	for range 1000 {
 		c.OnSent(testMSS, una, una.Add(testMSS))

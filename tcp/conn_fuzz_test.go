@@ -152,7 +152,8 @@ func fuzzOption(t *testing.T, c *Conn, in *fuzzInput, now clock.Time) {
 	case 6:
 		c.SetNoDelay(in.byte()&1 != 0)
 	case 7:
-		_ = c.SetCongestion([]string{"newreno", "cubic", "dctcp"}[in.byte()%3])
+		_ = c.SetCongestion([]string{"newreno", "cubic", "dctcp", "bbr"}[in.byte()%4])
+		c.SetMaxPacingRate(uint64(in.number()), now)
 	}
 	i := c.TCPInfo(now)
 	if i.BytesAcked > i.BytesSent || i.Sacked+i.Lost > i.Unacked && c.is(flagSACK) || i.Retrans > i.Lost {

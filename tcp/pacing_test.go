@@ -178,3 +178,20 @@ func TestSetCongestion(t *testing.T) {
 		t.Error("the configuration of all connections changed")
 	}
 }
+
+// TestPacedTransfersUnderLoss has transfers that are paced, by any algorithm or at a bound, come through faults as others do.
+func TestPacedTransfersUnderLoss(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"bbr": {Congestion: "bbr"}, "cubic": {Pacing: true}, "newreno": {Congestion: "newreno", Pacing: true},
+		"dctcp": {Congestion: "dctcp", Pacing: true}, "bound": {MaxPacingRate: 5_000_000},
+		"bbr without SACK": {Congestion: "bbr", NoSACK: true}, "bbr without timestamps": {Congestion: "bbr", NoTimestamps: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sum := transfersUnder(t, 30, 300_000, cfg, func(n *network) { n.loss, n.jitter = 0.03, 2*time.Millisecond })
+			t.Logf("%d timeouts, %d segments sent again, %v", sum.timeouts, sum.retransmits, sum.took)
+			if !cfg.NoSACK && sum.timeouts > 30 {
+				t.Errorf("%d timeouts of 30 transfers", sum.timeouts)
+			}
+		})
+	}
+}
