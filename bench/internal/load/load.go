@@ -43,6 +43,10 @@ type Result struct {
 	P50 float64 `json:"p50_us"`
 	P99 float64 `json:"p99_us"`
 	Max float64 `json:"max_us"`
+	// Of bulk work that the client sends, at the end of the window, the mean of the connections: smoothed round trip in
+	// microseconds and congestion window in segments, as the kernel has them.
+	RTT  float64 `json:"rtt_us"`
+	CWnd float64 `json:"cwnd"`
 }
 
 // patience bounds a connect, and a time without any progress.
@@ -118,6 +122,7 @@ func Run(ctx context.Context, cfg Config, mark func(start bool)) (Result, error)
 	r := Result{Seconds: time.Since(start).Seconds(), Count: float64(g.count), Errors: float64(g.errors)}
 	if cfg.Work == Receive {
 		r.Count = float64(g.acked() - before) // what the server has taken, not what lies in buffers
+		r.RTT, r.CWnd = g.path()
 	}
 	if g.latency.TotalCount() > 0 {
 		r.P50, r.P99 = float64(g.latency.ValueAtQuantile(50)), float64(g.latency.ValueAtQuantile(99))
@@ -205,4 +210,15 @@ func (g *generator) acked() uint64 {
 		}
 	}
 	return sum
+}
+
+// path returns the mean round trip, in microseconds, and congestion window of the connections.
+func (g *generator) path() (rtt, cwnd float64) {
+	for i := range g.conns {
+		if info, err := unix.GetsockoptTCPInfo(g.conns[i].fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			rtt += float64(info.Rtt) / float64(len(g.conns))
+			cwnd += float64(info.Snd_cwnd) / float64(len(g.conns))
+		}
+	}
+	return rtt, cwnd
 }

@@ -225,6 +225,9 @@ func (r *Runner) measure(ctx context.Context, lab *netlab.Lab, server *child.Pro
 	if got.P50 > 0 {
 		run.Extra = map[string]float64{"p50 µs": got.P50, "p99 µs": got.P99, "max µs": got.Max}
 	}
+	if got.RTT > 0 {
+		run.Extra = map[string]float64{"client_rtt_µs": got.RTT, "client_cwnd": got.CWnd}
+	}
 	if got.Errors > 0 {
 		run.Failed = fmt.Sprintf("%.0f connections failed of %.0f", got.Errors, got.Count)
 	}
