@@ -45,7 +45,7 @@ type direction struct {
 	impair.Direction
 	from, to *port
 	queue    queue
-	stats    Stats
+	counts   Stats // but those of the Direction
 	batch    [][]byte
 }
 
@@ -82,9 +82,9 @@ func (h *Hop) Impair(ab, ba impair.Config, seed uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, d := range []*direction{&h.ab, &h.ba} {
-		counted := d.Direction.Stats
+		counted := d.Stats
 		d.Direction = impair.NewDirection([]impair.Config{ab, ba}[i], seed, uint64(i))
-		d.Direction.Stats = counted
+		d.Stats = counted
 	}
 }
 
@@ -93,10 +93,10 @@ func (h *Hop) Stats() (ab, ba Stats) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, d := range []*direction{&h.ab, &h.ba} {
-		d.stats.Overrun += d.from.dropped()
-		d.stats.Stats = d.Direction.Stats
+		d.counts.Overrun += d.from.dropped()
+		d.counts.Stats = d.Stats
 	}
-	return h.ab.stats, h.ba.stats
+	return h.ab.counts, h.ba.counts
 }
 
 // Close lets go of the interfaces. Run must have returned.
@@ -179,17 +179,17 @@ func (d *direction) take(wall time.Duration) bool {
 func (d *direction) enter(s *slot, at clock.Time) {
 	switch {
 	case s.truncated || len(s.frame) > maxFrame || len(s.frame) == 0:
-		d.stats.TooLong++
+		d.counts.TooLong++
 		return
 	case !s.whole:
-		d.stats.Unfinished++
+		d.counts.Unfinished++
 		return
 	}
 	f := d.Decide(at, s.frame)
 	for range f.Copies {
 		b := d.queue.buffer(len(s.frame))
 		if b == nil {
-			d.stats.NoRoom++
+			d.counts.NoRoom++
 			return
 		}
 		copy(b, s.frame)
@@ -205,13 +205,13 @@ func (d *direction) sendDue() {
 		d.batch = d.batch[:0]
 		for len(d.batch) < sendBatch && d.queue.next() <= now {
 			late := now.Sub(d.queue.next())
-			d.stats.Late += late
-			d.stats.Latest = max(d.stats.Latest, late)
+			d.counts.Late += late
+			d.counts.Latest = max(d.counts.Latest, late)
 			d.batch = append(d.batch, d.queue.pop())
 		}
 		refused := d.to.send(d.batch)
-		d.stats.Refused += uint64(refused)
-		d.stats.Sent += uint64(len(d.batch) - refused)
+		d.counts.Refused += uint64(refused)
+		d.counts.Sent += uint64(len(d.batch) - refused)
 		for _, b := range d.batch {
 			d.queue.recycle(b)
 		}

@@ -40,7 +40,7 @@ func open(t testing.TB, ab, ba impair.Config) *world {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		w.Hop.Close()
+		w.Close()
 	})
 	if w.recv, err = w.lab.Stack.ListenPacket("udp", "10.77.0.2:7000"); err != nil {
 		t.Fatal(err)
