@@ -108,7 +108,7 @@ func (c *Conn) SetMaxSegment(mss uint16) error {
 		return nil
 	}
 	c.ownConfig().MSS = mss
-	if c.state < StateEstablished {
+	if c.state < StateSynReceived {
 		c.snd.mss = min(c.snd.mss, mss)
 		return nil
 	}

@@ -1,0 +1,85 @@
+package tcp
+
+import "testing"
+
+// early is a connection that a Fast Open cookie has opened, and that has the SYN's data; its SYN-ACK is sent.
+type early struct {
+	t   *testing.T
+	p   *handshakePeer
+	c   Conn
+	syn OutSegment // as the peer sent it, without its payload
+}
+
+// openEarly has a listener with that configuration open a connection early.
+func openEarly(t *testing.T, cfg Config) *early {
+	t.Helper()
+	cfg.FastOpen = FastOpenServer
+	l, err := NewListener(newTestCore(t, cfg), ListenerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &early{t: t, p: &handshakePeer{t: t, l: l, now: 1000 * second}}
+	e.p.open("SYN", testFlow, e.p.cookieFor(testFlow), VerdictAccept)
+	l.core.BeginBatch(e.p.now)
+	e.c.Accept(l.core, l.Accepted(), nil, e.p.now)
+	t.Cleanup(e.c.Release)
+	s := syn(clientISS)
+	e.syn.Clear()
+	e.syn.Seq, e.syn.Flags, e.syn.Window, e.syn.Options = s.Seq, s.Flags, s.Window, s.Options
+	e.inject(e.syn, 100)
+	if out := e.pull(1); out[0].Flags != FlagSYN|FlagACK || out[0].Ack != clientISS+101 {
+		t.Fatalf("SYN-ACK: %+v", out[0])
+	}
+	return e
+}
+
+// inject gives the connection a segment with so many bytes of payload.
+func (e *early) inject(o OutSegment, payload int) {
+	k := e.p.l.core
+	f := k.Pool.Alloc()
+	m := k.Pool.Meta(f)
+	m.Off, m.Flags = 0, 0
+	m.Len = uint32(o.Marshal(k.Pool.Chunk(f), testFlow.RemotePort, testFlow.LocalPort) + payload)
+	e.c.Enqueue(f)
+	e.c.Process(e.p.now)
+}
+
+// ack gives it the ACK that ends the handshake.
+func (e *early) ack() {
+	o := OutSegment{Seq: clientISS + 101, Ack: e.c.snd.iss + 1, Flags: FlagACK, Window: 502}
+	o.WScale, o.HasTS, o.TSVal, o.TSEcr = -1, true, 5001, e.c.tsValue(e.p.now)
+	e.inject(o, 0)
+	if e.c.State() != StateEstablished {
+		e.t.Fatalf("%v after the ACK", e.c.State())
+	}
+}
+
+// pull takes all segments that are due, at least so many.
+func (e *early) pull(least int) (out []OutSegment) {
+	e.t.Helper()
+	for o := (OutSegment{}); e.c.Output(e.p.now, &o); {
+		out = append(out, o)
+	}
+	if len(out) < least {
+		e.t.Fatalf("%d segments, want %d at least", len(out), least)
+	}
+	return out
+}
+
+// TestFastOpenMaxSegment has the limit of an application hold for a connection that opened early: nothing makes segments larger later,
+// neither the end of the handshake nor a probe of the path.
+func TestFastOpenMaxSegment(t *testing.T) {
+	for _, mode := range []MTUProbing{MTUProbingBlackHole, MTUProbingOff} {
+		e := openEarly(t, Config{MTUProbing: mode})
+		if err := e.c.SetMaxSegment(500); err != nil {
+			t.Fatal(err)
+		}
+		e.ack()
+		e.c.Write(make([]byte, 20_000))
+		for _, o := range e.pull(8) {
+			if o.Len+uint32(o.wireLen(false)) > 500 {
+				t.Errorf("mode %v: %d bytes in a segment", mode, o.Len)
+			}
+		}
+	}
+}
