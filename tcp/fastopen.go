@@ -189,17 +189,22 @@ func (c *Conn) earlySYN(s *Segment, now clock.Time) bool {
 }
 
 // nextUnsynchronized is next before ESTABLISHED: ACKs in SYN-RECEIVED, and data if the connection opened early. The FIN waits.
-func (c *Conn) nextUnsynchronized() action {
+func (c *Conn) nextUnsynchronized(now clock.Time) action {
 	if c.state != StateSynReceived {
 		return sendNothing
 	}
-	if c.is(flagEarly) && !c.is(flagStarved) && c.snd.unsent != frame.None && c.sendable() != 0 {
+	if c.hasEarlyData() && c.mayPace(now) {
 		return sendData
 	}
 	if c.due&dueACK != 0 {
 		return sendACK
 	}
 	return sendNothing
+}
+
+// hasEarlyData reports whether there is data that may go out before the handshake is complete, as far as the windows are concerned.
+func (c *Conn) hasEarlyData() bool {
+	return c.is(flagEarly) && !c.is(flagStarved) && c.snd.unsent != frame.None && c.sendable() != 0
 }
 
 // endEarly notes that a connection that opened early is established, or over; hold means that the network ended it.

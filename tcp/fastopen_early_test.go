@@ -1,6 +1,9 @@
 package tcp
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // early is a connection that a Fast Open cookie has opened, and that has the SYN's data; its SYN-ACK is sent.
 type early struct {
@@ -81,5 +84,31 @@ func TestFastOpenMaxSegment(t *testing.T) {
 				t.Errorf("mode %v: %d bytes in a segment", mode, o.Len)
 			}
 		}
+	}
+}
+
+// TestFastOpenMaxPacingRate has what is written before the handshake is complete be paced, too, but for a burst of two segments.
+func TestFastOpenMaxPacingRate(t *testing.T) {
+	e := openEarly(t, Config{})
+	e.c.SetNoDelay(true)
+	e.c.SetMaxPacingRate(100_000, e.p.now)
+	e.c.Write(make([]byte, 10_000))
+	start, sent := e.p.now, uint32(0)
+	for sent < 10_000 {
+		for _, o := range e.pull(1) {
+			sent += o.Len
+		}
+		if rate := float64(sent-min(sent, 3000)) / max(e.p.now.Sub(start), 1).Seconds(); rate > 101_000 {
+			t.Fatalf("%d bytes after %v", sent, e.p.now.Sub(start))
+		}
+		if at := e.c.Deadline(); sent < 10_000 && (at <= e.p.now || at > e.p.now.Add(20*time.Millisecond)) {
+			t.Fatalf("%d bytes are sent at %v, the next go at %v", sent, e.p.now, at)
+		}
+		e.p.now = min(e.c.Deadline(), e.p.now.Add(time.Second))
+		e.p.l.core.BeginBatch(e.p.now)
+		e.c.Expire(e.p.now)
+	}
+	if e.c.State() != StateSynReceived {
+		t.Errorf("%v", e.c.State())
 	}
 }

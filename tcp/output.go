@@ -87,7 +87,7 @@ func (c *Conn) next(now clock.Time) action {
 		return sendSYN
 	}
 	if c.state < StateEstablished {
-		return c.nextUnsynchronized()
+		return c.nextUnsynchronized(now)
 	}
 	if c.rcv.dupACKs != 0 {
 		return sendDuplicateACK

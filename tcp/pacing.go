@@ -67,7 +67,13 @@ func (c *Conn) mayPace(now clock.Time) bool { return !c.is(flagPaced) || c.snd.p
 // paceDeadline returns when data may go that waits for nothing but its time; clock.Never if there is none.
 func (c *Conn) paceDeadline() clock.Time {
 	d := &c.snd
-	if d.paceAt <= c.core.now || c.state < StateEstablished || c.flags&(flagStarved|flagForceLost|flagOverride|flagTailProbe) != 0 {
+	if d.paceAt <= c.core.now || c.flags&(flagStarved|flagForceLost|flagOverride|flagTailProbe) != 0 {
+		return clock.Never
+	}
+	if c.state < StateEstablished {
+		if c.hasEarlyData() {
+			return d.paceAt
+		}
 		return clock.Never
 	}
 	if (d.lost != 0 && c.mayResend()) || c.hasSendable() {
