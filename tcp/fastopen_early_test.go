@@ -112,3 +112,16 @@ func TestFastOpenMaxPacingRate(t *testing.T) {
 		t.Errorf("%v", e.c.State())
 	}
 }
+
+// TestFastOpenCounters has a connection that opened early count as one that a peer has begun, once it is established.
+func TestFastOpenCounters(t *testing.T) {
+	e := openEarly(t, Config{})
+	st := &e.p.l.core.Stats
+	if st.PassiveOpens != 0 || st.Established != 0 {
+		t.Errorf("before the handshake is complete: %d passive opens, %d established", st.PassiveOpens, st.Established)
+	}
+	e.ack()
+	if st.PassiveOpens != 1 || st.Established != 1 {
+		t.Errorf("then: %d passive opens, %d established", st.PassiveOpens, st.Established)
+	}
+}

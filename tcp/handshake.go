@@ -78,6 +78,9 @@ func (c *Conn) established(now clock.Time) {
 		c.cc.Init(c.cfg.algorithm, uint32(c.snd.mss), segments)
 		c.cc.Seed(uint32(c.snd.iss))
 	}
+	if c.is(flagEarly) {
+		c.core.Stats.PassiveOpens++
+	}
 	c.setFlag(flagFastOpen, c.is(flagEarly) && c.rcv.nxt != c.rcv.irs+1)
 	c.endEarly(false)
 	c.snd.retries = 0
