@@ -38,3 +38,31 @@ func TestDeferAccept(t *testing.T) {
 		t.Errorf("accepted %+v, counters %+v", a, l.stats())
 	}
 }
+
+// TestDeferAcceptLostSYNACK has a SYN-ACK that was lost make the initial window one segment (RFC 5681 section 3.1), although the ACK of the
+// next was kept back; one that only asks for data, when the time is over, was not lost.
+func TestDeferAcceptLostSYNACK(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		l, err := NewListener(newTestCore(t, Config{DeferAccept: 7 * time.Second}), ListenerConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &handshakePeer{t: t, l: l, now: 1000 * second}
+		p.want("SYN", testFlow, syn(clientISS), VerdictReply)
+		if lost {
+			p.now = l.Deadline()
+			if f := testFlow; !l.NextOutput(p.now, &f, &p.out) {
+				t.Fatal("the SYN-ACK is not sent again")
+			}
+		}
+		answer := ack(&p.out)
+		p.want("ACK", testFlow, answer, VerdictDrop)
+		for f := testFlow; !l.NextOutput(p.now, &f, &p.out); {
+			p.now = l.Deadline()
+		}
+		p.want("ACK again", testFlow, answer, VerdictAccept)
+		if a := l.Accepted(); a.SYNLost != lost || a.SentAt != 0 {
+			t.Errorf("a SYN-ACK was lost: %v; accepted %+v", lost, a)
+		}
+	}
+}

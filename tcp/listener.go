@@ -180,7 +180,7 @@ func (l *Listener) NextOutput(now clock.Time, f *Flow, out *OutSegment) bool {
 	for i := l.syns.due(now); i != none; i = l.syns.due(now) {
 		l.syns.wait(i, now)
 		x := l.syns.at(i)
-		if x.rec.acked && x.rec.sends <= l.deferRounds {
+		if x.rec.acked != 0 && x.rec.sends <= l.deferRounds {
 			continue // The peer knows all that the SYN-ACK says: it is only asked for data when the time is over.
 		}
 		l.stats().SynAckRetransmits++

@@ -201,7 +201,9 @@ func (l *Listener) halfOpen(i uint32, s *Segment, now clock.Time, out *OutSegmen
 		l.stats().DropAckBacklogFull++
 		return VerdictDrop
 	case r.sends <= l.deferRounds && s.Len() == 0:
-		r.acked = true
+		if r.acked == 0 {
+			r.acked = r.sends
+		}
 		l.stats().DeferredAcks++
 		return VerdictDrop
 	}
@@ -262,9 +264,10 @@ func (l *Listener) complete(i uint32) {
 	x := l.syns.at(i)
 	r := &x.rec
 	a := &l.accepted
-	*a = Accepted{Flow: x.flow, IRS: r.irs, ISS: r.iss, RcvWnd: uint32(r.wnd), MSS: r.mss, SYNLost: r.sends > 1 && !r.acked}
+	*a = Accepted{Flow: x.flow, IRS: r.irs, ISS: r.iss, RcvWnd: uint32(r.wnd), MSS: r.mss}
+	a.SYNLost = r.acked > 1 || r.acked == 0 && r.sends > 1
 	a.ECN, a.NoECT = r.ecn != ecnNone, r.ecn == ecnEcho
-	if r.sends == 1 && !r.acked {
+	if r.sends == 1 && r.acked == 0 {
 		a.SentAt = r.firstSent()
 	}
 	l.acceptOptions(r.wscale, r.sack, r.ts)

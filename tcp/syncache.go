@@ -16,7 +16,7 @@ type synRecord struct {
 	wnd      uint16 // what the first SYN-ACK offered; the others offer the same
 	wscale   int8   // the peer's; -1: none
 	sack, ts bool
-	acked    bool  // the last ACK of the handshake came without data, and is waited for again: see Config.DeferAccept
+	acked    uint8 // sends when the last ACK came without data, which is waited for: see Config.DeferAccept; 0: no ACK came
 	fastOpen uint8 // the kind of option in which the SYN-ACK brings a Fast Open cookie; 0: none
 	ecn      ecnState
 	sends    uint8 // how often the SYN-ACK was sent on its own account, not in answer to a SYN that came again
