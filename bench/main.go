@@ -63,7 +63,7 @@ var (
 	thorough = times{
 		coreRepeats: 5, repeats: 5, coreWarmup: 200 * time.Millisecond, coreWindow: time.Second,
 		warmup: 500 * time.Millisecond, window: 2 * time.Second, rawWindow: 2 * time.Second,
-		pathWarmup: 1500 * time.Millisecond, pathWindow: 3500 * time.Millisecond,
+		pathWarmup: 1500 * time.Millisecond, pathWindow: 3200 * time.Millisecond,
 	}
 	brief = times{
 		coreRepeats: 2, repeats: 1, coreWarmup: 100 * time.Millisecond, coreWindow: 200 * time.Millisecond,
@@ -83,7 +83,7 @@ func parse(args []string) (options, error) {
 	fs.BoolVar(&o.markdown, "markdown", false, "with -show: print the table as the README has it")
 	fs.BoolVar(&o.threads, "threaded", false, "let a kernel thread on its own processor receive for a side with XDP, not the sender")
 	repeats := fs.Int("repeats", 0, "repeats of each benchmark, instead of 5")
-	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory, 2s over veth and 3.5s over bad paths")
+	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory, 2s over veth and 3.2s over bad paths")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
