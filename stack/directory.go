@@ -10,7 +10,7 @@ import (
 // flow on one queue as long as nobody changes its hash; Linux as the peer on a veth pair does not: it chooses another queue with each
 // retransmission timeout (sk_rethink_txhash), and cards that steer flows by themselves may as well.
 //
-// An entry is written when a SYN is answered and when a connection is accepted, taken out when it ends without TIME-WAIT, and read only
+// An entry is written before a SYN is answered and when a connection is accepted, taken out when it ends without TIME-WAIT, and read only
 // by a shard that does not know a segment's connection. Two flows may share an entry; the earlier one is then without it, as it was
 // before it moved. A handshake leaves an accepted connection its entry: a flood of SYNs must not take those away. What remains of one
 // that was never completed, and of TIME-WAIT, does no harm, for every shard can take the flow up again, and gives way to any other.
@@ -45,15 +45,20 @@ func (d *directory) put(f *tcp.Flow, shard int) {
 	}
 }
 
-// putHandshake notes that a shard has answered a SYN.
-func (d *directory) putHandshake(f *tcp.Flow, shard int) {
+// putHandshake notes that a shard is about to answer a SYN, and returns the number of the one that is to do it: another, if that has
+// just noted the same. Two that answered at once would choose different initial numbers, and one would reset what the peer
+// says to the other.
+func (d *directory) putHandshake(f *tcp.Flow, shard int) int {
 	if d.entries == nil {
-		return
+		return shard
 	}
 	e, hash := d.entry(f)
-	if v := e.Load(); v == 0 || v&unsettled != 0 {
-		e.CompareAndSwap(v, hash|unsettled|uint64(shard+1))
+	if v := e.Load(); v != 0 && (v&unsettled == 0 || v>>32<<32 == hash) || !e.CompareAndSwap(v, hash|unsettled|uint64(shard+1)) {
+		if n := d.find(f); n >= 0 {
+			return n
+		}
 	}
+	return shard
 }
 
 // putTimeWait notes that a shard has only the TIME-WAIT of a connection, unless the entry is another's by now.

@@ -179,6 +179,12 @@ func (s *Shard) orphan(g *segment) {
 		s.drop(g.frame, &s.stats.Drop.NoListener)
 		return
 	}
+	if seg.Flags&(tcp.FlagSYN|tcp.FlagACK|tcp.FlagRST) == tcp.FlagSYN {
+		if n := s.stack.directory.putHandshake(&g.flow, s.id); n != s.id {
+			s.handOn(g, s.stack.shards[n])
+			return
+		}
+	}
 	if v == tcp.VerdictReopen {
 		v = l.tcp.Reopen(g.flow, seg, s.out.Seq, s.now, &s.out)
 	} else {
@@ -189,9 +195,6 @@ func (s *Shard) orphan(g *segment) {
 		s.accept(l, g)
 		return
 	case tcp.VerdictReply, tcp.VerdictReset:
-		if s.out.Flags&tcp.FlagSYN != 0 {
-			s.stack.directory.putHandshake(&g.flow, s.id)
-		}
 		s.replyTCP(&g.flow, &s.out)
 	}
 	s.drop(g.frame, &s.stats.ListenerSegments)

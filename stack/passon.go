@@ -18,6 +18,12 @@ func (s *Shard) passOn(g *segment) bool {
 	if owner == s {
 		return false
 	}
+	s.handOn(g, owner)
+	return true
+}
+
+// handOn gives a segment to another shard.
+func (s *Shard) handOn(g *segment, owner *Shard) {
 	b := append([]byte(nil), s.pool.Data(g.frame)...)
 	flow, flags := g.flow, s.pool.Meta(g.frame).Flags
 	s.pool.Release(g.frame)
@@ -28,7 +34,6 @@ func (s *Shard) passOn(g *segment) bool {
 	} else if owner.sleeping.Load() {
 		owner.dev.Wake()
 	}
-	return true
 }
 
 // takeOver puts a segment that another shard received, with the flags of its frame, into a batch of its own.
