@@ -97,6 +97,9 @@ func (c *Conn) pathMTU(mtu uint32, now clock.Time) {
 	case n < d.mss:
 	case n < h.probe:
 		h.high = n // The probe was too large, and this is what passes.
+		if n == d.mss {
+			h.at = pathTicks(now) + raiseAfter // Nothing larger: the search is over, as when a probe of the last size is lost.
+		}
 		c.loseLonger(d.mss)
 		return
 	default:

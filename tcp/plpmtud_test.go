@@ -169,3 +169,26 @@ func TestICMPEndsTheProbe(t *testing.T) {
 	}
 	n.finish()
 }
+
+// TestKnownPathMTUEndsTheSearch has the search that follows ten minutes after an ICMP message meet the same router: it ends with the first
+// message, and does not begin again at once.
+func TestKnownPathMTUEndsTheSearch(t *testing.T) {
+	n := newNetwork(t, Config{}, Config{})
+	n.corrupt = func(from *endpoint, s *Segment) bool {
+		if from != n.a || s.PayloadLen <= 1300 {
+			return false
+		}
+		n.a.conn.ICMP(ICMPFragmentationNeeded, 1300+52, s.Seq, n.now)
+		return true
+	}
+	n.connect()
+	n.a.send = 1_000_000
+	n.run(time.Minute, func() bool { return n.b.received == 1_000_000 })
+	n.now = n.now.Add(11 * time.Minute)
+	n.a.send = 8_000_000
+	n.run(time.Minute, func() bool { return n.b.received == 9_000_000 })
+	if st := &n.a.core.Stats; st.PathMTUProbes != 1 || n.a.conn.Info().SendMSS != 1300 {
+		t.Errorf("%d probes, segments of %d bytes", st.PathMTUProbes, n.a.conn.Info().SendMSS)
+	}
+	n.finish()
+}
