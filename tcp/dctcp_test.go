@@ -88,3 +88,21 @@ func TestDCTCPBatch(t *testing.T) {
 	s.want(seg{flags: fA | fE, seq: 1, ack: 8001})
 	s.wantNothing()
 }
+
+// TestDCTCPDelayedACK has an ACK that waits go out before one that tells of the first mark, and the other way around, when the segments come
+// in batches of their own (RFC 8257 section 3.2).
+func TestDCTCPDelayedACK(t *testing.T) {
+	s := ecnScript(t, scriptOptions{cfg: Config{Congestion: "dctcp"}})
+	data := func(i uint32, ce bool) seg { return seg{flags: fA, seq: 1 + 1000*i, ack: 1, len: 1000, ce: ce} }
+	s.batch(data(0, false))
+	s.wantNothing()
+	s.batch(data(1, true))
+	s.want(seg{flags: fA, seq: 1, ack: 1001})
+	s.want(seg{flags: fA | fE, seq: 1, ack: 2001})
+	s.batch(data(2, true))
+	s.wantNothing()
+	s.batch(data(3, false))
+	s.want(seg{flags: fA | fE, seq: 1, ack: 3001})
+	s.want(seg{flags: fA, seq: 1, ack: 4001})
+	s.wantNothing()
+}

@@ -22,8 +22,8 @@ func (c *Conn) Process(now clock.Time) (more bool) {
 	var s Segment
 	n, nxt := 0, c.rcv.nxt
 	for n < MaxSegmentsPerWake {
-		if n != 0 && c.is(flagECN) && c.echoTurns() {
-			c.due |= dueACK
+		if c.is(flagECN) && (n != 0 || c.due&dueACK == 0) && c.echoTurns() {
+			c.due |= dueACK // It goes out before the next call, if that is possible at all.
 			break
 		}
 		f := c.in.PopFront(p)
