@@ -182,7 +182,7 @@ func (c *Conn) caState() uint8 {
 		return CARecovery
 	case c.snd.recovery == recoveryRTO:
 		return CALoss
-	case c.reducedAfter(c.snd.una + 1):
+	case c.outstanding() != 0 && c.reducedAfter(c.snd.una+1):
 		return CACWR
 	case c.snd.sacked != 0 || c.snd.dupACKs != 0:
 		return CADisorder

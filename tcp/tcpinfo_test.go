@@ -35,3 +35,23 @@ func TestTCPInfoOfNothing(t *testing.T) {
 		t.Errorf("%+v", i)
 	}
 }
+
+// TestCAStateOfMarks is CACWR from when the window is reduced for a mark until what was outstanding then is acknowledged, and not on a
+// connection that has nothing outstanding.
+func TestCAStateOfMarks(t *testing.T) {
+	s := ecnScript(t, scriptOptions{})
+	want := func(state uint8) {
+		t.Helper()
+		if got := s.c.TCPInfo(s.now).CAState; got != state {
+			t.Errorf("CAState %d, want %d", got, state)
+		}
+	}
+	want(CAOpen)
+	s.write(4000)
+	s.wantData(1, 4001, 1000, 1)
+	want(CAOpen)
+	s.inject(seg{flags: fA | fE, seq: 1, ack: 1001})
+	want(CACWR)
+	s.inject(seg{flags: fA, seq: 1, ack: 4001})
+	want(CAOpen)
+}
