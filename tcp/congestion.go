@@ -306,11 +306,12 @@ func (c *Congestion) OnRTO(l *Loss, again bool) {
 }
 
 // OnECE takes the news that a router marked packets instead of dropping them (RFC 3168 section 6.1.2): it is answered as a loss is, but
-// nothing is missing.
+// nothing is missing. A window of less than what a loss leaves at least stays as it is.
 func (c *Congestion) OnECE(l *Loss) {
 	if c.algorithm == BBR {
 		return
 	}
+	was := c.cwnd
 	c.lossBased().before = windows{c.cwnd, c.ssthresh}
 	switch c.algorithm {
 	case NewReno:
@@ -320,6 +321,7 @@ func (c *Congestion) OnECE(l *Loss) {
 	case DCTCP:
 		c.dctcpECE()
 	}
+	c.cwnd = min(c.cwnd, was)
 }
 
 // OnSpurious takes the last reduction of the window back: the segments that counted as lost were only late (RFC 9438 section 4.9,

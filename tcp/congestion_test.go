@@ -312,3 +312,16 @@ func TestCongestionHasNoPointers(t *testing.T) {
 	check(reflect.TypeFor[cubic]())
 	check(reflect.TypeFor[bbr]())
 }
+
+// TestMarkGrowsNoWindow has a mark leave a window of one segment as it is, with each algorithm: two segments are what a reduction ends at.
+func TestMarkGrowsNoWindow(t *testing.T) {
+	for _, a := range []CongestionAlgorithm{NewReno, Cubic, DCTCP} {
+		c := &Congestion{}
+		c.Init(a, 1000, 1)
+		c.OnSent(1000, 1, 1001)
+		c.OnECE(&Loss{InFlight: 1000, Una: 1001, Nxt: 1001})
+		if c.Window() != 1000 {
+			t.Errorf("%v: a window of %d bytes after a mark, was 1000", a, c.Window())
+		}
+	}
+}
