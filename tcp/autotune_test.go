@@ -147,3 +147,28 @@ func TestSetRecvBuffer(t *testing.T) {
 	var zero Conn
 	zero.SetRecvBuffer(1000)
 }
+
+// TestSmallRecvBufferIsNoDeadEnd makes the receive buffer so small that the scale of the windows can hardly express it: the peer can still
+// send. When it may follow the path again it does, from there.
+func TestSmallRecvBufferIsNoDeadEnd(t *testing.T) {
+	s := newStream(t, true, Config{DelayedACK: -1, MaxRecvBuffer: maxBuffer}) // A unit is 16 KiB.
+	rounds := func(what string, least int) {
+		t.Helper()
+		got := 0
+		for range 20 {
+			got += int(s.round(4<<20, 10*time.Millisecond, true))
+		}
+		if got < 20*least {
+			t.Errorf("%s: %d bytes came in 20 round trips, with a buffer of %d", what, got, s.c.Info().RecvBuffer)
+		}
+	}
+	rounds("at first", 1<<20)
+	s.c.SetRecvBuffer(5000)
+	s.round(64<<20, 10*time.Millisecond, true) // what was promised before
+	rounds("with little", 5000)
+	if got := s.c.Info().RecvBuffer; got > 2<<14 {
+		t.Errorf("the buffer has %d bytes", got)
+	}
+	s.c.SetRecvBuffer(0)
+	rounds("following the path again", 1<<20)
+}

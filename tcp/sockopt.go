@@ -133,16 +133,19 @@ func (c *Conn) SetRetries(n int) {
 }
 
 // SetRecvBuffer gives the receive buffer a fixed size in bytes, as SO_RCVBUF does; 0 lets it follow the path, from what it is. A window
-// that was offered stays offered when the buffer shrinks, and none is larger than the scale that was agreed on can express.
+// that was offered stays offered when the buffer shrinks. By the scale that was agreed on, none is larger than 65535 of its units, and
+// the buffer is two of them at least: less could not be told the peer, and would close the window for good.
 func (c *Conn) SetRecvBuffer(n uint32) {
 	if c.core == nil {
 		return
 	}
 	cfg := c.ownConfig()
 	cfg.RecvBuffer = min(n, maxBuffer)
+	r := &c.rcv
 	if n != 0 {
-		c.rcv.buffer = cfg.RecvBuffer
+		r.buffer = max(cfg.RecvBuffer, 2<<r.scale)
 	}
+	r.tuning.space = min(r.tuning.space, r.buffer/4) // What a larger buffer let the path bring must not keep this one from growing.
 	c.beginRound(c.core.now)
 	c.offer()
 }
