@@ -184,7 +184,7 @@ func (c *Conn) mostFrames() int { return max(int(c.sendBuffer())/(c.core.Pool.Ch
 func (c *Conn) maybeWritable() {
 	enough := int(c.sendBuffer()) / 4
 	if lowat := c.cfg.NotSentLowat; lowat != 0 {
-		enough = min(enough, int(lowat+1)/2)
+		enough = min(enough, (int(lowat)+1)/2)
 	}
 	if c.room() < enough || c.snd.queue.Len() >= c.mostFrames() {
 		return

@@ -103,3 +103,16 @@ func (s *script) output() bool {
 	s.takeEvents()
 	return ok
 }
+
+// TestNotSentLowatWithoutBound has the value that Linux has for no bound mean none: no segment that is sent lets the application write as
+// long as the send buffer is full.
+func TestNotSentLowatWithoutBound(t *testing.T) {
+	s := established(t, scriptOptions{cfg: Config{NotSentLowat: 1<<32 - 1, SendBuffer: 100_000}})
+	if n := s.c.Write(make([]byte, 200_000)); n != 100_000 {
+		t.Fatalf("Write took %d bytes", n)
+	}
+	s.events = 0
+	for s.output() {
+	}
+	s.wantEvents(0)
+}
