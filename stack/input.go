@@ -160,7 +160,8 @@ func (s *Shard) orphan(g *segment) {
 		s.drop(g.frame, &s.stats.Drop.TCPHeader)
 		return
 	}
-	found, v := s.timeWait.Input(g.flow, seg, s.now, &s.out)
+	l := s.ports[g.flow.LocalPort]
+	found, v := s.timeWait.Input(g.flow, seg, l != nil, s.now, &s.out)
 	if found && v != tcp.VerdictReopen {
 		if v != tcp.VerdictDrop {
 			s.replyTCP(&g.flow, &s.out)
@@ -171,7 +172,6 @@ func (s *Shard) orphan(g *segment) {
 	if s.passOn(g) {
 		return
 	}
-	l := s.ports[g.flow.LocalPort]
 	if l == nil {
 		if tcp.ResetFor(seg, &s.out) {
 			s.replyTCP(&g.flow, &s.out)

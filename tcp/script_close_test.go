@@ -166,7 +166,7 @@ func TestTimeWait(t *testing.T) {
 	table.Add(s.flow, rec, s.now)
 	var out OutSegment
 	in := Segment{Seq: s.irs + 1, Ack: s.iss + 2, Flags: fFA, Options: Options{HasTS: true, TSVal: s.peerTS()}}
-	if found, v := table.Input(s.flow, &in, s.now.Add(time.Second), &out); !found || v != VerdictReply || out.Ack != s.irs+2 {
+	if found, v := table.Input(s.flow, &in, true, s.now.Add(time.Second), &out); !found || v != VerdictReply || out.Ack != s.irs+2 {
 		t.Errorf("the record answers the FIN with %v, %d: %+v", found, v, out)
 	}
 }

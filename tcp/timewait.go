@@ -108,9 +108,10 @@ func (t *TimeWaitTable) drop(i uint32) {
 	t.table.remove(i)
 }
 
-// Input takes a segment if its flow is in TIME-WAIT, and reports whether it is. The verdicts are VerdictDrop, VerdictReply and
-// VerdictReopen: the record is gone then, and out.Seq the least initial number for the new connection, for Listener.Reopen.
-func (t *TimeWaitTable) Input(f Flow, s *Segment, now clock.Time, out *OutSegment) (found bool, v Verdict) {
+// Input takes a segment if its flow is in TIME-WAIT, and reports whether it is. The verdicts are VerdictDrop, VerdictReply and, if
+// somebody listens on the flow's port, VerdictReopen: the record is gone then, and out.Seq the least initial number for the new
+// connection, for Listener.Reopen.
+func (t *TimeWaitTable) Input(f Flow, s *Segment, listens bool, now clock.Time, out *OutSegment) (found bool, v Verdict) {
 	i := t.table.find(f)
 	if i == none {
 		return false, VerdictDrop
@@ -121,7 +122,7 @@ func (t *TimeWaitTable) Input(f Flow, s *Segment, now clock.Time, out *OutSegmen
 	case s.Has(FlagRST): // a reset is no reason to forget: RFC 1337 section 3
 		stats.DropReset++
 		return true, VerdictDrop
-	case s.Flags&(FlagSYN|FlagACK) == FlagSYN && r.reopens(s, t.core.Config.NoTimestamps):
+	case listens && s.Flags&(FlagSYN|FlagACK) == FlagSYN && r.reopens(s, t.core.Config.NoTimestamps):
 		stats.Reopened++
 		out.Clear()
 		out.Seq = r.SndNxt.Add(reopenGap)

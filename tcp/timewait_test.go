@@ -49,7 +49,7 @@ func TestTimeWaitInput(t *testing.T) {
 		rec.HasTS = !c.noTS
 		table.Add(testFlow, rec, now)
 		var out OutSegment
-		found, v := table.Input(testFlow, &c.seg, now.Add(10*time.Second), &out)
+		found, v := table.Input(testFlow, &c.seg, true, now.Add(10*time.Second), &out)
 		if !found || v != c.want {
 			t.Errorf("%s: found %v, verdict %d; want verdict %d", c.name, found, v, c.want)
 			continue
@@ -81,7 +81,7 @@ func TestTimeWaitInput(t *testing.T) {
 func TestTimeWaitUnknownFlow(t *testing.T) {
 	table := NewTimeWaitTable(newTestCore(t, Config{}), 0)
 	var out OutSegment
-	if found, _ := table.Input(testFlow, &Segment{Flags: FlagACK}, 1, &out); found || table.Has(testFlow) {
+	if found, _ := table.Input(testFlow, &Segment{Flags: FlagACK}, true, 1, &out); found || table.Has(testFlow) {
 		t.Error("found in an empty table")
 	}
 	table.Remove(testFlow)
@@ -176,7 +176,7 @@ func TestTimeWaitDoesNotAllocate(t *testing.T) {
 		f := flowNo(i)
 		now := clock.Time(i)
 		table.Add(f, timeWaitRecord, now)
-		table.Input(f, &Segment{Seq: 99, Flags: FlagFIN | FlagACK, Options: Options{HasTS: true}}, now, &out)
+		table.Input(f, &Segment{Seq: 99, Flags: FlagFIN | FlagACK, Options: Options{HasTS: true}}, true, now, &out)
 		i++
 	}
 	for range 1000 {

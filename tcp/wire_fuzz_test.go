@@ -60,7 +60,7 @@ func FuzzListener(f *testing.F) {
 			in = in[16:]
 			now = now.Add(time.Duration(in0(in)) * 100 * time.Millisecond)
 			table.Expire(now)
-			found, v := table.Input(flow, &s, now, &last)
+			found, v := table.Input(flow, &s, true, now, &last)
 			switch {
 			case !found:
 				v = l.Input(flow, &s, now, &last)

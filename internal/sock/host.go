@@ -148,7 +148,7 @@ func (h *Host) Input(f tcp.Flow, b []byte, ecn uint8) error {
 		return nil
 	}
 	l := h.listener(f.LocalPort)
-	found, v := h.timeWait.Input(f, &s, h.now, &o)
+	found, v := h.timeWait.Input(f, &s, l != nil, h.now, &o)
 	switch {
 	case found && v != tcp.VerdictReopen:
 	case l == nil:
