@@ -234,8 +234,8 @@ func (c *Conn) synReceivedACK(s *Segment, now clock.Time) bool {
 	return true
 }
 
-// isSimultaneousSYNACK reports whether the segment, in SYN-RECEIVED, is the other side's SYN-ACK of a simultaneous open. It begins before the receive
-// window, so the sequence check would refuse it, although RFC 9293 figure 8 completes the handshake with it.
+// isSimultaneousSYNACK reports whether the segment, in SYN-RECEIVED, is the other side's SYN-ACK of a simultaneous open. It begins
+// before the receive window, so the sequence check would refuse it, although RFC 9293 figure 8 completes the handshake with it.
 func (c *Conn) isSimultaneousSYNACK(s *Segment) bool {
 	return !c.is(flagEarly) && s.Flags&(FlagSYN|FlagACK|FlagRST) == FlagSYN|FlagACK && s.Seq == c.rcv.irs &&
 		s.Ack.Greater(c.snd.iss) && s.Ack.LessEq(c.snd.nxt)

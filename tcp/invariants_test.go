@@ -164,7 +164,7 @@ func checkLiveness(c *Conn) error {
 	switch {
 	case c.outstanding() != 0 && t.rtx == clock.Never:
 		return fmt.Errorf("%v: %d bytes are outstanding and no timer runs for them", c.state, c.outstanding())
-	case d.unsent != frame.None && t.rtx == clock.Never && t.pool == clock.Never && !(c.is(flagPaced) && c.paceDeadline() != clock.Never):
+	case d.unsent != frame.None && t.rtx == clock.Never && t.pool == clock.Never && (!c.is(flagPaced) || c.paceDeadline() == clock.Never):
 		return fmt.Errorf("%v: something is to be sent and no timer runs for it", c.state)
 	case c.state >= StateEstablished && c.rcv.nxt != c.rcv.acked && t.ack == clock.Never:
 		return fmt.Errorf("%v: %d bytes are to be acknowledged and no timer runs for it", c.state, c.rcv.nxt-c.rcv.acked)

@@ -52,12 +52,12 @@ type ListenStats struct {
 	CookiesAccepted    uint64 `help:"handshakes completed with a cookie"`
 	CookiesRejected    uint64 `help:"ACKs, while cookies were out, whose number is no valid cookie, answered with a reset"`
 	HalfOpenResets     uint64 `help:"half-open connections that the peer reset"`
-	DeferredAcks       uint64 `help:"ACKs without data that would complete a handshake, not used because data is waited for (Config.DeferAccept)"`
+	DeferredAcks       uint64 `help:"ACKs without data of a handshake, not used because data is waited for (Config.DeferAccept)"`
 	BadHandshakeAcks   uint64 `help:"ACKs of a half-open connection for what was not sent, answered with a reset"`
 	FastOpens          uint64 `help:"connections opened by a SYN with a valid Fast Open cookie (RFC 7413)"`
 	FastOpenRequests   uint64 `help:"SYNs that asked for a Fast Open cookie and got it"`
 	FastOpenBadCookies uint64 `help:"SYNs with an invalid Fast Open cookie: an ordinary handshake, with a new cookie"`
-	FastOpenFull       uint64 `help:"SYNs with a valid Fast Open cookie while too many connections are open before their handshake: an ordinary handshake"`
+	FastOpenFull       uint64 `help:"SYNs with a valid Fast Open cookie when too many opened early: an ordinary handshake"`
 	FastOpenPressure   uint64 `help:"SYNs with a Fast Open option answered with a SYN cookie instead"`
 	UnexpectedAcks     uint64 `help:"ACKs of no connection, answered with a reset"`
 	OutsideWindow      uint64 `help:"segments of a half-open connection outside its window or with an old timestamp, answered with an ACK"`
@@ -68,7 +68,7 @@ type ListenStats struct {
 	DropSynFin           uint64 `help:"dropped: SYN and FIN in one segment"`
 	DropNoFlags          uint64 `help:"dropped: neither SYN, ACK nor RST"`
 	DropReset            uint64 `help:"dropped: a reset of no connection, or outside the window of a half-open one"`
-	DropResetChallenged  uint64 `help:"dropped: a reset in the window of a half-open connection but not at its edge, answered with an ACK if the rate limit allows (RFC 5961 section 3)"`
+	DropResetChallenged  uint64 `help:"dropped: a reset in a half-open connection's window, not at its edge: challenged (RFC 5961)"`
 	DropNotListening     uint64 `help:"dropped: a segment for a listener that was closed"`
 	DropUnfinishedClosed uint64 `help:"half-open connections forgotten because the listener was closed"`
 }

@@ -36,7 +36,7 @@ type Options struct {
 	NumSACK       uint8 // how many of SACK are valid
 	TSVal, TSEcr  uint32
 	SACK          [4]SACKBlock
-	FastOpen      uint8            // the kind of the Fast Open option (RFC 7413): 34, or 254 in its experimental form; 0: absent. Only with SYN
+	FastOpen      uint8            // the kind of the Fast Open option (RFC 7413): 34, or 254, experimental; 0: absent. Only with SYN
 	CookieLen     uint8            // the bytes of Cookie that are valid; 0: the option asks for a cookie
 	Cookie        [MaxCookie]uint8 // of the Fast Open option
 }
@@ -191,8 +191,8 @@ func (o *Options) marshal(b []byte, syn bool) {
 	}
 }
 
-// marshalSYN writes MSS, SACK-permitted, timestamps, NOP, window scale, Fast Open, in the order and with the padding that Linux has, so that
-// the stack cannot be told from Linux by them and middleboxes see what they know.
+// marshalSYN writes MSS, SACK-permitted, timestamps, NOP, window scale, Fast Open, in the order and with the padding that Linux has,
+// so that the stack cannot be told from Linux by them and middleboxes see what they know.
 func (o *Options) marshalSYN(b []byte) {
 	if o.MSS != 0 {
 		b[0], b[1] = optMSS, optMSSLen

@@ -146,9 +146,9 @@ func (c *Conn) probeArrived(m *frame.Meta) {
 	}
 }
 
-// probeLost is called when losses were found while a probe of that size was out. If the probe is what was lost, and nothing else was, it was too large:
-// it is sent again in smaller segments, and that is no sign of congestion (RFC 4821 section 7.6.1). If more was lost, nothing is
-// known about it, and another will go out.
+// probeLost is called when losses were found while a probe of that size was out. If the probe is what was lost, and nothing else was,
+// it was too large: it is sent again in smaller segments, and that is no sign of congestion (RFC 4821 section 7.6.1). If more
+// was lost, nothing is known about it, and another will go out.
 func (c *Conn) probeLost(size uint16, now clock.Time) bool {
 	d := &c.snd
 	if d.path.probe != 0 || d.mss >= size || d.recovery != recoveryNone || d.lost != uint32(size) {

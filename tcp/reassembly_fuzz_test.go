@@ -93,8 +93,8 @@ func FuzzReassembly(f *testing.F) {
 		}
 		r.output()
 		r.readFrames(1 << 20)
-		if r.c.core != nil && r.model.read != min(r.nxt, r.length) {
-			t.Fatalf("%d bytes were delivered, %d received in order", r.model.read, min(r.nxt, r.length))
+		if r.c.core != nil && r.read != min(r.nxt, r.length) {
+			t.Fatalf("%d bytes were delivered, %d received in order", r.read, min(r.nxt, r.length))
 		}
 		r.c.Release()
 		if err := checkPool(k); err != nil {
@@ -110,7 +110,7 @@ func (r *reassembly) step(in *fuzzInput) {
 	case 10:
 		r.readFrames(int(op>>4) + 1)
 	case 11:
-		n := min(int(op>>4+1)*200, r.model.read-r.consumed)
+		n := min(int(op>>4+1)*200, r.read-r.consumed)
 		r.consumed += n
 		r.c.Consumed(uint32(n))
 	case 12:
@@ -194,10 +194,10 @@ func (r *reassembly) readFrames(most int) {
 			return
 		}
 		for _, b := range p.Data(f) {
-			if b&0x7f != streamByte(r.model.read)&0x7f || r.have[r.model.read]&(1<<(b>>7)) == 0 {
-				r.t.Fatalf("byte %d is %#x, and was not received as that", r.model.read, b)
+			if b&0x7f != streamByte(r.read)&0x7f || r.have[r.read]&(1<<(b>>7)) == 0 {
+				r.t.Fatalf("byte %d is %#x, and was not received as that", r.read, b)
 			}
-			r.model.read++
+			r.read++
 		}
 		p.Release(f)
 	}

@@ -2,9 +2,9 @@ package tcp
 
 import "github.com/xdpstack/xdpstack/frame"
 
-// With timestamps, spurious recoveries are recognised by timestamps (the Eifel detection algorithm, RFC 3522): the first ACK that advances in a recovery
-// echoes a timestamp older than the first retransmission, so it is the original that arrived, late and not lost. The recovery is over
-// then, nothing more is sent again, and the window is what it was before.
+// With timestamps, spurious recoveries are recognised by them (the Eifel detection algorithm, RFC 3522): the first ACK that advances
+// in a recovery echoes a timestamp older than the first retransmission, so it is the original that arrived, late and
+// not lost. The recovery is over then, nothing more is sent again, and the window is what it was before.
 
 // beginUndo notes that the recovery that begins may turn out to be spurious, from when the first segment is sent again.
 func (c *Conn) beginUndo() {

@@ -39,7 +39,7 @@ func (l *Link) Impair(from *Device, imp Impairment) { l.direction(from).Config =
 // Stats returns the counters of the packets from a device.
 func (l *Link) Stats(from *Device) LinkStats {
 	d := l.direction(from)
-	return LinkStats{Stats: d.Direction.Stats, Down: d.down, Filtered: d.filtered}
+	return LinkStats{Stats: d.Stats, Down: d.down, Filtered: d.filtered}
 }
 
 func (l *Link) direction(from *Device) *direction {
