@@ -377,6 +377,9 @@ func checkPool(k *Core) error {
 	if a := k.Pool.Account(); a.Free != k.Pool.Size() {
 		return fmt.Errorf("frames leaked: %+v", a)
 	}
+	if k.fastOpen.early != 0 {
+		return fmt.Errorf("%d connections count as open early although none is left", k.fastOpen.early)
+	}
 	if k.held != 0 {
 		return fmt.Errorf("%d bytes count as held although no connection is left", k.held)
 	}
