@@ -3,6 +3,9 @@ package tcp
 import (
 	"testing"
 	"time"
+
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
 // early is a connection that a Fast Open cookie has opened, and that has the SYN's data; its SYN-ACK is sent.
@@ -123,5 +126,55 @@ func TestFastOpenCounters(t *testing.T) {
 	e.ack()
 	if st.PassiveOpens != 1 || st.Established != 1 {
 		t.Errorf("then: %d passive opens, %d established", st.PassiveOpens, st.Established)
+	}
+}
+
+// TestFastOpenLinger has the time that a closed connection may take to deliver begin with the close, although the handshake is not over.
+func TestFastOpenLinger(t *testing.T) {
+	e := openEarly(t, Config{Linger: 5 * time.Second})
+	n := newNetwork(t, Config{FastOpen: FastOpenClient, Linger: 5 * time.Second}, Config{})
+	n.a.core.keepCookie(n.a.flow, []byte("cookie"), 1460, n.now)
+	n.a.conn.Connect(n.a.core, n.a.flow, nil, n.now)
+	t.Cleanup(n.a.conn.Release)
+	for _, c := range []struct {
+		name   string
+		conn   *Conn
+		now    clock.Time
+		resets int
+	}{{"server", &e.c, e.p.now, 1}, {"client", &n.a.conn, n.now, 0}} {
+		closed, resets := c.now, 0
+		c.conn.core.BeginBatch(c.now)
+		for f := c.conn.Recv(); f != frame.None; f = c.conn.Recv() {
+			c.conn.core.Pool.Release(f)
+		}
+		c.conn.Write([]byte("answer"))
+		c.conn.Close(c.now)
+		for c.conn.State() != StateClosed {
+			for o := (OutSegment{}); c.conn.Output(c.now, &o); {
+			}
+			c.now = c.conn.Deadline()
+			c.conn.core.BeginBatch(c.now)
+			c.conn.Expire(c.now)
+		}
+		for o := (OutSegment{}); c.conn.Output(c.now, &o); {
+			resets += int(o.Flags&FlagRST) / int(FlagRST)
+		}
+		if took := c.now.Sub(closed); took != 5*time.Second || resets != c.resets {
+			t.Errorf("%s: over after %v, want 5 s; %d resets, want %d", c.name, took, resets, c.resets)
+		}
+	}
+	e = openEarly(t, Config{Linger: 5 * time.Second})
+	for f := e.c.Recv(); f != frame.None; f = e.c.Recv() {
+		e.p.l.core.Pool.Release(f)
+	}
+	e.c.Close(e.p.now)
+	want := e.p.now.Add(5 * time.Second)
+	e.p.now = e.p.now.Add(2 * time.Second)
+	e.p.l.core.BeginBatch(e.p.now)
+	o := OutSegment{Seq: clientISS + 101, Ack: e.c.snd.iss + 1, Flags: FlagACK, Window: 502}
+	o.WScale, o.HasTS, o.TSVal = -1, true, 5001
+	e.inject(o, 0)
+	if e.c.State() != StateFinWait1 || e.c.timers.slow != want {
+		t.Errorf("%v, ends at %v, want %v", e.c.State(), e.c.timers.slow, want)
 	}
 }

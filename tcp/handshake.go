@@ -103,7 +103,9 @@ func (c *Conn) established(now clock.Time) {
 	if c.is(flagFINQueued) {
 		c.closeWritten(now)
 	}
-	c.armSlow(now)
+	if c.timers.slow == clock.Never { // It runs if the application has closed already.
+		c.armSlow(now)
+	}
 }
 
 // synSent takes a segment in SYN-SENT: RFC 9293 section 3.10.7.3.

@@ -155,7 +155,12 @@ func (c *Conn) armSlow(now clock.Time) {
 	t := &c.timers
 	t.slow = clock.Never
 	switch c.state {
-	case StateClosed, StateListen, StateSynSent, StateSynReceived:
+	case StateClosed, StateListen:
+		return
+	case StateSynSent, StateSynReceived: // With Fast Open there may be something to deliver already.
+		if c.is(flagAppClosed) && c.cfg.Linger > 0 {
+			t.slow = now.Add(c.cfg.Linger)
+		}
 		return
 	case StateTimeWait:
 		t.slow = now.Add(c.cfg.TimeWait)
@@ -187,7 +192,7 @@ func (c *Conn) slowExpired(now clock.Time) {
 			c.finish(reasonNone)
 			return
 		}
-	case StateFinWait1, StateClosing, StateLastAck:
+	case StateSynSent, StateSynReceived, StateFinWait1, StateClosing, StateLastAck:
 		if c.is(flagAppClosed) && c.cfg.Linger > 0 {
 			c.abort(reasonTimeout)
 			return
