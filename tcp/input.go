@@ -224,10 +224,10 @@ func (c *Conn) checkSequence(s *Segment, now clock.Time) bool {
 const outsideInterval = 500 * time.Millisecond
 
 // answerOutside has a segment outside the window, or with an old timestamp, answered with an ACK. Two ends that each take the
-// other's ACKs to be outside would answer each other for ever, so of those without data only some are answered. One with data
-// is no answer, and its sender waits for the ACK.
+// other's ACKs to be outside would answer each other for ever, so of those without data only some are answered, and of SYNs, which
+// anybody may forge (RFC 5961 section 7). One with data is no answer, and its sender waits for the ACK.
 func (c *Conn) answerOutside(s *Segment, now clock.Time) {
-	if s.Len() != 0 || c.mayAnswer(now) {
+	if s.Len() != 0 && s.Flags&FlagSYN == 0 || c.mayAnswer(now) {
 		c.due |= dueACK
 	}
 }

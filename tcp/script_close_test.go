@@ -371,6 +371,15 @@ func TestChallengeACKsAreLimited(t *testing.T) {
 	s.advance(outsideInterval)
 	s.inject(seg{flags: FlagRST, seq: 5})
 	s.want(seg{flags: fA, seq: 1, ack: 1})
+	for range 2 {
+		s.advance(outsideInterval)
+		s.inject(seg{flags: FlagSYN, seq: 1 << 30}) // RFC 5961 section 4.2: a challenge, whatever the number
+		s.want(seg{flags: fA, seq: 1, ack: 1})
+		for range 100 {
+			s.inject(seg{flags: FlagSYN, seq: 1 << 30}, seg{flags: FlagSYN | FlagACK, ack: 1})
+			s.wantNothing()
+		}
+	}
 }
 
 // TestBareFINOutOfOrder has a FIN without data behind a hole be answered at once like data there, each time that it comes.
