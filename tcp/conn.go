@@ -67,7 +67,7 @@ const (
 	flagEarly                             // passive, in SYN-RECEIVED: a Fast Open cookie lets data pass before the handshake is complete
 	flagTold                              // EventEstablished was raised before the connection was
 	flagHeld                              // the SYN waits for what the application writes first, to take it along
-	flagFastOpen                          // the SYN has the Fast Open option; early: the SYN-ACK has a cookie; later: the SYN's data was taken
+	flagFastOpen                          // the SYN has the option; early: the SYN-ACK has a cookie; later: the SYN's data was taken
 	flagECN                               // both sides use ECN
 	flagECT                               // and what is sent may say so
 	flagECE                               // marks were received: ACKs say so
