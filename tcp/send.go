@@ -205,10 +205,14 @@ func (c *Conn) notifyWritable() {
 }
 
 // split divides frame f of the send queue after its first n bytes: a new frame before it takes them. It reports false if the
-// pool has no frame; the connection tries again after a while.
+// pool has none to spare; the connection tries again after a while. Of what mayHold leaves free, half is for this and half
+// for receiving into: without that no ACK would come that gives a frame back.
 func (c *Conn) split(f frame.Index, n uint32) (frame.Index, bool) {
 	p, d := c.core.Pool, &c.snd
-	g := p.Alloc()
+	g := frame.None
+	if p.Free() > p.Size()/32 {
+		g = p.Alloc()
+	}
 	if g == frame.None {
 		c.set(flagStarved)
 		c.starved()
