@@ -212,11 +212,29 @@ func (c *Conn) checkSequence(s *Segment, now clock.Time) bool {
 		if c.state == StateTimeWait && s.Flags&FlagFIN != 0 {
 			c.armSlow(now) // The peer did not get the ACK of its FIN: the wait begins anew.
 		}
-	} else {
-		st.DropOutsideWindow++
+		c.answerOutside(s, now)
+		return c.blocked() && bareACK(s, r.nxt)
 	}
+	st.DropOutsideWindow++
 	c.answerOutside(s, now)
 	return false
+}
+
+// blocked reports whether what was sent is at or beyond the edge of the peer's window, as after a probe of a closed one.
+func (c *Conn) blocked() bool {
+	d := &c.snd
+	return d.nxt != d.una && d.una.Add(d.wnd).LessEq(d.nxt)
+}
+
+// bareACK leaves of a segment that ends before nxt nothing but its ACK, and reports whether it has one and is not too old. An end that has
+// sent beyond the edge of the window acknowledges from there (ackSeq), which is old news to a peer that took what was sent. That does
+// no harm unless the peer is in the same position: then neither would take the other's ACKs, and the windows in them, ever again.
+func bareACK(s *Segment, nxt Seq) bool {
+	if s.Flags&(FlagACK|FlagSYN) != FlagACK || s.Seq.Add(s.Len()).Greater(nxt) || uint32(nxt-s.Seq) > 1<<16 {
+		return false
+	}
+	s.PayloadLen, s.Flags = 0, s.Flags&(FlagACK|FlagECE)
+	return true
 }
 
 // outsideInterval is how often a connection answers segments that may themselves be answers: Linux's bound. Keep-alives and probes
