@@ -7,7 +7,8 @@ import (
 
 // FuzzPair has two connections talk to each other while the input decides what becomes of each segment, how time passes and what the
 // applications do. As long as no segment is changed both must receive just what the other wrote, and come to an orderly end; if one is,
-// which nothing but a checksum protects from, only safety is asked for: no panic, no contradiction, no frame lost, an end.
+// which nothing but a checksum protects from, only safety is asked for: no panic, no contradiction, no frame lost. There may be no end
+// either: an end that took a window from a forged number believes nothing older, and a window may stay closed for ever.
 func FuzzPair(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 0x48, 9, 0, 0, 0x0a, 0})
 	f.Add([]byte{0x40, 3, 0, 0, 0, 0x48, 40, 4, 0x0c, 0, 0, 0, 5, 6, 0, 0x58, 7, 0, 0, 8, 8})
@@ -30,8 +31,6 @@ func FuzzPair(f *testing.F) {
 				t.Fatalf("a sent %d and received %d, b %d and %d; %v, %v; %v", a.sent, a.received, b.sent, b.received,
 					a.conn.Err(), b.conn.Err(), err)
 			}
-		} else if err != nil {
-			t.Fatal(err)
 		}
 		n.release()
 	})
