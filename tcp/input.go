@@ -22,7 +22,7 @@ func (c *Conn) Process(now clock.Time) (more bool) {
 	var s Segment
 	n, nxt := 0, c.rcv.nxt
 	for n < MaxSegmentsPerWake {
-		if c.is(flagECN) && (n != 0 || c.due&dueACK == 0) && c.echoTurns() {
+		if c.is(flagECN) && (n != 0 || c.exact() && c.due&dueACK == 0) && c.echoTurns() {
 			c.due |= dueACK // It goes out before the next call, if that is possible at all.
 			break
 		}
