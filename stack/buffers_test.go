@@ -62,3 +62,55 @@ func TestBuffersChangeDuringTransfer(t *testing.T) {
 		t.Errorf("%d of %d bytes: %v", len(got), len(sent), err)
 	}
 }
+
+// TestCopiesAreJoined has a peer send byte by byte what nobody reads, while frames are scarce: what is kept of it is little more than the
+// bytes, and all of them, in their order.
+func TestCopiesAreJoined(t *testing.T) {
+	a, b := newPair(t, Config{})
+	ln, err := b.Listen("tcp", ":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c1, err := a.Dial("tcp", "10.1.0.2:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c1.Close()
+	c2, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c2.Close()
+	reader := c2.(*TCPConn)
+	reader.shard.call(func(s *Shard) { s.scarce = s.pool.Size() + 1 })
+	c1.(*TCPConn).SetNoDelay(true)
+	const n = 3 * copyRoom / 2
+	for i := range n {
+		if _, err := c1.Write([]byte{byte(i * 7)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var kept, chunks int
+	eventually(t, "all bytes", func() bool {
+		reader.mu.Lock()
+		defer reader.mu.Unlock()
+		kept, chunks = 0, len(reader.received)
+		for _, ch := range reader.received {
+			kept += len(ch.data)
+		}
+		return kept == n
+	})
+	if chunks > 3 {
+		t.Errorf("%d bytes are kept in %d pieces", kept, chunks)
+	}
+	got := make([]byte, n)
+	if _, err := io.ReadFull(reader, got); err != nil {
+		t.Fatal(err)
+	}
+	for i := range got {
+		if got[i] != byte(i*7) {
+			t.Fatalf("byte %d is %d", i, got[i])
+		}
+	}
+}

@@ -37,20 +37,38 @@ func (t *TCPConn) Received(*Conn, []byte) {}
 func (t *TCPConn) receivedFrame(c *Conn, f frame.Index) {
 	s := c.shard
 	data := s.pool.Data(f)
-	ch := chunk{data: data, frame: f}
-	if s.pool.Free() < s.scarce {
+	scarce := s.pool.Free() < s.scarce
+	t.mu.Lock()
+	first := len(t.received) == 0
+	if scarce {
+		t.copyOut(data)
+	} else {
+		t.received = append(t.received, chunk{data: data, frame: f})
+	}
+	t.promised = c.tcp.Promised()
+	t.mu.Unlock()
+	if scarce {
 		s.stats.CopiedOut++
-		ch = chunk{data: append([]byte(nil), data...), frame: frame.None}
 		s.pool.Release(f)
 	}
-	t.mu.Lock()
-	t.received = append(t.received, ch)
-	t.promised = c.tcp.Promised()
-	first := len(t.received) == 1
-	t.mu.Unlock()
 	if first {
 		t.wakeReader()
 	}
+}
+
+// copyRoom is up to which length, in bytes, copies are joined: the window counts payload, and a peer that sends it byte by byte would
+// otherwise have many times of that allocated.
+const copyRoom = 2048
+
+// copyOut keeps a copy of payload for Read, joined with the copy before it if there is one. The caller holds mu.
+func (t *TCPConn) copyOut(data []byte) {
+	if n := len(t.received); n != 0 {
+		if last := &t.received[n-1]; last.frame == frame.None && len(last.data)+len(data) <= copyRoom {
+			last.data = append(last.data, data...)
+			return
+		}
+	}
+	t.received = append(t.received, chunk{data: append([]byte(nil), data...), frame: frame.None})
 }
 
 func (t *TCPConn) wakeReader() {
