@@ -79,6 +79,8 @@ func (c *Conn) outFastOpen(now clock.Time, o *OutSegment) {
 	m.Sends++
 	d.unsent = m.Next
 	d.nxt = d.nxt.Add(m.Len)
+	d.progressAt = now
+	c.timers.rtx = min(c.timers.rtx, c.boundOpening())
 	st.FastOpenSYNs++
 	st.BytesOut += uint64(m.Len)
 }

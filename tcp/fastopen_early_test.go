@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -176,5 +177,34 @@ func TestFastOpenLinger(t *testing.T) {
 	e.inject(o, 0)
 	if e.c.State() != StateFinWait1 || e.c.timers.slow != want {
 		t.Errorf("%v, ends at %v, want %v", e.c.State(), e.c.timers.slow, want)
+	}
+}
+
+// TestFastOpenUserTimeout has the user timeout bound how long data that went out before the end of the handshake stays unacknowledged.
+func TestFastOpenUserTimeout(t *testing.T) {
+	const bound = 2500 * time.Millisecond
+	e := openEarly(t, Config{UserTimeout: bound})
+	n := newNetwork(t, Config{FastOpen: FastOpenClient, UserTimeout: bound}, Config{})
+	n.a.core.keepCookie(n.a.flow, []byte("cookie"), 1460, n.now)
+	n.a.core.BeginBatch(n.now)
+	n.a.conn.Connect(n.a.core, n.a.flow, nil, n.now)
+	t.Cleanup(n.a.conn.Release)
+	for _, c := range []struct {
+		name string
+		conn *Conn
+		now  clock.Time
+	}{{"server", &e.c, e.p.now}, {"client", &n.a.conn, n.now}} {
+		wrote := c.now
+		c.conn.Write([]byte("something"))
+		for c.conn.State() != StateClosed {
+			for o := (OutSegment{}); c.conn.Output(c.now, &o); {
+			}
+			c.now = c.conn.Deadline()
+			c.conn.core.BeginBatch(c.now)
+			c.conn.Expire(c.now)
+		}
+		if took := c.now.Sub(wrote); took != bound || !errors.Is(c.conn.Err(), ErrTimeout) {
+			t.Errorf("%s: over after %v, want %v; %v", c.name, took, bound, c.conn.Err())
+		}
 	}
 }

@@ -249,7 +249,7 @@ func (c *Conn) handshakeTimeout(now clock.Time) {
 	if c.is(flagEarly) {
 		limit = synAckRetries
 	}
-	if int(c.snd.retries) >= limit {
+	if int(c.snd.retries) >= limit || c.boundOpening() <= now {
 		c.silent()
 		return
 	}
@@ -258,10 +258,18 @@ func (c *Conn) handshakeTimeout(now clock.Time) {
 	c.set(flagSYNLost)
 	c.plainSYN()
 	c.due |= dueSYN
-	c.timers.rtx = now.Add(min(initialRTO<<min(c.snd.retries, maxBackoff), max(c.cfg.MaxRTO, initialRTO)))
+	c.timers.rtx = min(now.Add(min(initialRTO<<min(c.snd.retries, maxBackoff), max(c.cfg.MaxRTO, initialRTO))), c.boundOpening())
 	c.core.Stats.SYNRetransmits++
 	c.count.resent++
 	c.count.countTimeout()
+}
+
+// boundOpening returns when the user timeout ends the connection, if data went out before the end of the handshake.
+func (c *Conn) boundOpening() clock.Time {
+	if u := c.cfg.UserTimeout; u != 0 && c.snd.nxt != c.snd.iss+1 {
+		return c.snd.progressAt.Add(u)
+	}
+	return clock.Never
 }
 
 // outSYN fills in the SYN, or the SYN-ACK of a simultaneous open.

@@ -85,7 +85,9 @@ func (c *Conn) rto() time.Duration { return c.rtt.RTO(c.cfg.MinRTO, c.cfg.MaxRTO
 // armRetransmit starts the retransmission timer anew. A user timeout that ends earlier has its say.
 func (c *Conn) armRetransmit(now clock.Time) {
 	if c.state == StateSynReceived {
-		return // The SYN-ACK has the timer: nothing else is sent again before it is acknowledged (RFC 7413 section 4.2.2).
+		// The SYN-ACK has the timer: nothing else is sent again before it is acknowledged (RFC 7413 section 4.2.2).
+		c.timers.rtx = min(c.timers.rtx, c.boundOpening())
+		return
 	}
 	c.timers.rtx = now.Add(c.rto())
 	if u := c.cfg.UserTimeout; u != 0 {
