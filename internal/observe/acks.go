@@ -75,7 +75,7 @@ func (e *end) receives(now clock.Time, s *tcp.Segment) {
 	}
 	if s.Flags&tcp.FlagSYN != 0 && (!e.met || e.got.begin != s.Seq) {
 		e.reset = e.reset && s.Flags&tcp.FlagACK != 0 // A SYN begins a new connection.
-		e.met, e.got, e.firm, e.newest = true, ranges{begin: s.Seq, end: s.Seq + 1}, s.Seq+1, s.TSVal
+		e.met, e.got, e.firm, e.newest, e.recent = true, ranges{begin: s.Seq, end: s.Seq + 1}, s.Seq+1, s.TSVal, s.TSVal
 		e.waiting, e.owed, e.owedSoon = 0, 0, 0
 	}
 	if !e.met || e.reset {
@@ -96,9 +96,22 @@ func (e *end) receives(now clock.Time, s *tcp.Segment) {
 		e.acked = later(e.acked, s.Ack)
 		e.allowed = later(e.allowed, s.Ack.Add(window))
 	}
-	if s.Len() != 0 {
-		e.takes(now, s)
+	if s.Len() == 0 {
+		return
 	}
+	if s.HasTS && e.both(hasStamps) {
+		switch {
+		case int32(s.TSVal-e.recent) < 0: // PAWS has it dropped, and answered, though it was only overtaken (RFC 7323 section 5.3).
+			e.got.add(s.Seq, s.End())
+			if e.told {
+				e.soon(now)
+			}
+			return
+		case !e.acking || s.Seq.LessEq(e.ack):
+			e.recent = s.TSVal
+		}
+	}
+	e.takes(now, s)
 }
 
 // takes notes what a segment with payload or FIN brought, and what the end owes for it.

@@ -42,6 +42,7 @@ type end struct {
 	firm     tcp.Seq // so much it has taken in any case: it acknowledged it, or it came in order after what was acknowledged
 	full     uint32  // the longest payload
 	newest   uint32  // the highest timestamp
+	recent   uint32  // TS.Recent (RFC 7323 section 4.3)
 	waiting  uint32  // bytes of firm data that are not acknowledged
 	owed     clock.Time
 	owedSoon clock.Time // since when an ACK is due at once, 0: none is
@@ -118,7 +119,7 @@ func (e *end) sendsSYN(s *tcp.Segment) {
 		fresh.mss = tcp.DefaultMSS
 	}
 	if passive { // The peer's SYN came before.
-		fresh.met, fresh.got, fresh.firm, fresh.newest = e.met, e.got, e.firm, e.newest
+		fresh.met, fresh.got, fresh.firm, fresh.newest, fresh.recent = e.met, e.got, e.firm, e.newest, e.recent
 	}
 	*e = fresh
 }
