@@ -156,7 +156,7 @@ func (e *end) overdue(o *Observer) {
 		if limit == 0 {
 			limit = def
 		}
-		return since != 0 && limit > 0 && o.now.Sub(since) > limit
+		return since != 0 && limit > 0 && !e.excused && o.now.Sub(since) > limit
 	}
 	switch {
 	case late(e.owedSoon, o.Prompt, 2*time.Millisecond):

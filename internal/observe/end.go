@@ -46,6 +46,7 @@ type end struct {
 	waiting  uint32  // bytes of firm data that are not acknowledged
 	owed     clock.Time
 	owedSoon clock.Time // since when an ACK is due at once, 0: none is
+	excused  bool       // it asks for the peer's hardware address
 }
 
 // maxStream bounds how many bytes are kept for comparison with what is sent again.
@@ -69,6 +70,7 @@ func (e *end) shift() uint8 {
 // sends checks a segment that the end sends.
 func (e *end) sends(o *Observer, s *tcp.Segment, payload []byte) {
 	e.Segments++
+	e.excused = false
 	if s.BadOptions {
 		o.violated(e.key, "sends a malformed option")
 	}

@@ -16,6 +16,8 @@ import (
 type step struct {
 	from      byte // 'a', who opens, or 'b'
 	lost      bool // sent, and never received
+	held      bool // received after the next one
+	arp       bool // no segment, but a request for the other's hardware address
 	after     time.Duration
 	flags     tcp.Flags
 	seq, ack  uint32
@@ -42,8 +44,13 @@ func watch(o *Observer, steps []step) string {
 	addr := map[byte]ipv4.Addr{'a': {10, 0, 0, 1}, 'b': {10, 0, 0, 2}}
 	port := map[byte]uint16{'a': 1000, 'b': 80}
 	now := clock.Time(time.Second)
+	var held []byte
 	for _, s := range steps {
 		now = now.Add(s.after)
+		if s.arp {
+			o.Sent(now, arpRequest(addr[s.from]))
+			continue
+		}
 		var out tcp.OutSegment
 		out.Clear()
 		out.Seq, out.Flags, out.Window = iss[s.from].Add(s.seq), s.flags, s.wnd
@@ -67,8 +74,16 @@ func watch(o *Observer, steps []step) string {
 			b[len(b)-1] ^= 1
 		}
 		o.Sent(now, b)
+		if s.held {
+			held = b
+			continue
+		}
 		if !s.lost {
 			o.Received(now, b)
+		}
+		if held != nil {
+			o.Received(now, held)
+			held = nil
 		}
 	}
 	o.Check(now)
@@ -90,6 +105,13 @@ func packet(out *tcp.OutSegment, src, dst ipv4.Addr, srcPort, dstPort uint16, da
 	seg = b[ethernetHeader+ipv4.MinHeaderLen:]
 	sum := checksum.Finish(checksum.Sum(seg, ipv4.PseudoHeaderSum(src, dst, ipv4.ProtoTCP, len(seg))))
 	binary.BigEndian.PutUint16(seg[16:], sum)
+	return b
+}
+
+func arpRequest(from ipv4.Addr) []byte {
+	b := make([]byte, 60)
+	b[12], b[13], b[ethernetHeader+7] = 8, 6, 1
+	copy(b[ethernetHeader+14:], from[:])
 	return b
 }
 
@@ -135,6 +157,20 @@ func TestNothingToBlame(t *testing.T) {
 			step{from: 'a', flags: tcp.FlagRST, seq: 1, after: time.Minute}),
 		"new connection": append(opening(step{from: 'a', flags: tcp.FlagRST, seq: 1}), step{from: 'a', flags: fS, seq: 5000, wnd: 10},
 			step{from: 'b', flags: fS | fA, seq: 7000, ack: 5001, wnd: 10}),
+		"overtaken": {
+			{from: 'a', flags: fS, wnd: 1000, ts: 100},
+			{from: 'b', flags: fS | fA, ack: 1, wnd: 1000, ts: 500, echo: 100},
+			{from: 'a', flags: fA, seq: 1, ack: 1, wnd: 1000, ts: 101, echo: 500, data: "ab", lost: true},
+			{from: 'a', flags: fA, seq: 3, ack: 1, wnd: 1000, ts: 101, echo: 500, data: "cd", held: true},
+			{from: 'a', flags: fA, seq: 1, ack: 1, wnd: 1000, ts: 102, echo: 500, data: "ab"},
+			{from: 'b', flags: fA, seq: 1, ack: 3, wnd: 998, ts: 501, echo: 102},
+			{from: 'b', flags: fA, seq: 1, ack: 3, wnd: 998, ts: 1101, echo: 102, after: 600 * time.Millisecond},
+		},
+		"waits for ARP": opening(
+			step{from: 'a', flags: fA, seq: 1, ack: 1, wnd: 1000, data: "x"},
+			step{from: 'b', arp: true},
+			step{from: 'b', arp: true, after: time.Second},
+			step{from: 'b', flags: fA, seq: 1, ack: 2, wnd: 999}),
 		"scaled": {
 			{from: 'a', flags: fS, wnd: 10, wscale: 7},
 			{from: 'b', flags: fS | fA, ack: 1, wnd: 10, wscale: 7},
@@ -186,7 +222,7 @@ func TestViolations(t *testing.T) {
 		"echoes timestamp 501, the highest": stamps(stamped(data(1, "x"), 101, 501)),
 		"after the FIN at 1":                opening(step{from: 'a', flags: fA | fF, seq: 1, ack: 1, wnd: 1000}, data(2, "x")),
 		"sends a FIN at 1":                  opening(data(1, "x"), step{from: 'a', flags: fA | fF, seq: 1, ack: 1, wnd: 1000}),
-		"has not acknowledged what arrived": opening(data(1, "x"), late(ack(2, 999), 501*time.Millisecond)),
+		"has not acknowledged what arrived": opening(step{from: 'a', arp: true}, data(1, "x"), late(ack(2, 999), 501*time.Millisecond)),
 		"that was due at once at 1s":        append([]step{{from: 'a', flags: fS, wnd: 9000}, {from: 'b', flags: fS | fA, ack: 1, wnd: 9000}}, data(1, text(600)), data(601, text(200)), data(801, text(400)), late(data(1201, "x"), 3*time.Millisecond)),
 		"that was due at once at 1.001s":    opening(lost(data(1, "x")), late(data(2, "x"), time.Millisecond), late(ack(1, 1000), 3*time.Millisecond)),
 		"that was due at once at 1.002s":    opening(data(1, "x"), ack(2, 999), late(data(1, "x"), 2*time.Millisecond), late(ack(2, 999), 3*time.Millisecond)),

@@ -68,6 +68,7 @@ func (o *Observer) Sent(now clock.Time, b []byte) {
 	o.now = now
 	h, seg, ok := segmentOf(b)
 	if !ok {
+		o.asks(b)
 		return
 	}
 	k := key{h.Src, h.Dst, 0, 0}
@@ -84,6 +85,19 @@ func (o *Observer) Sent(now clock.Time, b []byte) {
 	e := o.end(k)
 	e.overdue(o)
 	e.sends(o, &s, seg[s.HeaderLen:])
+}
+
+// asks looks for an ARP request: until it is answered the host cannot send what it owes.
+func (o *Observer) asks(b []byte) {
+	const opcode, senderIP, length = ethernetHeader + 7, ethernetHeader + 14, ethernetHeader + 28
+	if len(b) < length || b[12] != 0x08 || b[13] != 0x06 || b[opcode] != 1 {
+		return
+	}
+	for k, e := range o.ends {
+		if k.addr == ipv4.Addr(b[senderIP:]) {
+			e.excused = true
+		}
+	}
 }
 
 // Received shows a packet as the receiver's device took it. A packet that was corrupted on its way counts as lost.
