@@ -228,6 +228,12 @@ func (c *Conn) sampleTimestamp(s *Segment, now clock.Time) bool {
 	return true
 }
 
+// shrinkMSS is called when an ACK has waited for company in vain: the peer's segments may have become smaller, by the path's MTU, and a
+// window of a few of them is less than two of the old size. If not, the next full one corrects the estimate.
+func (r *receiver) shrinkMSS() {
+	r.mss = uint16(min(uint32(r.mss), max(uint32(r.nxt-r.acked)/2, DefaultMSS)))
+}
+
 // scheduleACK decides, after a batch of segments, whether what it brought is acknowledged at once: every second full segment (RFC
 // 9293 section 3.8.6.3); the rest waits, for data to go with or for the timer.
 func (c *Conn) scheduleACK(now clock.Time) {

@@ -53,6 +53,7 @@ func (c *Conn) Expire(now clock.Time) {
 	if t.ack <= now {
 		t.ack = clock.Never
 		c.due |= dueACK
+		c.rcv.shrinkMSS()
 	}
 	if t.slow <= now {
 		t.slow = clock.Never
