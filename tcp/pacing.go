@@ -67,7 +67,7 @@ func (c *Conn) mayPace(now clock.Time) bool { return !c.is(flagPaced) || c.snd.p
 // paceDeadline returns when data may go that waits for nothing but its time; clock.Never if there is none.
 func (c *Conn) paceDeadline() clock.Time {
 	d := &c.snd
-	if d.paceAt <= c.core.now || c.flags&(flagStarved|flagForceLost|flagOverride|flagTailProbe) != 0 {
+	if d.paceAt <= c.core.now || c.flags&(flagStarved|flagOverride|flagTailProbe) != 0 || (d.lost != 0 && c.is(flagForceLost)) {
 		return clock.Never
 	}
 	if c.state < StateEstablished {
