@@ -32,14 +32,14 @@ func (c *Conn) Output(now clock.Time, o *OutSegment) bool {
 		return false
 	case sendData:
 		if !c.outData(now, o) {
-			return false
+			return c.Output(now, o) // It is starved of frames now. What needs none may go.
 		}
 	case sendACK:
 		c.outHeader(now, o, c.ackSeq(), FlagACK)
 		c.outSACK(o, 0)
 	case sendLost:
 		if !c.outLost(now, o) {
-			return false
+			return c.Output(now, o)
 		}
 	case sendDuplicateACK:
 		c.outDuplicateACK(now, o)
