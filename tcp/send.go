@@ -206,11 +206,12 @@ func (c *Conn) notifyWritable() {
 
 // split divides frame f of the send queue after its first n bytes: a new frame before it takes them. It reports false if the
 // pool has none to spare; the connection tries again after a while. Of what mayHold leaves free, half is for this and half
-// for receiving into: without that no ACK would come that gives a frame back.
+// for receiving into: without that no ACK would come that gives a frame back. But one with nothing in flight may always have one, or
+// connections whose segments became smaller, with all frames written for larger ones, would wait for each other.
 func (c *Conn) split(f frame.Index, n uint32) (frame.Index, bool) {
 	p, d := c.core.Pool, &c.snd
 	g := frame.None
-	if p.Free() > p.Size()/32 {
+	if p.Free() > p.Size()/32 || c.inFlight() == 0 {
 		g = p.Alloc()
 	}
 	if g == frame.None {
