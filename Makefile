@@ -3,6 +3,7 @@
 GO       ?= go
 BIN      := bin/xdpstack
 FUZZTIME ?= 1m
+SOAK     ?= 10m
 # What `make demo` and `make serve-…` style calls pass on: make demo ARGS="--bulk 4GiB --driver asavie"
 ARGS     ?=
 # The original packetdrill program, and the scripts that it plays: make packetdrill PACKETDRILL=… SCRIPTS=…
@@ -32,7 +33,7 @@ NEEDS := \
 	/usr/include/bpf/bpf_helpers.h:libbpf-dev:the~regeneration~of~the~BPF~object
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test setup race fuzz lint bench packetdrill generate clean
+.PHONY: help build demo test setup race fuzz soak lint bench packetdrill generate clean
 
 help: ## list these tasks
 	@awk -F ":( setup)?.*## " '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +59,10 @@ fuzz: ## run every fuzz target for FUZZTIME each (1m unless told)
 			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
 		done; \
 	done
+
+soak: ## run new seeds of the simulator for SOAK (10m unless told); Ctrl-C ends it
+	@$(GO) test -c -o bin/soak.test ./stack
+	@cd stack && exec ../bin/soak.test -test.run '^TestThousandsOfSeeds$$' -test.timeout 0 -sim.soak $(SOAK)
 
 lint: ## run go vet and golangci-lint (pinned in internal/tools)
 	$(GO) vet ./...

@@ -11,12 +11,18 @@ import (
 	"github.com/xdpstack/xdpstack/tcp"
 )
 
+// seedBlock is how many seeds a subtest of forManySeeds has.
+const seedBlock = 100
+
 // forManySeeds is forSeeds for tests that take a millisecond: a subtest is a hundred seeds, and ends with the first that fails.
 func forManySeeds(t *testing.T, n uint64, test func(t *testing.T, seed uint64)) {
-	const block = 100
+	const block = seedBlock
 	switch {
 	case *onlySeed != 0:
 		test(t, *onlySeed)
+		return
+	case *soakTime != 0:
+		soak(t, test)
 		return
 	case *seedCount != 0:
 		n = *seedCount
