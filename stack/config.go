@@ -33,6 +33,7 @@ type Config struct {
 	Backlog     int           // connections of one listener and shard that wait for Accept, at most; default 1024
 	Mailbox     int           // commands that may wait for a shard, a power of two; default 4096
 	RxBudget    uint32        // bytes that all receive windows of a shard may promise together; default a quarter of its frames
+	MaxUnread   uint64        // bytes received that the applications of a shard may leave unread together; default 256 MiB
 	CPUs        []int         // the CPU of each shard; a shard beyond the list, or with -1, may run on any
 	TTL         uint8         // of the packets sent; default 64
 	TOS         uint8         // of the packets sent: the DSCP, in the upper six bits; the ECN bits are ignored; default 0
@@ -73,6 +74,7 @@ func (cfg *Config) withDefaults() (Config, error) {
 	setDefault(&c.BatchSize, defaultBatchSize)
 	setDefault(&c.SpinTime, defaultSpinTime)
 	setDefault(&c.MaxConns, defaultMaxConns)
+	setDefault(&c.MaxUnread, tcp.DefaultMaxUnread)
 	setDefault(&c.MaxTimeWait, defaultMaxTimeWait)
 	setDefault(&c.Backlog, defaultBacklog)
 	setDefault(&c.Mailbox, defaultMailbox)

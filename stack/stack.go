@@ -186,6 +186,7 @@ func (s *Shard) initProtocols() error {
 	if s.core, err = tcp.NewCore(s.pool, headroom, uint16(mss), budget, s.stack.secret, s.cfg.TCP); err != nil {
 		return err
 	}
+	s.core.MaxUnread = s.cfg.MaxUnread
 	s.scarce = s.pool.Size() / 4
 	s.reserve = min(controlReserve, s.pool.Size()/32)
 	s.wheel = wheel.New(slabSize, clock.Time(0))

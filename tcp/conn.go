@@ -154,6 +154,7 @@ func (c *Conn) Release() {
 	c.releaseSend()
 	c.releaseReceive()
 	c.rcv.releaseQueue(c.core)
+	c.core.unread -= uint64(c.rcv.nxt - c.rcv.read)
 	*c = Conn{}
 }
 

@@ -16,12 +16,17 @@ type Core struct {
 	Stats    Stats
 	Keys     Keys
 
+	// MaxUnread is how many bytes all connections together may have received and their applications not consumed, wherever they are: in
+	// frames or in memory that the application's side keeps. Beyond it a connection gets more only once it has consumed what it has.
+	MaxUnread uint64
+
 	now      clock.Time // of the present batch
 	sample   rateSample // of the present ACK
 	rxBudget uint32     // bytes that all windows together may promise
 
 	// What connections hold of what was received, in bytes of memory: frames in receive and out-of-order queues.
-	held uint32
+	held   uint32
+	unread uint64 // bytes received in order and not consumed
 
 	// Connections that receive in bulk share the budget. They are counted anew in each epoch; the share follows the larger of the
 	// last full count and the running one.
@@ -36,6 +41,9 @@ type Core struct {
 	challengeEnd  clock.Time // the end of the second in which challenges were sent
 	challengeLeft uint32     // how many more may be sent in it
 }
+
+// DefaultMaxUnread is Core.MaxUnread unless it is changed: 256 MiB.
+const DefaultMaxUnread = 256 << 20
 
 const (
 	// epochTime is how long a connection that receives in bulk counts as one of those that share the budget: longer than most
@@ -71,7 +79,7 @@ func NewCore(pool *frame.Pool, headroom uint32, mss uint16, rxBudget uint32, sec
 	if err != nil {
 		return nil, err
 	}
-	k := &Core{Pool: pool, Headroom: headroom, Config: full, Keys: NewKeys(secret), rxBudget: rxBudget}
+	k := &Core{Pool: pool, Headroom: headroom, Config: full, Keys: NewKeys(secret), MaxUnread: DefaultMaxUnread, rxBudget: rxBudget}
 	k.share = rxBudget
 	k.fastOpen.init(&k.Keys)
 	return k, nil

@@ -383,5 +383,8 @@ func checkPool(k *Core) error {
 	if k.held != 0 {
 		return fmt.Errorf("%d bytes count as held although no connection is left", k.held)
 	}
+	if k.unread != 0 {
+		return fmt.Errorf("%d bytes count as unread although no connection is left", k.unread)
+	}
 	return nil
 }

@@ -76,7 +76,7 @@ func (c *Conn) predicted(f frame.Index, s *Segment, now clock.Time) bool {
 		if acked == 0 || wnd == 0 {
 			return false // A duplicate ACK or a window update: they have rules of their own.
 		}
-	} else if !r.ooo.Empty() || s.PayloadLen > uint32(r.adv-r.nxt) || c.flags&(flagPeerFIN|flagAppClosed) != 0 {
+	} else if !r.ooo.Empty() || s.PayloadLen > uint32(r.adv-r.nxt) || c.flags&(flagPeerFIN|flagAppClosed) != 0 || c.pressed() {
 		return false
 	}
 	if s.HasTS && s.Seq.LessEq(r.acked) {

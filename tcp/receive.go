@@ -100,6 +100,12 @@ func (c *Conn) text(s *Segment) {
 		s.Seq, s.PayloadLen = end, 0 // for the FIN that may follow it
 		return
 	}
+	if c.pressed() {
+		c.core.Stats.DropMemory++
+		c.due |= dueACK
+		s.Flags &^= FlagFIN
+		return
+	}
 	if s.Flags&FlagCWR != 0 {
 		c.reducedByPeer()
 	}
@@ -111,6 +117,13 @@ func (c *Conn) text(s *Segment) {
 	} else {
 		c.outOfOrder(f, m, s.Seq)
 	}
+}
+
+// pressed reports whether the connection gets no more data for now: the applications have not consumed what came, this one's among
+// them. The window was promised before there was too much, and cannot be taken back: what it lets through is dropped, and the peer sends it
+// again.
+func (c *Conn) pressed() bool {
+	return c.core.unread >= c.core.MaxUnread && c.rcv.nxt != c.rcv.read
 }
 
 // refuse answers data that nobody will read (RFC 9293 section 3.6.1, RFC 2525 section 2.17).
@@ -185,6 +198,7 @@ const quickAfterHole = 32
 func (c *Conn) deliver(f frame.Index, m *frame.Meta, n uint32) {
 	k, r := c.core, &c.rcv
 	r.nxt = r.nxt.Add(n)
+	k.unread += uint64(n)
 	k.Stats.BytesIn += uint64(n)
 	c.events |= EventReadable
 	if n > uint32(r.mss) {
@@ -232,7 +246,11 @@ func (c *Conn) Recv() frame.Index {
 // the next segment, or at once if the window that it knows has become small (RFC 9293 section 3.8.6.2.2).
 func (c *Conn) Consumed(n uint32) {
 	r := &c.rcv
-	r.read = r.read.Add(min(n, uint32(r.nxt-r.read)))
+	n = min(n, uint32(r.nxt-r.read))
+	r.read = r.read.Add(n)
+	if c.core != nil {
+		c.core.unread -= uint64(n)
+	}
 	if r.urgent && r.up.LessEq(r.read) {
 		r.urgent = false
 	}

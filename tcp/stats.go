@@ -74,6 +74,7 @@ type Stats struct {
 	DropNoTimestamp      uint64 `help:"dropped: no timestamp although both sides agreed on them (RFC 7323 section 3.2)"`
 	DropDuplicate        uint64 `help:"dropped: everything in it was received before"`
 	DropOutsideWindow    uint64 `help:"dropped: beyond the receive window"`
+	DropMemory           uint64 `help:"payload dropped: the applications leave more unread than Core.MaxUnread allows"`
 	DropZeroWindow       uint64 `help:"payload dropped: the receive window is closed"`
 	DropOutOfOrderFull   uint64 `help:"payload dropped: the out-of-order queue is at its bound"`
 	DropOutOfOrderWork   uint64 `help:"payload dropped: its place in the out-of-order queue is too far from where the last one was"`
