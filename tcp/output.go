@@ -150,8 +150,13 @@ func (c *Conn) sendable() uint32 {
 		return 0
 	}
 	switch {
-	case n >= mss || m.Next != frame.None: // full, or full but for how it was written
+	case n >= mss:
 		return n
+	case m.Next != frame.None: // full but for how it was written
+		if uint32(usable) >= mss || c.mayBeSmall(uint32(usable)) {
+			return n
+		}
+		return 0
 	case c.flags&(flagOverride|flagTailProbe|flagFINQueued) != 0:
 		return n
 	case c.is(flagCork):
@@ -160,6 +165,16 @@ func (c *Conn) sendable() uint32 {
 		return n
 	}
 	return 0
+}
+
+// mayBeSmall reports whether a window that has room for less than a segment is used for one that is not full: if it takes all that is
+// to be sent, if it is half of the largest that there was and nothing is outstanding, or if a timer says so.
+func (c *Conn) mayBeSmall(usable uint32) bool {
+	d := &c.snd
+	if c.flags&(flagOverride|flagTailProbe) != 0 || uint32(d.end.Sub(d.nxt)) <= usable {
+		return true
+	}
+	return d.nxt == d.una && usable >= d.maxWnd/2
 }
 
 // outHeader fills in a segment without payload. Whatever is sent acknowledges what was received.
