@@ -111,7 +111,7 @@ func TestSACKWorkIsBounded(t *testing.T) {
 	s.write(frames * 1000)
 	s.wantData(1, frames*1000+1, 1000, 1)
 	s.advance(10 * ms)
-	for i := range uint32(8) {
+	for i := range uint32(20) {
 		far := frames/2 + 10*(i&1)*30 // the middle, twice: far from the front, the end, and from each other
 		b := SACKBlock{Seq(far*1000 + 1), Seq(far*1000 + 1001)}
 		s.inject(seg{flags: fA, seq: 1, ack: 1, wnd: 60_000 << 10, sack: []SACKBlock{b}})
@@ -121,6 +121,31 @@ func TestSACKWorkIsBounded(t *testing.T) {
 	}
 	if s.c.snd.arrived != 2 {
 		t.Errorf("%d segments are known to have arrived, want 2", s.c.snd.arrived)
+	}
+	if err := checkInvariants(s.c); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSACKWorkGoesOn has a block that reports more at once than one ACK may cause the work for be known in the end, by the ACKs that
+// follow: one that grows, and one that is far from every place that is known.
+func TestSACKWorkGoesOn(t *testing.T) {
+	const n = 4000
+	s := longFlight(t, n)
+	for i := uint32(1); i <= 1+n/sackWork; i++ {
+		s.attack(new(OutSegment), seg{flags: fA, seq: 1, ack: 1, wnd: 60_000 << 10, sack: []SACKBlock{
+			{101, Seq(100*n - 400 + 10*i)}, {100*n - 99, 100*n + 1}}})
+		if got := s.c.snd.arrived; got > i*sackWork || got < min(i*(sackWork-2), n-4) {
+			t.Errorf("after ACK %d, %d segments are known to have arrived, want about %d", i, got, min(i*sackWork, n-4))
+		}
+	}
+	s = longFlight(t, n)
+	s.attack(new(OutSegment), seg{flags: fA, seq: 1, ack: 1, wnd: 60_000 << 10, sack: []SACKBlock{{100*n - 99, 100*n + 1}}})
+	for range 1 + n/4/sackWork {
+		s.attack(new(OutSegment), seg{flags: fA, seq: 1, ack: 1, wnd: 60_000 << 10, sack: []SACKBlock{{75*n + 1, 75*n + 101}}})
+	}
+	if got := s.c.snd.arrived; got != 2 {
+		t.Errorf("%d segments are known to have arrived, want 2", got)
 	}
 	if err := checkInvariants(s.c); err != nil {
 		t.Error(err)

@@ -32,10 +32,14 @@ func (c *Conn) markSACKed(s *Segment, now clock.Time) (late bool) {
 		if !b.Start.Less(b.End) || b.Start.Less(d.una) || b.End.Greater(d.nxt) {
 			continue
 		}
-		part := d.unreported(b)
-		if part.Start.Less(part.End) && !c.markBlock(&m, b, part, &work) {
-			c.core.Stats.SACKLimited++
-			continue
+		if part := d.unreported(b); part.Start.Less(part.End) {
+			upTo := c.markBlock(&m, b, part, &work)
+			if upTo != b.End {
+				c.core.Stats.SACKLimited++
+			}
+			if b.End = upTo; b.Start == b.End {
+				continue
+			}
 		}
 		marked[n] = b
 		n++
@@ -87,24 +91,32 @@ type sackMarker struct {
 	late   bool       // something that counted as lost has arrived and was not sent again
 }
 
-// markBlock marks the frames that lie within the block, of those that are in part. It reports false if the work that one ACK may
-// cause was done before the end was reached.
-func (c *Conn) markBlock(mk *sackMarker, b, part SACKBlock, work *int) bool {
+// markBlock marks the frames that lie within the block, of those that are in part. It returns up to where it came: to the end of the
+// block, unless the work that one ACK may cause was done before.
+func (c *Conn) markBlock(mk *sackMarker, b, part SACKBlock, work *int) (upTo Seq) {
 	d, p := &c.snd, c.core.Pool
-	f := c.seekSent(part.Start, work)
+	if *work == 0 {
+		return part.Start // and the hint stays where another block of this ACK needs it
+	}
+	f, found := c.seekSent(part.Start, work)
+	if !found {
+		d.sackHint = f
+		return part.Start
+	}
 	for f != d.unsent && Seq(p.Meta(f).Seq).Less(part.End) {
 		d.sackHint = f
-		if *work--; *work < 0 {
-			return false
-		}
 		m := p.Meta(f)
+		if *work == 0 {
+			return part.Start.Add(uint32(max(Seq(m.Seq).Sub(part.Start), 0)))
+		}
+		*work--
 		end := Seq(m.Seq).Add(m.Len)
 		if m.Flags&metaSACKed == 0 && b.Start.LessEq(Seq(m.Seq)) && b.End.GreaterEq(end) {
 			c.markFrame(mk, f, m, end)
 		}
 		f = m.Next
 	}
-	return *work >= 0
+	return b.End
 }
 
 // markFrame marks one frame as SACKed.
@@ -134,10 +146,11 @@ func (c *Conn) markFrame(mk *sackMarker, f frame.Index, m *frame.Meta, end Seq) 
 }
 
 // seekSent returns the first sent frame that ends after seq, beginning at the nearest of the places that are known: the front, the
-// end, and where the last marking was. When the work is used up it returns how far it came.
-func (c *Conn) seekSent(seq Seq, work *int) frame.Index {
+// end, and where the last marking was. When the work is used up before it is found, it returns how far it came.
+func (c *Conn) seekSent(seq Seq, work *int) (f frame.Index, found bool) {
 	d, p := &c.snd, c.core.Pool
-	f, far := d.queue.Front(), uint32(seq-d.una)
+	f = d.queue.Front()
+	far := uint32(seq - d.una)
 	if h := d.sackHint; h != frame.None {
 		if n := seq.Sub(Seq(p.Meta(h).Seq)); uint32(max(n, -n)) < far {
 			f, far = h, uint32(max(n, -n))
@@ -146,15 +159,21 @@ func (c *Conn) seekSent(seq Seq, work *int) frame.Index {
 	if last := c.lastSent(); uint32(d.nxt-seq) < far && last != frame.None {
 		f = last
 	}
-	for f != d.unsent && Seq(p.Meta(f).Seq).Add(p.Meta(f).Len).LessEq(seq) && *work > 0 {
+	for f != d.unsent && Seq(p.Meta(f).Seq).Add(p.Meta(f).Len).LessEq(seq) {
+		if *work == 0 {
+			return f, false
+		}
 		f = p.Meta(f).Next
 		*work--
 	}
-	for f != d.unsent && Seq(p.Meta(f).Seq).Greater(seq) && p.Meta(f).Prev != frame.None && *work > 0 {
+	for f != d.unsent && Seq(p.Meta(f).Seq).Greater(seq) && p.Meta(f).Prev != frame.None {
+		if *work == 0 {
+			return f, false
+		}
 		f = p.Meta(f).Prev
 		*work--
 	}
-	return f
+	return f, true
 }
 
 // lastSent returns the last frame that was sent, or frame.None.
