@@ -27,6 +27,25 @@ func TestDSACKIsSent(t *testing.T) {
 	}
 }
 
+// TestDSACKOfOldTimestamp has the original of a segment come after what was sent in its place, so late that its timestamp is older than the
+// last one: PAWS drops it, and it is reported like any other duplicate. One that was not received before is only dropped.
+func TestDSACKOfOldTimestamp(t *testing.T) {
+	s := established(t, scriptOptions{sack: true, ts: true})
+	old := s.peerTS()
+	s.advance(10 * ms)
+	s.inject(seg{flags: fA, seq: 1, ack: 1, len: 1000}, seg{flags: fA, seq: 1001, ack: 1, len: 1000})
+	s.want(seg{flags: fA, seq: 1, ack: 2001})
+	s.inject(seg{flags: fA, seq: 2001, ack: 1, len: 1000, tsVal: old})
+	if o := s.want(seg{flags: fA, seq: 1, ack: 2001}); o.NumSACK != 0 {
+		t.Errorf("%d blocks, want none", o.NumSACK)
+	}
+	s.inject(seg{flags: fA, seq: 1001, ack: 1, len: 1500, tsVal: old})
+	s.want(seg{flags: fA, seq: 1, ack: 2001, sack: []SACKBlock{{1001, 2001}}})
+	if st := s.k.Stats; st.DropOldTimestamp != 2 || st.DSACKsOut != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // TestNoDSACKWithoutSACK has nothing be reported to a peer that does not take SACK.
 func TestNoDSACKWithoutSACK(t *testing.T) {
 	s := established(t, noSACK)

@@ -164,6 +164,10 @@ func (c *Conn) checkTimestamp(s *Segment, now clock.Time) bool {
 		return true
 	}
 	c.core.Stats.DropOldTimestamp++
+	if old := c.rcv.nxt.Sub(s.Seq); old > 0 && s.Flags&FlagSYN == 0 {
+		// Held back until it was sent again and that had arrived: the peer is to learn that it was no loss, as of any duplicate.
+		c.noteDuplicate(s.Seq, s.Seq.Add(min(uint32(old), s.PayloadLen)))
+	}
 	c.answerOutside(s, now)
 	return false
 }
