@@ -189,17 +189,17 @@ func (c *Conn) earlySYN(s *Segment, now clock.Time) bool {
 }
 
 // nextUnsynchronized is next before ESTABLISHED: ACKs in SYN-RECEIVED, and data if the connection opened early. The FIN waits.
-func (c *Conn) nextUnsynchronized(now clock.Time) action {
+func (c *Conn) nextUnsynchronized(now clock.Time) (what action, n uint32) {
 	if c.state != StateSynReceived {
-		return sendNothing
+		return sendNothing, 0
 	}
 	if c.hasEarlyData() && c.mayPace(now) {
-		return sendData
+		return sendData, c.sendable()
 	}
 	if c.due&dueACK != 0 {
-		return sendACK
+		return sendACK, 0
 	}
-	return sendNothing
+	return sendNothing, 0
 }
 
 // hasEarlyData reports whether there is data that may go out before the handshake is complete, as far as the windows are concerned.

@@ -22,16 +22,20 @@ const (
 )
 
 // Wants reports whether Output would give a segment.
-func (c *Conn) Wants(now clock.Time) bool { return c.next(now) != sendNothing }
+func (c *Conn) Wants(now clock.Time) bool {
+	a, _ := c.next(now)
+	return a != sendNothing
+}
 
 // Output fills in the next segment that is due and commits the connection to having sent it, or reports false if nothing is due.
 // Data goes first; an ACK goes alone only if no data carried it.
 func (c *Conn) Output(now clock.Time, o *OutSegment) bool {
-	switch c.next(now) {
+	what, n := c.next(now)
+	switch what {
 	case sendNothing:
 		return false
 	case sendData:
-		if !c.outData(now, o) {
+		if !c.outData(now, o, n) {
 			return c.Output(now, o) // It is starved of frames now. What needs none may go.
 		}
 	case sendACK:
@@ -75,42 +79,42 @@ func (c *Conn) Output(now clock.Time, o *OutSegment) bool {
 	return true
 }
 
-// next decides what is due. It changes nothing, so Wants and Output cannot disagree.
-func (c *Conn) next(now clock.Time) action {
+// next decides what is due, and if it is new data how many bytes of it. It changes nothing, so Wants and Output cannot disagree.
+func (c *Conn) next(now clock.Time) (what action, n uint32) {
 	if c.due&(dueReset|dueBareReset|dueSYN) != 0 {
 		switch {
 		case c.due&dueReset != 0:
-			return sendReset
+			return sendReset, 0
 		case c.due&dueBareReset != 0:
-			return sendBareReset
+			return sendBareReset, 0
 		}
-		return sendSYN
+		return sendSYN, 0
 	}
 	if c.state < StateEstablished {
 		return c.nextUnsynchronized(now)
 	}
 	if c.rcv.dupACKs != 0 {
-		return sendDuplicateACK
+		return sendDuplicateACK, 0
 	}
 	d := &c.snd
 	if !c.is(flagStarved) {
 		if d.lost != 0 && c.mayResend() && (c.is(flagForceLost) || c.mayPace(now)) {
-			return sendLost
+			return sendLost, 0
 		}
-		if c.hasSendable() && (c.flags&(flagOverride|flagTailProbe) != 0 || c.mayPace(now)) {
-			return sendData
+		if n := c.newData(); n != 0 && (c.flags&(flagOverride|flagTailProbe) != 0 || c.mayPace(now)) {
+			return sendData, n
 		}
 	}
 	if c.due&dueFIN != 0 || (c.flags&(flagFINQueued|flagFINSent) == flagFINQueued && d.unsent == frame.None) {
-		return sendFIN
+		return sendFIN, 0
 	}
 	if c.due&dueKeepAlive != 0 {
-		return sendKeepAlive
+		return sendKeepAlive, 0
 	}
 	if c.due&dueACK != 0 {
-		return sendACK
+		return sendACK, 0
 	}
-	return sendNothing
+	return sendNothing, 0
 }
 
 // maySendData reports whether the state allows new data.
@@ -122,9 +126,12 @@ func (c *Conn) maySendData() bool {
 	return false
 }
 
-// hasSendable reports whether there is new data that may go out, as far as the state and the windows are concerned.
-func (c *Conn) hasSendable() bool {
-	return c.snd.unsent != frame.None && c.maySendData() && c.sendable() != 0
+// newData returns how many bytes of new data may go out in one segment, as far as the state and the windows are concerned; 0 is none.
+func (c *Conn) newData() uint32 {
+	if c.snd.unsent == frame.None || !c.maySendData() {
+		return 0
+	}
+	return c.sendable()
 }
 
 // sendable returns how many bytes of the first unsent frame may go out now; 0 is none. This is the sender's side of silly window
@@ -278,10 +285,10 @@ func (c *Conn) noteFIN(o *OutSegment) {
 	}
 }
 
-// outData sends the first unsent frame, or as much of it as sendable says.
-func (c *Conn) outData(now clock.Time, o *OutSegment) bool {
+// outData sends the first unsent frame, or as much of it as sendable says: n bytes.
+func (c *Conn) outData(now clock.Time, o *OutSegment, n uint32) bool {
 	d, p := &c.snd, c.core.Pool
-	f, n := d.unsent, c.sendable()
+	f := d.unsent
 	probe := false
 	if d.mss < d.path.most {
 		if size := c.probeSize(now); size != 0 && c.gather(size) {

@@ -76,7 +76,7 @@ func (c *Conn) paceDeadline() clock.Time {
 		}
 		return clock.Never
 	}
-	if (d.lost != 0 && c.mayResend()) || c.hasSendable() {
+	if (d.lost != 0 && c.mayResend()) || c.newData() != 0 {
 		return d.paceAt
 	}
 	return clock.Never
