@@ -72,6 +72,7 @@ bench: build ## run the benchmarks beside their peers (root), print the table, w
 	@cd bench && $(GO) run . $(ARGS)
 
 packetdrill: setup ## play SCRIPTS=dir with PACKETDRILL=/path/to/binary, the original program, on this TCP; ARGS=-json for JSON
+	@[ -n '$(PACKETDRILL)' ] && [ -n '$(SCRIPTS)' ] || { echo 'say: make packetdrill PACKETDRILL=/path/to/binary SCRIPTS=dir' >&2; exit 2; }
 	@$(GO) run ./internal/packetdrill/cmd -packetdrill '$(PACKETDRILL)' -scripts '$(SCRIPTS)' $(ARGS)
 
 generate: setup ## compile the XDP program again (needs clang-14, llvm-14, libbpf-dev)

@@ -52,7 +52,6 @@ func BenchmarkACKAttack(b *testing.B) {
 	b.Run("lost ends", func(b *testing.B) {
 		s := longFlight(b, n)
 		var o OutSegment
-		end := uint32(n)
 		for range 2 + n/sackWork {
 			s.attack(&o, seg{flags: fA, seq: 1, ack: 1, wnd: 60_000 << 10, sack: []SACKBlock{
 				{101, Seq(1 + (n-2)*100)}, block(n - 1)}})
@@ -65,7 +64,7 @@ func BenchmarkACKAttack(b *testing.B) {
 			s.attack(&o, seg{flags: fA, seq: 1, ack: 1, wnd: 60_000 << 10})
 			s.now = s.now.Add(11 * ms)
 			s.k.BeginBatch(s.now)
-			end = uint32(s.c.snd.nxt - s.iss)
+			end := uint32(s.c.snd.nxt - s.iss)
 			s.attack(&o, seg{flags: fA, seq: 1, ack: 1, wnd: 60_000 << 10, sack: []SACKBlock{
 				{101, Seq(1 + (n-2)*100)}, {Seq(1 + (n-1)*100), Seq(end)}}})
 		}

@@ -81,8 +81,9 @@ func (c *Conn) delivered(s *Segment, m *frame.Meta, end Seq, now clock.Time) {
 	d, r := &c.snd, &c.snd.rack
 	took := now.Sub(m.SentAt)
 	if m.Sends > 1 {
-		// It may be the first one that arrived and not the last: by the timestamp, or because it would have been too quick. The timestamp
-		// tells only of what the ACK covers; after a hole it is that of a segment before the hole, whatever came since (RFC 7323 section 4.3).
+		// It may be the first one that arrived and not the last: by the timestamp, or because it would have been too quick. The
+		// timestamp tells only of what the ACK covers; after a hole it is that of a segment before the hole, whatever came since (RFC
+		// 7323 section 4.3).
 		old := c.is(flagTS) && s.HasTS && end.LessEq(s.Ack) && tsLess(s.TSEcr, c.tsValue(m.SentAt))
 		if old || took < c.rtt.Min() {
 			return
