@@ -113,7 +113,7 @@ func TestEverythingIsMarked(t *testing.T) {
 		cfg := tcp.Config{Congestion: congestion, ECN: tcp.ECNOn}
 		link := sim.Impairment{Delay: 5 * time.Millisecond, Rate: 1e6, QueueLen: 50, MarkAt: 1}
 		c := cross(t, 1, link, cfg, cfg, time.Second, 20*time.Second)
-		if c.share < 0.7 || c.full != 0 || c.queue > 4 || c.marked < 100 {
+		if c.share < 0.75 || c.full != 0 || c.queue > 4 || c.marked < 100 {
 			t.Errorf("%s: %+v", congestion, c.client)
 		}
 	}
