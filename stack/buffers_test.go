@@ -8,30 +8,36 @@ import (
 	"time"
 )
 
-// TestBuffersChangeDuringTransfer has the sizes of both buffers, and the bound on what waits to be sent, change all the time while a
-// net.Conn is written to and read: everything arrives, and no reader or writer sleeps for good.
-func TestBuffersChangeDuringTransfer(t *testing.T) {
+// connectedPair returns the two ends of a connection between two stacks.
+func connectedPair(t *testing.T) (dialed, accepted *TCPConn) {
+	t.Helper()
 	a, b := newPair(t, Config{})
 	ln, err := b.Listen("tcp", ":80")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
+	t.Cleanup(func() { ln.Close() })
 	c1, err := a.Dial("tcp", "10.1.0.2:80")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c1.Close()
+	t.Cleanup(func() { c1.Close() })
 	c2, err := ln.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c2.Close()
+	t.Cleanup(func() { c2.Close() })
+	return c1.(*TCPConn), c2.(*TCPConn)
+}
+
+// TestBuffersChangeDuringTransfer has the sizes of both buffers, and the bound on what waits to be sent, change all the time while a
+// net.Conn is written to and read: everything arrives, and no reader or writer sleeps for good.
+func TestBuffersChangeDuringTransfer(t *testing.T) {
+	writer, reader := connectedPair(t)
 	sent := make([]byte, 32<<20)
 	for i := range sent {
 		sent[i] = byte(i * 7)
 	}
-	writer, reader := c1.(*TCPConn), c2.(*TCPConn)
 	deadline := time.Now().Add(30 * time.Second)
 	writer.SetDeadline(deadline)
 	reader.SetDeadline(deadline)
@@ -66,28 +72,12 @@ func TestBuffersChangeDuringTransfer(t *testing.T) {
 // TestCopiesAreJoined has a peer send byte by byte what nobody reads, while frames are scarce: what is kept of it is little more than the
 // bytes, and all of them, in their order.
 func TestCopiesAreJoined(t *testing.T) {
-	a, b := newPair(t, Config{})
-	ln, err := b.Listen("tcp", ":80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	c1, err := a.Dial("tcp", "10.1.0.2:80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c1.Close()
-	c2, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c2.Close()
-	reader := c2.(*TCPConn)
+	writer, reader := connectedPair(t)
 	reader.shard.call(func(s *Shard) { s.scarce = s.pool.Size() + 1 })
-	c1.(*TCPConn).SetNoDelay(true)
+	writer.SetNoDelay(true)
 	const n = 3 * copyRoom / 2
 	for i := range n {
-		if _, err := c1.Write([]byte{byte(i * 7)}); err != nil {
+		if _, err := writer.Write([]byte{byte(i * 7)}); err != nil {
 			t.Fatal(err)
 		}
 	}
