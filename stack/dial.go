@@ -63,6 +63,22 @@ func (s *Stack) dialShard() *Shard {
 	return s.shards[int(s.dials.Add(1)-1)%len(s.shards)]
 }
 
+// Connect opens a connection that h handles on this shard, with the stack's TCP configuration; h.Opened or h.Closed tells the outcome.
+// It may be called only there, as the methods of [Conn] are: by a handler that opens a connection for another, or one after another.
+func (s *Shard) Connect(remote netip.AddrPort, h Handler) error {
+	err := checkRemote(remote)
+	if err == nil && s.stopping {
+		err = errClosed
+	}
+	if err == nil {
+		_, err = s.connect(remote, h, nil)
+	}
+	if err != nil {
+		return s.stack.opError("dial", "tcp", remote.String(), err)
+	}
+	return nil
+}
+
 // connect starts an active open on this shard. A nil cfg is the stack's.
 func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config) (*Conn, error) {
 	if _, ok := s.stack.route(ipv4.Addr(remote.Addr().As4())); !ok {

@@ -3,7 +3,9 @@ package stack
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"io"
+	"net"
 	"net/netip"
 	"sync"
 	"testing"
@@ -150,5 +152,77 @@ func TestConnectWithHandler(t *testing.T) {
 		}
 	case <-time.After(5 * time.Second):
 		t.Fatal("the connection did not end")
+	}
+}
+
+// chain opens connections one after another: the end of each opens the next.
+type chain struct {
+	shard  *Shard
+	remote netip.AddrPort
+	left   int
+	errs   []error
+	done   chan struct{}
+}
+
+func (h *chain) Opened(c *Conn)             { c.Write([]byte("x")) }
+func (h *chain) Received(c *Conn, _ []byte) { c.Close() }
+func (h *chain) Writable(*Conn)             {}
+func (h *chain) PeerClosed(*Conn)           {}
+
+func (h *chain) Closed(_ *Conn, err error) {
+	if h.left--; h.left >= 0 && err == nil {
+		err = h.shard.Connect(h.remote, h)
+	}
+	if err != nil || h.left < 0 {
+		h.errs = append(h.errs, err)
+		close(h.done)
+	}
+}
+
+func TestHandlerConnects(t *testing.T) {
+	a, b := newPair(t, Config{})
+	if _, err := b.Handle(":7", &slowEcho{}); err != nil {
+		t.Fatal(err)
+	}
+	h := &chain{shard: a.Shard(0), remote: netip.AddrPortFrom(prefixB.Addr(), 7), left: 100, done: make(chan struct{})}
+	if err := a.Connect(h.remote, h); err != nil {
+		t.Fatal(err)
+	}
+	<-h.done
+	if h.left >= 0 || h.errs[0] != nil {
+		t.Errorf("%d connections left: %v", h.left, h.errs)
+	}
+	var bad, outside error
+	a.shards[0].call(func(s *Shard) {
+		bad = s.Connect(netip.AddrPortFrom(prefixA.Masked().Addr(), 7), h)
+		outside = s.Connect(netip.MustParseAddrPort("192.0.2.1:7"), h)
+	})
+	if !errors.Is(bad, ErrBroadcast) || !errors.Is(outside, ErrNoRoute) {
+		t.Errorf("to the network's own address: %v; outside the network: %v", bad, outside)
+	}
+}
+
+// again opens a connection when its own has been ended by the end of the stack.
+type again struct {
+	chain
+	refused error
+}
+
+func (h *again) Received(*Conn, []byte) { close(h.done) }
+func (h *again) Closed(*Conn, error)    { h.refused = h.shard.Connect(h.remote, h) }
+
+func TestHandlerConnectsWhileTheStackCloses(t *testing.T) {
+	a, b := newPair(t, Config{})
+	if _, err := b.Handle(":7", &slowEcho{}); err != nil {
+		t.Fatal(err)
+	}
+	h := &again{chain: chain{shard: a.Shard(0), remote: netip.AddrPortFrom(prefixB.Addr(), 7), done: make(chan struct{})}}
+	if err := a.Connect(h.remote, h); err != nil {
+		t.Fatal(err)
+	}
+	<-h.done
+	closeChecked(t, a)
+	if !errors.Is(h.refused, net.ErrClosed) {
+		t.Errorf("on a shard that stops: %v, want net.ErrClosed", h.refused)
 	}
 }
