@@ -37,7 +37,7 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 		return nil, err
 	}
 	switch *kind {
-	case "xdpstack", "xdpstack-asavie":
+	case "xdpstack", "xdpstack-asavie", "xdpstack-nethttp":
 		return serveOurs(ctx, emit, *kind, *ifname, addr, *congestion)
 	case "gvisor-xdp":
 		return serveGVisor(ctx, emit, gvisor.AFXDP, *ifname, addr)
@@ -45,6 +45,8 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 		return serveGVisor(ctx, emit, gvisor.AFPacket, *ifname, addr)
 	case "kernel", "kernel-xdp":
 		return serveKernel(ctx, emit, *kind == "kernel-xdp", *ifname, addr, *congestion)
+	case "go-nethttp":
+		return serveGoNetHTTP(ctx, emit, addr)
 	}
 	return nil, fmt.Errorf("no server of kind %q", *kind)
 }
@@ -100,6 +102,20 @@ func serveKernel(
 		return nil, err
 	}
 	return map[string]float64{}, s.Close()
+}
+
+// serveGoNetHTTP answers HTTP requests by net/http on the kernel's TCP.
+func serveGoNetHTTP(ctx context.Context, emit child.Emit, addr netip.Prefix) (any, error) {
+	ln, err := net.Listen("tcp4", netip.AddrPortFrom(addr.Addr(), app.HTTPPort).String())
+	if err != nil {
+		return nil, err
+	}
+	go func() { _ = app.ServeNetHTTP(ln) }() // until the listener is closed
+	if err := emit("ready", veth.Ready{Mode: "no XDP"}); err != nil {
+		return nil, err
+	}
+	<-ctx.Done()
+	return map[string]float64{}, ln.Close()
 }
 
 // drive is the child that plays the client.

@@ -10,11 +10,16 @@ import (
 )
 
 func serveOurs(ctx context.Context, emit child.Emit, kind, ifname string, addr netip.Prefix, congestion string) (any, error) {
-	driver := "native"
-	if kind == "xdpstack-asavie" {
-		driver = "asavie"
+	var s *ours.Server
+	var err error
+	switch kind {
+	case "xdpstack-nethttp":
+		s, err = ours.NewNetHTTP(ifname, addr, congestion)
+	case "xdpstack-asavie":
+		s, err = ours.NewServer("asavie", ifname, addr, congestion)
+	default:
+		s, err = ours.NewServer("native", ifname, addr, congestion)
 	}
-	s, err := ours.NewServer(driver, ifname, addr, congestion)
 	if err != nil {
 		return nil, err
 	}

@@ -13,11 +13,9 @@ import (
 // Server serves the benchmarks' ports over AF_XDP.
 type Server struct{ stack *stack.Stack }
 
-// NewServer opens the interface with one of the drivers and listens.
+// NewServer opens the interface with one of the drivers and handles the ports' connections on the shards.
 func NewServer(driver, ifname string, addr netip.Prefix, congestion string) (*Server, error) {
-	cfg := stack.Config{Interface: ifname, Address: addr, AFXDP: afxdp.Options{Driver: driver, Mode: afxdp.ModeCopy}}
-	cfg.TCP.Congestion = congestion
-	s, err := stack.Open(cfg)
+	s, err := open(driver, ifname, addr, congestion)
 	if err != nil {
 		return nil, err
 	}
@@ -28,6 +26,27 @@ func NewServer(driver, ifname string, addr netip.Prefix, congestion string) (*Se
 		}
 	}
 	return &Server{stack: s}, nil
+}
+
+// NewNetHTTP opens the interface and answers HTTP requests by net/http, on net.Conns.
+func NewNetHTTP(ifname string, addr netip.Prefix, congestion string) (*Server, error) {
+	s, err := open("native", ifname, addr, congestion)
+	if err != nil {
+		return nil, err
+	}
+	ln, err := s.Listen("tcp", fmt.Sprintf(":%d", app.HTTPPort))
+	if err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	go func() { _ = app.ServeNetHTTP(ln) }() // until the stack is closed
+	return &Server{stack: s}, nil
+}
+
+func open(driver, ifname string, addr netip.Prefix, congestion string) (*stack.Stack, error) {
+	cfg := stack.Config{Interface: ifname, Address: addr, AFXDP: afxdp.Options{Driver: driver, Mode: afxdp.ModeCopy}}
+	cfg.TCP.Congestion = congestion
+	return stack.Open(cfg)
 }
 
 // Describe says what the server runs on.
