@@ -18,38 +18,55 @@ import (
 	"github.com/xdpstack/xdpstack/bench/internal/veth"
 )
 
-// coreSide is one side of the benchmarks in memory.
-type coreSide struct {
-	name, setup string
-	noPeer      bool
-	make        func(core.Work) (core.Target, error)
-}
-
-var coreSides = []coreSide{
-	{ourName, "handler API", false, func(w core.Work) (core.Target, error) { return ours.NewMemory(w) }},
-	{coreGVisor, "receive buffer 1 MiB fixed", false, func(w core.Work) (core.Target, error) {
-		return gvisor.NewMemory(w, gvisor.MemoryOptions{})
-	}},
-	{coreGRO, "its receive merging on", false, func(w core.Work) (core.Target, error) {
+// coreTargets make the stacks of the benchmarks in memory, by the kind of the side.
+var coreTargets = map[string]func(core.Work) (core.Target, error){
+	"xdpstack": func(w core.Work) (core.Target, error) { return ours.NewMemory(w) },
+	"gvisor":   func(w core.Work) (core.Target, error) { return gvisor.NewMemory(w, gvisor.MemoryOptions{}) },
+	"gvisor-gro": func(w core.Work) (core.Target, error) {
 		return gvisor.NewMemory(w, gvisor.MemoryOptions{GRO: true})
-	}},
-	{"the harness alone", "no stack", true, func(w core.Work) (core.Target, error) { return core.NewHollow(w), nil }},
+	},
+	"hollow": func(w core.Work) (core.Target, error) { return core.NewHollow(w), nil },
 }
 
-const coreGRO = "gVisor, GRO"
+const harnessAlone = "the harness alone"
 
-// sidesFor returns the sides of a kind of work: receive merging is nothing for a sender.
-func sidesFor(w core.Work) []coreSide {
-	if w == core.Receive {
-		return coreSides
+// coreGroups are the benchmarks in memory.
+func coreGroups() []*group {
+	none := result.Target{Figure: "allocations"}
+	receive := coreGroup(core.Receive, benchmark{
+		row: "1", title: "core receive, in memory", unit: "ns/segment",
+		targets: []result.Target{{Against: coreGVisor, AtLeast: 10}, none},
+	})
+	// Receive merging is nothing for a sender.
+	receive.sides = slices.Insert(receive.sides, 2, side{name: "gVisor, GRO", setup: "its receive merging on", kind: "gvisor-gro"})
+	send := coreGroup(core.Send, benchmark{
+		row: "2", title: "core send, in memory", unit: "ns/segment",
+		targets: []result.Target{{Against: coreGVisor, AtLeast: 10}, none},
+	})
+	return []*group{receive, send}
+}
+
+func coreGroup(w core.Work, b benchmark) *group {
+	b.name, b.lower, b.overhead = "core-"+string(w), true, harnessAlone
+	return &group{
+		benchmarks: []benchmark{b},
+		sides: []side{
+			{name: ourName, setup: "handler API", kind: "xdpstack"},
+			{name: coreGVisor, setup: "receive buffer 1 MiB fixed", kind: "gvisor"},
+			{name: harnessAlone, setup: "no stack", kind: "hollow", noPeer: true},
+		},
+		repeats: func(t *times) int { return t.coreRepeats },
+		takes:   func(t *times, _ int) time.Duration { return t.coreWarmup + t.coreWindow + 150*time.Millisecond },
+		run: alone(func(ctx context.Context, s *session, t turn) result.Run {
+			return s.coreOnce(ctx, w, t.side.kind)
+		}),
 	}
-	return slices.DeleteFunc(slices.Clone(coreSides), func(s coreSide) bool { return s.name == coreGRO })
 }
 
 // measureCore is the child that measures one side once.
 func measureCore(_ context.Context, _ child.Emit, args []string) (any, error) {
 	fs := flag.NewFlagSet("core", flag.ContinueOnError)
-	name := fs.String("side", "", "which side")
+	kind := fs.String("side", "", "which side")
 	work := fs.String("work", "", "what it does")
 	cpu := fs.Int("cpu", -1, "the processor it is bound to")
 	warmup := fs.Duration("warmup", 0, "time before the window")
@@ -60,57 +77,21 @@ func measureCore(_ context.Context, _ child.Emit, args []string) (any, error) {
 	if err := place(*cpu, false); err != nil {
 		return nil, err
 	}
-	for _, s := range coreSides {
-		if s.name != *name {
-			continue
-		}
-		t, err := s.make(core.Work(*work))
-		if err != nil {
-			return nil, err
-		}
-		defer t.Close()
-		return core.Run(t, core.Work(*work), *warmup, *window)
+	open := coreTargets[*kind]
+	if open == nil {
+		return nil, fmt.Errorf("no side of kind %q", *kind)
 	}
-	return nil, fmt.Errorf("no side %q", *name)
+	t, err := open(core.Work(*work))
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	return core.Run(t, core.Work(*work), *warmup, *window)
 }
 
-// coreWorks are the benchmarks in memory that are wanted.
-func coreWorks(found map[string]*result.Benchmark) []core.Work {
-	var works []core.Work
-	for _, w := range []core.Work{core.Receive, core.Send} {
-		if found["core-"+string(w)] != nil {
-			works = append(works, w)
-		}
-	}
-	return works
-}
-
-// core runs the benchmarks in memory.
-func (s *session) core(ctx context.Context, found map[string]*result.Benchmark) {
-	works := coreWorks(found)
-	for _, w := range works {
-		for _, c := range sidesFor(w) {
-			b := found["core-"+string(w)]
-			b.Sides = append(b.Sides, &result.Side{Name: c.name, Setup: c.setup, NoPeer: c.noPeer})
-		}
-	}
-	for i := range s.times.coreRepeats {
-		for _, w := range works {
-			for j, c := range sidesFor(w) {
-				if ctx.Err() != nil {
-					return
-				}
-				s.progress("core %s, %s, %d of %d", w, c.name, i+1, s.times.coreRepeats)
-				side := found["core-"+string(w)].Sides[j]
-				side.Runs = append(side.Runs, s.coreOnce(ctx, w, c.name))
-			}
-		}
-	}
-}
-
-func (s *session) coreOnce(ctx context.Context, w core.Work, name string) result.Run {
+func (s *session) coreOnce(ctx context.Context, w core.Work, kind string) result.Run {
 	cpu, _ := veth.Processors()
-	cmd := exec.Command("/proc/self/exe", "core", "-side", name, "-work", string(w), "-cpu", strconv.Itoa(cpu),
+	cmd := exec.Command("/proc/self/exe", "core", "-side", kind, "-work", string(w), "-cpu", strconv.Itoa(cpu),
 		"-warmup", s.times.coreWarmup.String(), "-window", s.times.coreWindow.String())
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	p, err := child.Start(cmd)

@@ -1,7 +1,7 @@
 // Command bench runs xdpstack beside its peers, alternating, and prints one table of ratios with their spread, the processor time
 // of each side and the conditions. It also writes results/bench.json and results/bench.svg.
 //
-//	make bench                          everything, in under ten minutes; as root
+//	make bench                          everything, in under 20 minutes; as root
 //	make bench ARGS="-quick"            everything, briefly: to see that it works
 //	make bench ARGS="-only http,core"   what begins with these names
 //

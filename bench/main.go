@@ -76,7 +76,8 @@ func parse(args []string) (options, error) {
 	o := options{times: thorough}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.BoolVar(&o.quick, "quick", false, "few repeats and short windows: to see that it works, not to quote")
-	only := fs.String("only", "", "run only what begins with one of these names, separated by commas: "+strings.Join(names(), ", "))
+	all := groups()
+	only := fs.String("only", "", "run only what begins with one of these names, separated by commas: "+strings.Join(names(all), ", "))
 	fs.StringVar(&o.json, "json", "results/bench.json", "where to write the report; empty for nowhere")
 	fs.StringVar(&o.chart, "chart", "results/bench.svg", "where to write the chart; empty for nowhere")
 	fs.StringVar(&o.show, "show", "", "print the table of a report that was written before, and run nothing")
@@ -104,10 +105,8 @@ func parse(args []string) (options, error) {
 	}
 	if *only != "" {
 		o.only = strings.Split(*only, ",")
-		for _, name := range o.only {
-			if !known(name) {
-				return o, fmt.Errorf("-only %s: there is no such benchmark; the names are %s", name, strings.Join(names(), ", "))
-			}
+		if err := checkOnly(o.only, all); err != nil {
+			return o, err
 		}
 	}
 	return o, nil
@@ -134,7 +133,7 @@ func run(args []string) error {
 	defer stop()
 	started := time.Now()
 	s := &session{options: o, started: started}
-	r := s.all(ctx)
+	r := s.all(ctx, groups())
 	r.Started, r.Took, r.Quick, r.Stopped = started, time.Since(started), o.quick, ctx.Err() != nil
 	s.clearLine()
 	show.Table(os.Stdout, r)

@@ -30,10 +30,8 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, b := range benchmarks {
-		if o.wanted(&b) {
-			got = append(got, b.name)
-		}
+	for _, g := range groups() {
+		got = append(got, o.wantedOf(g)...)
 	}
 	if !slices.Equal(got, []string{"core-receive", "core-send", "http"}) || o.times.repeats != 7 || o.times.window != brief.window {
 		t.Errorf("wanted %v, times %+v", got, o.times)
@@ -78,7 +76,7 @@ func check(t *testing.T, r *result.Report, benchmarks int) {
 }
 
 func TestCore(t *testing.T) {
-	r := tiny("core").all(t.Context())
+	r := tiny("core").all(t.Context(), groups())
 	check(t, r, 2)
 	if got := r.Benchmarks[0].Side(coreGVisor).Ratio; got.N != 1 {
 		t.Errorf("no ratio to %s", coreGVisor)
@@ -88,7 +86,7 @@ func TestCore(t *testing.T) {
 	}
 }
 
-func needLab(t *testing.T) {
+func requireLab(t *testing.T) {
 	t.Helper()
 	if err := netlab.Available(); err != nil {
 		t.Skip("needs a network laboratory:", err)
@@ -96,14 +94,14 @@ func needLab(t *testing.T) {
 }
 
 func TestOverVeth(t *testing.T) {
-	needLab(t)
-	check(t, tiny("bulk", "http", "connect", "raw").all(t.Context()), 5)
+	requireLab(t)
+	check(t, tiny("bulk", "http", "connect", "raw").all(t.Context(), groups()), 5)
 	expectNothingLeft(t)
 }
 
 func TestOverBadPaths(t *testing.T) {
-	needLab(t)
-	r := tiny("loss-receive-1", "loss-send-1", "reno").all(t.Context())
+	requireLab(t)
+	r := tiny("loss-receive-1", "loss-send-1", "reno").all(t.Context(), groups())
 	check(t, r, 4)
 	for _, b := range r.Benchmarks {
 		for _, side := range b.Sides {
@@ -121,22 +119,24 @@ func TestExtrasAreRunByNameOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, b := range benchmarks {
-			if b.extra && o.wanted(&b) != (args != nil && strings.HasPrefix(b.name, "bbr")) {
-				t.Errorf("%v: %s is wanted: %v", args, b.name, o.wanted(&b))
+		for _, g := range groups() {
+			for _, b := range g.benchmarks {
+				if b.extra && o.wanted(&b) != (args != nil && strings.HasPrefix(b.name, "bbr")) {
+					t.Errorf("%v: %s is wanted: %v", args, b.name, o.wanted(&b))
+				}
 			}
 		}
 	}
 }
 
 func TestStop(t *testing.T) {
-	needLab(t)
+	requireLab(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
 	defer cancel()
 	s := tiny("bulk")
 	s.times.window = time.Minute
 	begin := time.Now()
-	s.all(ctx)
+	s.all(ctx, groups())
 	if d := time.Since(begin); d > 10*time.Second {
 		t.Errorf("took %v to stop", d)
 	}

@@ -70,71 +70,29 @@ func (x *crossing) benchmark() benchmark {
 		rate = fmt.Sprintf(", at most %d Mbit/s", x.path.Rate/1e6)
 	}
 	title := fmt.Sprintf("%s, %s, 20 ms, %g %% lost%s, connections: %d", direction, x.congestion, x.path.Loss*100, rate, x.conns)
-	return benchmark{name: x.name, title: title, unit: "Mbit/s", target: 1, against: "kernel", extra: x.extra}
-}
-
-func crossingBenchmarks() []benchmark {
-	b := make([]benchmark, len(crossings))
-	for i := range crossings {
-		b[i] = crossings[i].benchmark()
+	return benchmark{
+		name: x.name, title: title, unit: "Mbit/s", extra: x.extra, targets: []result.Target{{Against: "kernel", AtLeast: 1}},
 	}
-	return b
 }
 
-// crossingsWanted are those of the benchmarks over bad paths that are wanted.
-func crossingsWanted(found map[string]*result.Benchmark) []crossing {
-	var c []crossing
+// crossingGroups are the benchmarks over bad paths. The sides of a repeat meet the same seed.
+func crossingGroups() []*group {
+	var groups []*group
 	for _, x := range crossings {
-		if found[x.name] != nil {
-			c = append(c, x)
-		}
+		groups = append(groups, &group{
+			benchmarks: []benchmark{x.benchmark()},
+			sides:      serverSides(veth.PathServers),
+			need:       netlab.Available,
+			repeats:    func(t *times) int { return t.repeats },
+			takes:      func(t *times, _ int) time.Duration { return t.pathWarmup + t.pathWindow + time.Second },
+			run: alone(func(ctx context.Context, s *session, t turn) result.Run {
+				r := s.runner()
+				path := x.path
+				path.Seed = uint64(t.repeat + 1)
+				r.Path, r.Congestion, r.Warmup, r.Window = &path, x.congestion, s.times.pathWarmup, s.times.pathWindow
+				return s.oneServer(ctx, r, veth.PathServers, t, []veth.Work{veth.PathWork(x.work, x.conns)})[x.work]
+			}),
+		})
 	}
-	return c
-}
-
-// overPath runs the benchmarks over bad paths. A repeat goes over all of them, and the sides take turns at each; they meet the same
-// seed.
-func (s *session) overPath(ctx context.Context, found map[string]*result.Benchmark) {
-	wanted := crossingsWanted(found)
-	if len(wanted) == 0 {
-		return
-	}
-	if err := netlab.Available(); err != nil {
-		for _, x := range wanted {
-			found[x.name].Skipped = err.Error()
-		}
-		return
-	}
-	for _, x := range wanted {
-		for _, srv := range veth.PathServers {
-			found[x.name].Sides = append(found[x.name].Sides, &result.Side{Name: srv.Name, Setup: srv.Describe()})
-		}
-	}
-	for i := range s.times.repeats {
-		for _, x := range wanted {
-			s.cross(ctx, &x, found[x.name], i)
-		}
-	}
-}
-
-// cross runs one repeat of both sides.
-func (s *session) cross(ctx context.Context, x *crossing, b *result.Benchmark, repeat int) {
-	r := s.runner()
-	path := x.path
-	path.Seed = uint64(repeat + 1)
-	r.Path, r.Congestion, r.Warmup, r.Window = &path, x.congestion, s.times.pathWarmup, s.times.pathWindow
-	for j, srv := range veth.PathServers {
-		if ctx.Err() != nil {
-			return
-		}
-		s.progress("over a bad path, %s, %s, %d of %d", x.name, srv.Name, repeat+1, s.times.repeats)
-		runs, ready := r.One(ctx, srv, []veth.Work{veth.PathWork(x.work, x.conns)})
-		if ctx.Err() != nil {
-			return
-		}
-		if ready.Mode != "" {
-			s.modes[srv.Name] = ready.Mode
-		}
-		b.Sides[j].Runs = append(b.Sides[j].Runs, runs[x.work])
-	}
+	return groups
 }

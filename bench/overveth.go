@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/xdpstack/xdpstack/bench/internal/app"
 	"github.com/xdpstack/xdpstack/bench/internal/load"
@@ -12,35 +14,89 @@ import (
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
-// vethNames are the benchmarks' names by their work.
-var vethNames = map[load.Work]string{
-	load.Receive: "bulk-receive", load.Send: "bulk-send", load.HTTP: "http", load.Connect: "connect",
+// vethWorks are the works of the benchmarks over veth, by name.
+var vethWorks = map[string]load.Work{
+	"bulk-receive": load.Receive, "bulk-send": load.Send, "http": load.HTTP, "connect": load.Connect,
 }
 
-// vethWorks are the benchmarks over veth that are wanted.
-func vethWorks(found map[string]*result.Benchmark) []veth.Work {
+// servingGroup is the benchmarks that a server of either stack is asked for over veth, one after the other.
+func servingGroup() *group {
+	marks := func(gvisor float64) []result.Target { return []result.Target{{Against: gvisorXDP, AtLeast: gvisor}} }
+	return &group{
+		benchmarks: []benchmark{
+			{name: "bulk-receive", row: "6", title: "bulk, kernel → stack", unit: "Gbit/s", targets: marks(2.5)},
+			{name: "bulk-send", row: "6", title: "bulk, stack → kernel", unit: "Gbit/s", targets: marks(2.5)},
+			{name: "http", title: "HTTP keep-alive, 64 connections", unit: "requests/s", targets: marks(2)},
+			{name: "connect", title: "connect, 1 request, close, 64 at a time", unit: "connections/s", targets: marks(2)},
+		},
+		sides:   serverSides(veth.Servers),
+		need:    needLab,
+		repeats: func(t *times) int { return t.repeats },
+		takes: func(t *times, n int) time.Duration {
+			return time.Second + time.Duration(n)*(t.warmup+t.window+200*time.Millisecond)
+		},
+		run: func(ctx context.Context, s *session, t turn) map[string]result.Run {
+			works := worksOf(t.names)
+			byWork := s.oneServer(ctx, s.runner(), veth.Servers, t, works)
+			runs := make(map[string]result.Run)
+			for _, n := range t.names {
+				runs[n] = byWork[vethWorks[n]]
+			}
+			return runs
+		},
+		finish: func(_ *session, found map[string]*result.Benchmark) {
+			for n := range vethWorks {
+				if b := found[n]; b != nil {
+					markBottlenecks(b)
+				}
+			}
+			relateToLimit(found)
+		},
+	}
+}
+
+func worksOf(names []string) []veth.Work {
 	var works []veth.Work
-	for _, w := range veth.Works {
-		if found[vethNames[w.Work]] != nil {
-			works = append(works, w)
+	for _, n := range names {
+		for _, w := range veth.Works {
+			if w.Work == vethWorks[n] {
+				works = append(works, w)
+			}
 		}
 	}
 	return works
 }
 
-// plan counts the runs to come.
-func (s *session) plan(found map[string]*result.Benchmark) int {
-	n := 0
-	for _, w := range coreWorks(found) {
-		n += len(sidesFor(w)) * s.times.coreRepeats
+// serverSides are the sides that servers play.
+func serverSides(servers []veth.Server) []side {
+	sides := make([]side, len(servers))
+	for i := range servers {
+		sides[i] = side{name: servers[i].Name, setup: servers[i].Describe(), kind: servers[i].Kind}
 	}
-	if len(vethWorks(found)) > 0 {
-		n += len(veth.Servers) * s.times.repeats
+	return sides
+}
+
+// needLab says why there can be no network laboratory, if so. It removes what an earlier run left behind.
+func needLab() error {
+	if err := netlab.Available(); err != nil {
+		return err
 	}
-	if found["raw"] != nil {
-		n += len(veth.RawDrivers) * s.times.repeats
+	if _, err := netlab.Sweep(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: remove what an earlier run left behind:", err)
 	}
-	return n + len(crossingsWanted(found))*len(veth.PathServers)*s.times.repeats
+	return nil
+}
+
+// oneServer has the server whose turn it is measured with every work.
+func (s *session) oneServer(
+	ctx context.Context, r *veth.Runner, servers []veth.Server, t turn, works []veth.Work,
+) map[load.Work]result.Run {
+	i := slices.IndexFunc(servers, func(v veth.Server) bool { return v.Name == t.side.name })
+	runs, ready := r.One(ctx, servers[i], works)
+	if ready.Mode != "" {
+		s.modes[t.side.name] = ready.Mode
+	}
+	return runs
 }
 
 func (s *session) runner() *veth.Runner {
@@ -52,86 +108,21 @@ func (s *session) runner() *veth.Runner {
 	}
 }
 
-// overVeth runs the benchmarks that need a network laboratory. Each side is asked for everything in turn; a repeat goes over all
-// sides before the next begins.
-func (s *session) overVeth(ctx context.Context, found map[string]*result.Benchmark) {
-	works := vethWorks(found)
-	if len(works) == 0 && found["raw"] == nil {
-		return
+// rawGroup is the link's limit.
+func rawGroup() *group {
+	g := &group{
+		benchmarks: []benchmark{{name: "raw", title: "raw AF_XDP, 1514-byte frames received and dropped", unit: "Mpps", limit: true}},
+		need:       needLab,
+		repeats:    func(t *times) int { return t.repeats },
+		takes:      func(t *times, _ int) time.Duration { return t.warmup + t.rawWindow + time.Second },
+		run: alone(func(ctx context.Context, s *session, t turn) result.Run {
+			return s.runner().Raw(ctx, t.side.kind)
+		}),
 	}
-	if err := netlab.Available(); err != nil {
-		for _, w := range works {
-			found[vethNames[w.Work]].Skipped = err.Error()
-		}
-		if b := found["raw"]; b != nil {
-			b.Skipped = err.Error()
-		}
-		return
+	for _, d := range veth.RawDrivers {
+		g.sides = append(g.sides, side{name: "driver " + d, setup: "both ends; GOMAXPROCS 1", kind: d})
 	}
-	if _, err := netlab.Sweep(); err != nil {
-		fmt.Fprintln(os.Stderr, "bench: remove what an earlier run left behind:", err)
-	}
-	for _, w := range works {
-		b := found[vethNames[w.Work]]
-		for _, srv := range veth.Servers {
-			b.Sides = append(b.Sides, &result.Side{Name: srv.Name, Setup: srv.Describe()})
-		}
-	}
-	r := s.runner()
-	for i := range s.times.repeats {
-		if len(works) > 0 {
-			s.servers(ctx, r, works, found, i)
-		}
-		if b := found["raw"]; b != nil {
-			s.rawLimit(ctx, r, b, i)
-		}
-	}
-	for _, w := range works {
-		markBottlenecks(found[vethNames[w.Work]])
-	}
-}
-
-// servers runs one repeat of every server.
-func (s *session) servers(
-	ctx context.Context, r *veth.Runner, works []veth.Work, found map[string]*result.Benchmark, repeat int,
-) {
-	for j, srv := range veth.Servers {
-		if ctx.Err() != nil {
-			return
-		}
-		s.progress("over veth, %s, %d of %d", srv.Name, repeat+1, s.times.repeats)
-		runs, ready := r.One(ctx, srv, works)
-		if ready.Mode != "" {
-			s.modes[srv.Name] = ready.Mode
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		for _, w := range works {
-			side := found[vethNames[w.Work]].Sides[j]
-			side.Runs = append(side.Runs, runs[w.Work])
-		}
-	}
-}
-
-// rawLimit runs one repeat of the raw benchmark.
-func (s *session) rawLimit(ctx context.Context, r *veth.Runner, b *result.Benchmark, repeat int) {
-	if len(b.Sides) == 0 {
-		b.Ours = "" // a limit, not a contest
-		for _, d := range veth.RawDrivers {
-			b.Sides = append(b.Sides, &result.Side{Name: "driver " + d, Setup: "both ends; GOMAXPROCS 1"})
-		}
-	}
-	for j, d := range veth.RawDrivers {
-		if ctx.Err() != nil {
-			return
-		}
-		s.progress("raw AF_XDP, driver %s, %d of %d", d, repeat+1, s.times.repeats)
-		run := r.Raw(ctx, d)
-		if ctx.Err() == nil {
-			b.Sides[j].Runs = append(b.Sides[j].Runs, run)
-		}
-	}
+	return g
 }
 
 // markBottlenecks says where the client had no time left while the server had.
@@ -140,13 +131,13 @@ func markBottlenecks(b *result.Benchmark) {
 		client := side.Median(func(r result.Run) float64 { return r.Client.Core / r.Seconds })
 		server := side.Median(func(r result.Run) float64 { return r.Server.Core / r.Seconds })
 		if client.N > 0 && client.Median > 0.95 && server.Median < 0.9 {
-			side.Notes = append(side.Notes, "client-bound")
+			side.ClientBound = true
 		}
 	}
 }
 
 // relateToLimit says how close the bulk benchmarks come to the link's limit: payload bits of the best driver's raw frames.
-func (s *session) relateToLimit(found map[string]*result.Benchmark) {
+func relateToLimit(found map[string]*result.Benchmark) {
 	raw := found["raw"]
 	if raw == nil {
 		return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -16,98 +15,147 @@ import (
 type session struct {
 	options
 	started time.Time
-	done    int // runs so far, of
-	total   int
 	report  result.Report
-	modes   map[string]string // driver modes as the servers reported them
+	found   map[string]*result.Benchmark // of the report, by name
+	modes   map[string]string            // driver modes as the servers reported them, by side
+	plan    plan
 }
 
-// benchmark says what a name stands for.
-type benchmark struct {
-	name, title, unit string
-	lower             bool
-	target            float64
-	against           string
-	extra             bool // run only when it is asked for by name
+// plan is what there is to do, and how long it should take.
+type plan struct {
+	turns, done         int
+	estimate, estimated time.Duration // of all turns, and of those that were had
 }
 
-// benchmarks are in the order in which they are shown.
-var benchmarks = append([]benchmark{
-	{name: "core-receive", title: "core receive, in memory", unit: "ns/segment", lower: true, target: 5, against: coreGVisor},
-	{name: "core-send", title: "core send, in memory", unit: "ns/segment", lower: true, target: 5, against: coreGVisor},
-	{name: "bulk-receive", title: "bulk, kernel → stack", unit: "Gbit/s", target: 2, against: gvisorXDP},
-	{name: "bulk-send", title: "bulk, stack → kernel", unit: "Gbit/s", target: 2, against: gvisorXDP},
-	{name: "http", title: "HTTP keep-alive, 64 connections", unit: "requests/s", target: 2, against: gvisorXDP},
-	{name: "connect", title: "connect, 1 request, close, 64 at a time", unit: "connections/s", target: 2, against: gvisorXDP},
-	{name: "raw", title: "raw AF_XDP, 1514-byte frames received and dropped", unit: "Mpps"},
-}, crossingBenchmarks()...)
+// job is a group with what is wanted of it.
+type job struct {
+	*group
+	names []string
+	sides []int // those that can be run
+}
 
-const (
-	ourName    = "xdpstack"
-	coreGVisor = "gVisor"
-	gvisorXDP  = "gVisor AF_XDP"
-)
-
-func names() []string {
-	n := make([]string, len(benchmarks))
-	for i, b := range benchmarks {
-		n[i] = b.name
+// all runs what is wanted and returns the report, also when the context ends. A round gives every side of every group one turn, so
+// that the repeats of a benchmark are spread over the whole time, and a run that is stopped has something of everything.
+func (s *session) all(ctx context.Context, groups []*group) *result.Report {
+	s.modes, s.found = make(map[string]string), make(map[string]*result.Benchmark)
+	jobs := s.jobs(groups)
+	rounds := 0
+	for _, j := range jobs {
+		rounds = max(rounds, j.repeats(&s.times))
 	}
-	return n
-}
-
-func known(prefix string) bool {
-	for _, b := range benchmarks {
-		if strings.HasPrefix(b.name, prefix) {
-			return true
+	for i := range rounds {
+		for _, j := range jobs {
+			if i < j.repeats(&s.times) {
+				s.round(ctx, j, i)
+			}
 		}
 	}
-	return false
-}
-
-// wanted reports whether a benchmark is to be run.
-func (o *options) wanted(b *benchmark) bool {
-	if len(o.only) == 0 {
-		return !b.extra
-	}
-	for _, p := range o.only {
-		if strings.HasPrefix(b.name, p) {
-			return true
-		}
-	}
-	return false
-}
-
-// all runs what is wanted and returns the report, also when the context ends.
-func (s *session) all(ctx context.Context) *result.Report {
-	s.modes = make(map[string]string)
-	found := make(map[string]*result.Benchmark)
-	for _, b := range benchmarks {
-		if !s.wanted(&b) {
-			continue
-		}
-		r := &result.Benchmark{
-			Name: b.name, Title: b.title, Unit: b.unit, Lower: b.lower, Ours: ourName, Target: b.target, Against: b.against,
-		}
-		found[b.name] = r
-		s.report.Benchmarks = append(s.report.Benchmarks, r)
-	}
-	s.total = s.plan(found)
-	s.core(ctx, found)
-	s.overVeth(ctx, found)
-	s.overPath(ctx, found)
 	for _, b := range s.report.Benchmarks {
 		b.Finish()
 	}
-	s.relateToLimit(found)
+	for _, g := range groups {
+		if g.finish != nil {
+			g.finish(s, s.found)
+		}
+	}
+	for _, b := range s.report.Benchmarks {
+		b.Judge()
+	}
 	s.report.Conditions = s.conditions()
 	return &s.report
 }
 
+// jobs makes the plan, and the report's benchmarks and sides.
+func (s *session) jobs(groups []*group) []job {
+	var jobs []job
+	for _, g := range groups {
+		j := job{group: g, names: s.wantedOf(g)}
+		if len(j.names) == 0 {
+			continue
+		}
+		for i := range g.benchmarks {
+			if s.wanted(&g.benchmarks[i]) {
+				s.enter(g, &g.benchmarks[i])
+			}
+		}
+		if g.need != nil {
+			if err := g.need(); err != nil {
+				for _, n := range j.names {
+					s.found[n].Skipped = err.Error()
+				}
+				continue
+			}
+		}
+		for i := range g.sides {
+			if s.found[j.names[0]].Sides[i].Skipped == "" {
+				j.sides = append(j.sides, i)
+			}
+		}
+		turns := len(j.sides) * g.repeats(&s.times)
+		s.plan.turns += turns
+		s.plan.estimate += time.Duration(turns) * g.takes(&s.times, len(j.names))
+		jobs = append(jobs, j)
+	}
+	return jobs
+}
+
+// enter adds a benchmark to the report.
+func (s *session) enter(g *group, b *benchmark) {
+	r := &result.Benchmark{
+		Name: b.name, Row: b.row, Title: b.title, Unit: b.unit, Lower: b.lower, Ours: ourName, Overhead: b.overhead, Targets: b.targets,
+	}
+	if b.limit {
+		r.Ours = ""
+	}
+	for i := range g.sides {
+		side := &g.sides[i]
+		rs := &result.Side{Name: side.name, Setup: side.setup, NoPeer: side.noPeer}
+		if side.need != nil {
+			if err := side.need(); err != nil {
+				rs.Skipped = err.Error()
+			}
+		}
+		r.Sides = append(r.Sides, rs)
+	}
+	s.found[b.name] = r
+	s.report.Benchmarks = append(s.report.Benchmarks, r)
+}
+
+// round gives every side of a group one turn.
+func (s *session) round(ctx context.Context, j job, repeat int) {
+	for _, i := range j.sides {
+		if ctx.Err() != nil {
+			return
+		}
+		side := &j.group.sides[i]
+		s.progress("%s, %s, %d of %d", j.names[0], side.name, repeat+1, j.repeats(&s.times))
+		runs := j.run(ctx, s, turn{side: side, repeat: repeat, names: j.names})
+		s.plan.done++
+		s.plan.estimated += j.takes(&s.times, len(j.names))
+		if ctx.Err() != nil {
+			return
+		}
+		for _, n := range j.names {
+			to := s.found[n].Sides[i]
+			to.Runs = append(to.Runs, runs[n])
+		}
+	}
+}
+
+// left is the estimate of the time left, corrected by how long the turns so far took.
+func (p *plan) left(spent time.Duration) time.Duration {
+	left := p.estimate - p.estimated
+	if p.estimated > 0 {
+		left = time.Duration(float64(left) * float64(spent) / float64(p.estimated))
+	}
+	return left
+}
+
 // progress says what is being run: on a terminal in one line that is rewritten, elsewhere in a line each.
 func (s *session) progress(format string, args ...any) {
-	line := fmt.Sprintf("[%d/%d, %v] ", s.done+1, s.total, time.Since(s.started).Round(time.Second)) + fmt.Sprintf(format, args...)
-	s.done++
+	spent := time.Since(s.started)
+	line := fmt.Sprintf("[%d/%d, %v, about %v left] ", s.plan.done+1, s.plan.turns, spent.Round(time.Second),
+		s.plan.left(spent).Round(time.Second)) + fmt.Sprintf(format, args...)
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		fmt.Fprintf(os.Stderr, "\r\x1b[K%s", line)
 		return

@@ -3,6 +3,7 @@ package result
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -25,34 +26,44 @@ type CPU struct {
 	Core    float64 `json:"core,omitempty"` // all busy time of the processor that it is bound to, interrupts included
 }
 
+// figure returns the value, the work per processor second or a further figure; NaN if the run failed or has no such one.
+func (r *Run) figure(name string) float64 {
+	switch {
+	case r.Failed != "":
+	case name == "":
+		return r.Value
+	case name == PerCPU:
+		if r.Busy > 0 {
+			return r.Value * r.Seconds / r.Busy
+		}
+	default:
+		if v, ok := r.Extra[name]; ok {
+			return v
+		}
+	}
+	return math.NaN()
+}
+
 // Side is one of the systems that a benchmark compares.
 type Side struct {
-	Name    string   `json:"name"`
-	Setup   string   `json:"setup,omitempty"`   // how it was configured: threads, buffers, driver mode
-	NoPeer  bool     `json:"no_peer,omitempty"` // not something to be compared with, but a cost or a limit
-	Runs    []Run    `json:"runs,omitempty"`
-	Skipped string   `json:"skipped,omitempty"` // why it has no runs
-	Notes   []string `json:"notes,omitempty"`
-	Value   Summary  `json:"value"`
-	Ratio   Summary  `json:"ratio"` // ours to this one, above one when ours is better; empty for ours and for what is no peer
+	Name        string   `json:"name"`
+	Setup       string   `json:"setup,omitempty"`   // how it was configured: threads, buffers, driver mode
+	NoPeer      bool     `json:"no_peer,omitempty"` // not something to be compared with, but a cost or a limit
+	Runs        []Run    `json:"runs,omitempty"`
+	Skipped     string   `json:"skipped,omitempty"`      // why it has no runs
+	ClientBound bool     `json:"client_bound,omitempty"` // the client had no time left while the server had
+	Notes       []string `json:"notes,omitempty"`
+	Value       Summary  `json:"value"`
+	Ratio       Summary  `json:"ratio"`     // ours to this one, above one when ours is better; empty for ours and for what is no peer
+	NetRatio    Summary  `json:"net_ratio"` // the same with the cost of measuring taken off both; empty without one
 }
 
-// Values returns the runs' values, 0 for one that failed: their places matter to Ratio.
-func (s *Side) Values() []float64 {
+// Figures returns a figure of every run: "" is the value, PerCPU the work per processor second, else it is the name of a further one.
+// NaN stands for a run that failed or has none: the places matter to Ratio.
+func (s *Side) Figures(name string) []float64 {
 	v := make([]float64, len(s.Runs))
-	for i, r := range s.Runs {
-		v[i] = r.Value
-	}
-	return v
-}
-
-// Good returns the values of the runs that did not fail.
-func (s *Side) Good() []float64 {
-	var v []float64
-	for _, r := range s.Runs {
-		if r.Failed == "" {
-			v = append(v, r.Value)
-		}
+	for i := range s.Runs {
+		v[i] = s.Runs[i].figure(name)
 	}
 	return v
 }
@@ -80,27 +91,24 @@ func (s *Side) Median(figure func(Run) float64) Summary {
 
 // Extra returns the median of a further figure, and whether any run has it.
 func (s *Side) Extra(name string) (Summary, bool) {
-	var v []float64
-	for _, r := range s.Runs {
-		if x, ok := r.Extra[name]; ok && r.Failed == "" {
-			v = append(v, x)
-		}
-	}
-	return Summarize(v), len(v) > 0
+	v := Summarize(s.Figures(name))
+	return v, v.N > 0
 }
 
 // Benchmark is one kind of work and how each side did it.
 type Benchmark struct {
-	Name    string   `json:"name"`  // as -only takes it
-	Title   string   `json:"title"` // for people
-	Unit    string   `json:"unit"`
-	Lower   bool     `json:"lower_is_better,omitempty"`
-	Ours    string   `json:"ours"` // name of the side that ratios are about; "" when there are none
-	Target  float64  `json:"target,omitempty"`
-	Against string   `json:"against,omitempty"` // Target is about the sides whose names begin so
-	Skipped string   `json:"skipped,omitempty"` // why the whole benchmark was not run
-	Notes   []string `json:"notes,omitempty"`
-	Sides   []*Side  `json:"sides,omitempty"`
+	Name       string      `json:"name"`          // as -only takes it
+	Row        string      `json:"row,omitempty"` // in the table of targets
+	Title      string      `json:"title"`         // for people
+	Unit       string      `json:"unit"`
+	Lower      bool        `json:"lower_is_better,omitempty"`
+	Ours       string      `json:"ours"`               // name of the side that ratios are about; "" when there are none
+	Overhead   string      `json:"overhead,omitempty"` // name of the side whose value is the cost of measuring
+	Targets    []Target    `json:"targets,omitempty"`
+	Skipped    string      `json:"skipped,omitempty"` // why the whole benchmark was not run
+	Notes      []string    `json:"notes,omitempty"`
+	Conditions []Condition `json:"conditions,omitempty"` // that hold for this one: MTU, offloads
+	Sides      []*Side     `json:"sides,omitempty"`
 }
 
 // Side returns the side of a name, or nil.
@@ -117,11 +125,24 @@ func (b *Benchmark) Side(name string) *Side {
 func (b *Benchmark) Finish() {
 	ours := b.Side(b.Ours)
 	for _, s := range b.Sides {
-		s.Value = Summarize(s.Good())
-		if ours != nil && s != ours && !s.NoPeer {
-			s.Ratio = Ratio(ours.Values(), s.Values(), b.Lower)
+		s.Value = Summarize(s.Figures(""))
+		if ours == nil || s == ours || s.NoPeer {
+			continue
+		}
+		s.Ratio = Ratio(ours.Figures(""), s.Figures(""), b.Lower)
+		if o := b.Side(b.Overhead); o != nil {
+			s.NetRatio = Ratio(less(ours.Figures(""), o.Figures("")), less(s.Figures(""), o.Figures("")), b.Lower)
 		}
 	}
+}
+
+// less subtracts the overhead, repeat by repeat. A repeat that has none is left out.
+func less(v, overhead []float64) []float64 {
+	v = v[:min(len(v), len(overhead))]
+	for i := range v {
+		v[i] -= overhead[i]
+	}
+	return v
 }
 
 // Condition is one fact about the circumstances of the measurement.

@@ -14,12 +14,12 @@ type Summary struct {
 	N      int     `json:"n"`
 }
 
-// Summarize describes values. The Summary of nothing has N zero.
+// Summarize describes values, NaNs left out. The Summary of nothing has N zero.
 func Summarize(values []float64) Summary {
-	if len(values) == 0 {
+	v := slices.DeleteFunc(slices.Clone(values), math.IsNaN)
+	if len(v) == 0 {
 		return Summary{}
 	}
-	v := slices.Clone(values)
 	slices.Sort(v)
 	m := v[len(v)/2]
 	if len(v)%2 == 0 {

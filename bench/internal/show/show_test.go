@@ -31,10 +31,11 @@ func report() *result.Report {
 		Conditions: []result.Condition{{Name: "kernel", Value: "6.18"}},
 		Benchmarks: []*result.Benchmark{
 			{
-				Name: "bulk-receive", Title: "bulk, kernel → stack", Unit: "Gbit/s", Ours: "xdpstack", Target: 2, Against: "gVisor AF_XDP",
+				Name: "bulk-receive", Title: "bulk, kernel → stack", Unit: "Gbit/s", Ours: "xdpstack",
+				Targets: []result.Target{{Against: "gVisor AF_XDP", AtLeast: 2}},
 				Sides: []*result.Side{
 					{Name: "xdpstack", Runs: []result.Run{run(6), run(6.2), run(5.8)}},
-					{Name: "gVisor AF_XDP", Runs: []result.Run{run(2.5), run(2.4), {Failed: "stalled"}}, Notes: []string{"client-bound"}},
+					{Name: "gVisor AF_XDP", Runs: []result.Run{run(2.5), run(2.4), {Failed: "stalled"}}, Notes: []string{"a note"}},
 					{Name: "gVisor AF_PACKET", Skipped: "no AF_PACKET here"},
 					{Name: "kernel", Runs: []result.Run{{Failed: "no answer"}}},
 				},
@@ -44,6 +45,7 @@ func report() *result.Report {
 	}
 	for _, b := range r.Benchmarks {
 		b.Finish()
+		b.Judge()
 	}
 	return r
 }
@@ -53,8 +55,8 @@ func TestTable(t *testing.T) {
 	Table(&b, report())
 	out := b.String()
 	for _, want := range []string{
-		"bulk, kernel → stack,", "6.00 (5.80 … 6.20)", "2.49× (2.40 … 2.58)", "target 2×: reached", "client-bound",
-		"1 of 3", "no AF_PACKET here", "no answer", "needs root: network namespaces", "0.50 / 1.00", "kernel  6.18",
+		"bulk, kernel → stack,", "6.00 (5.80 … 6.20)", "2.49× (2.40 … 2.58)", "target ≥ 2× gVisor AF_XDP: met", "a note",
+		"runs failed: stalled", "no AF_PACKET here", "no answer", "needs root: network namespaces", "0.50 / 1.00", "kernel  6.18",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the table lacks %q:\n%s", want, out)

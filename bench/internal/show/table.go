@@ -3,7 +3,6 @@ package show
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -84,7 +83,13 @@ func sideRow(title string, b *result.Benchmark, s *result.Side) table.Row {
 	if s.Value.N == 0 {
 		return table.Row{title, s.Name, "failed", "", "", "", "", s.Failed()}
 	}
-	remarks := slices.Clone(s.Notes)
+	remarks := append(verdicts(b, s), s.Notes...)
+	if s.ClientBound {
+		remarks = append(remarks, "client-bound: proves nothing")
+	}
+	if s.NetRatio.N > 0 {
+		remarks = append(remarks, fmt.Sprintf("less %s: %.2f×", b.Overhead, s.NetRatio.Median))
+	}
 	for _, f := range []struct{ name, format string }{
 		{"p50 µs", "p50 %s µs"}, {"p99 µs", "p99 %s µs"}, {"allocations", "%s allocations"}, {"of limit %", "%s %% of the limit"},
 	} {
@@ -99,18 +104,27 @@ func sideRow(title string, b *result.Benchmark, s *result.Side) table.Row {
 	if v, ok := perCPU(s); ok {
 		efficiency = number(v.Median)
 	}
-	if b.Target > 0 && strings.HasPrefix(s.Name, b.Against) && s.Ratio.N > 0 {
-		verdict := "reached"
-		if s.Ratio.Median < b.Target {
-			verdict = "missed"
-		}
-		remarks = append([]string{fmt.Sprintf("target %g×: %s", b.Target, verdict)}, remarks...)
-	}
 	return table.Row{
 		title, s.Name, value(s.Value), ratio(s.Ratio),
 		cpu(s, func(r result.Run) result.CPU { return r.Server }), cpu(s, func(r result.Run) result.CPU { return r.Client }),
 		efficiency, strings.Join(remarks, ", "),
 	}
+}
+
+// verdicts are those of the targets that this side decided, or is about if they need no peer.
+func verdicts(b *result.Benchmark, s *result.Side) []string {
+	var v []string
+	for i := range b.Targets {
+		t := &b.Targets[i]
+		of := t.Side
+		if of == "" {
+			of = b.Ours
+		}
+		if t.Decided == s.Name || t.Decided == "" && of == s.Name {
+			v = append(v, fmt.Sprintf("target %s: %s", t, t.Verdict))
+		}
+	}
+	return v
 }
 
 func footer(w io.Writer, r *result.Report) {
