@@ -44,6 +44,16 @@ func Update32(check uint16, before, after uint32) uint16 {
 	return Finish(s)
 }
 
+// Copy copies src to the beginning of dst, which must have room for it and not overlap it, and returns Sum(src, 0): one pass over the
+// bytes does both.
+func Copy(dst, src []byte) uint32 {
+	dst = dst[:len(src)]
+	if vectors && len(src) >= leastCopy {
+		return uint32(foldSwapped(copyAVX2(&dst[0], &src[0], len(src))))
+	}
+	return uint32(copyWords(dst, src))
+}
+
 // SumHeader is Sum of an IPv4 header without options, the sum that is needed most often.
 func SumHeader(p *[20]byte) uint32 {
 	acc, c := bits.Add64(binary.LittleEndian.Uint64(p[0:8]), binary.LittleEndian.Uint64(p[8:16]), 0)
@@ -52,9 +62,17 @@ func SumHeader(p *[20]byte) uint32 {
 	return uint32(foldSwapped(acc))
 }
 
-// sum is Sum without an initial value. The carries chain through the accumulator within a block of 64 bytes and are added back
-// (end-around) once for each block, so that the compiler can use add-with-carry instructions from one line to the next.
+// sum is Sum without an initial value.
 func sum(b []byte) uint16 {
+	if vectors && len(b) >= leastSum {
+		return foldSwapped(sumAVX2(&b[0], len(b)))
+	}
+	return sumWords(b)
+}
+
+// sumWords is sum without a vector unit. The carries chain through the accumulator within a block of 64 bytes and are added back
+// (end-around) once for each block, so that the compiler can use add-with-carry instructions from one line to the next.
+func sumWords(b []byte) uint16 {
 	var acc, c uint64
 	for len(b) >= 64 {
 		p := (*[64]byte)(b)
@@ -70,6 +88,12 @@ func sum(b []byte) uint16 {
 		b = b[64:]
 	}
 	return finishTail(acc, b)
+}
+
+// copyWords is sumWords of src, which it copies to dst. One pass in Go takes longer than what copies and then what sums.
+func copyWords(dst, src []byte) uint16 {
+	copy(dst, src)
+	return sumWords(src)
 }
 
 // finishTail adds the fewer than 64 bytes that are left and folds the accumulator.

@@ -8,6 +8,18 @@ import (
 	"testing"
 )
 
+// The ways to compute a sum, and to compute it while copying: the one for this processor, and that for any.
+var (
+	sums = map[string]func([]byte) uint32{
+		"Sum":      func(b []byte) uint32 { return Sum(b, 0) },
+		"portable": func(b []byte) uint32 { return uint32(sumWords(b)) },
+	}
+	copies = map[string]func(dst, src []byte) uint32{
+		"Copy":     Copy,
+		"portable": func(dst, src []byte) uint32 { return uint32(copyWords(dst[:len(src)], src)) },
+	}
+)
+
 // reference is RFC 1071 section 4.1 word for word.
 func reference(b []byte, initial uint32) uint16 {
 	s := uint64(initial)
@@ -34,9 +46,10 @@ func TestSumOfTheRFC(t *testing.T) {
 	}
 }
 
-func TestSumEveryLengthAndOffset(t *testing.T) {
+// forFills calls f with data that carries often, now and then, and never.
+func forFills(n int, f func(fill string, b []byte)) {
 	r := rand.New(rand.NewPCG(1, 2))
-	buf := make([]byte, 700)
+	b := make([]byte, n)
 	fills := map[string]func(int) byte{
 		"random": func(int) byte { return byte(r.Uint32()) },
 		"ones":   func(int) byte { return 0xff },
@@ -44,19 +57,82 @@ func TestSumEveryLengthAndOffset(t *testing.T) {
 		"sparse": func(i int) byte { return byte(i % 97 / 96) },
 	}
 	for name, fill := range fills {
-		for i := range buf {
-			buf[i] = fill(i)
+		for i := range b {
+			b[i] = fill(i)
 		}
+		f(name, b)
+	}
+}
+
+func TestSumEveryLengthAndOffset(t *testing.T) {
+	forFills(700, func(fill string, buf []byte) {
 		for off := range 9 {
 			for n := 0; off+n <= 600; n++ {
 				b := buf[off : off+n]
-				for _, initial := range []uint32{0, 1, 0xffff, 0x12345678, 0xffffffff} {
+				want := reference(b, 0)
+				for name, sum := range sums {
+					if got := sum(b); got != uint32(want) {
+						t.Fatalf("%s: %s(%d bytes at %d) = %#x, want %#x", fill, name, n, off, got, want)
+					}
+				}
+				for _, initial := range []uint32{1, 0xffff, 0x12345678, 0xffffffff} {
 					if got, want := Sum(b, initial), reference(b, initial); got != uint32(want) {
-						t.Fatalf("%s: Sum(%d bytes at %d, %#x) = %#x, want %#x", name, n, off, initial, got, want)
+						t.Fatalf("%s: Sum(%d bytes at %d, %#x) = %#x, want %#x", fill, n, off, initial, got, want)
 					}
 				}
 			}
 		}
+	})
+}
+
+func TestSumOfMuch(t *testing.T) {
+	forFills(1<<16+5, func(fill string, b []byte) {
+		for n := len(b) - 40; n <= len(b); n++ {
+			want := reference(b[:n], 0)
+			for name, sum := range sums {
+				if got := sum(b[:n]); got != uint32(want) {
+					t.Fatalf("%s: %s(%d bytes) = %#x, want %#x", fill, name, n, got, want)
+				}
+			}
+		}
+	})
+}
+
+func TestCopyEveryLengthAndOffset(t *testing.T) {
+	dst := make([]byte, 400)
+	forFills(400, func(fill string, buf []byte) {
+		for off := range 9 {
+			for n := 0; off+n <= 300; n++ {
+				src, to := buf[off:off+n], off*5%7
+				for name, copyTo := range copies {
+					for i := range dst {
+						dst[i] = 0xa5
+					}
+					got, want := copyTo(dst[to:], src), reference(src, 0)
+					if got != uint32(want) || !bytes.Equal(dst[to:to+n], src) {
+						t.Fatalf("%s: %s(%d bytes from %d to %d) = %#x, want %#x and the same bytes", fill, name, n, off, to, got, want)
+					}
+					for i, v := range dst {
+						if (i < to || i >= to+n) && v != 0xa5 {
+							t.Fatalf("%s: %s(%d bytes from %d to %d) wrote to byte %d", fill, name, n, off, to, i)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestCopyWithoutRoom(t *testing.T) {
+	for _, n := range []int{1, 31, 64, 1000} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("a copy of %d bytes to room for one less does not panic", n)
+				}
+			}()
+			Copy(make([]byte, n-1), make([]byte, n))
+		}()
 	}
 }
 
@@ -156,6 +232,10 @@ func TestNoAllocation(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { sink = Sum(b, sink) }); n != 0 {
 		t.Errorf("Sum allocates %v times", n)
 	}
+	dst := make([]byte, 1500)
+	if n := testing.AllocsPerRun(100, func() { sink = Copy(dst, b) }); n != 0 {
+		t.Errorf("Copy allocates %v times", n)
+	}
 }
 
 func FuzzSum(f *testing.F) {
@@ -166,22 +246,57 @@ func FuzzSum(f *testing.F) {
 		if got, want := Sum(b, initial), reference(b, initial); got != uint32(want) {
 			t.Fatalf("Sum = %#x, want %#x", got, want)
 		}
+		want := uint32(reference(b, 0))
+		for name, sum := range sums {
+			if got := sum(b); got != want {
+				t.Fatalf("%s = %#x, want %#x", name, got, want)
+			}
+		}
+		for name, copyTo := range copies {
+			dst := make([]byte, len(b)+1)
+			if got := copyTo(dst, b); got != want || !bytes.Equal(dst[:len(b)], b) || dst[len(b)] != 0 {
+				t.Fatalf("copying, %s = %#x, want %#x and the same bytes", name, got, want)
+			}
+		}
 	})
 }
 
 var sink uint32
 
 func BenchmarkSum(b *testing.B) {
-	for _, n := range []int{20, 64, 256, 1460, 9000, 65535} {
+	benchmark(b, func(_, buf []byte) { sink = Sum(buf, sink) })
+}
+
+func BenchmarkSumPortable(b *testing.B) {
+	benchmark(b, func(_, buf []byte) { sink = uint32(sumWords(buf)) })
+}
+
+func BenchmarkCopy(b *testing.B) {
+	benchmark(b, func(dst, src []byte) { sink = Copy(dst, src) })
+}
+
+func BenchmarkCopyPortable(b *testing.B) {
+	benchmark(b, func(dst, src []byte) { sink = uint32(copyWords(dst, src)) })
+}
+
+func BenchmarkCopyThenSum(b *testing.B) {
+	benchmark(b, func(dst, src []byte) {
+		copy(dst, src)
+		sink = Sum(dst, 0)
+	})
+}
+
+func benchmark(b *testing.B, f func(dst, src []byte)) {
+	for _, n := range []int{20, 32, 48, 64, 96, 128, 256, 1460, 9000, 65535} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			buf := make([]byte, n)
-			for i := range buf {
-				buf[i] = byte(i)
+			dst, src := make([]byte, n), make([]byte, n)
+			for i := range src {
+				src[i] = byte(i)
 			}
 			b.SetBytes(int64(n))
 			b.ReportAllocs()
 			for b.Loop() {
-				sink = Sum(buf, sink)
+				f(dst, src)
 			}
 			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
 		})

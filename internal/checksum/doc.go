@@ -15,4 +15,7 @@
 // Ones' complement addition does not depend on the byte order in which the words are loaded, except that the result is in the same
 // order (RFC 1071 section 2(B)), and the carries of wider words can be folded at the end (section 2(C)). So the loop loads eight
 // bytes at a time in little-endian order, adds them with carry, and swaps two bytes once at the end.
+//
+// On amd64 with AVX2, assembly takes over from where it is faster: it adds 32 bytes at a time, and [Copy] sums what it copies on the
+// way. Every other machine has the same in Go.
 package checksum
