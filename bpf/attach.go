@@ -91,7 +91,7 @@ func attachError(nic *net.Interface, mode AttachMode, err error) error {
 		return fmt.Errorf("%s: %w: run as root, or with CAP_BPF and CAP_NET_ADMIN", what, err)
 	case errors.Is(err, unix.ERANGE):
 		return fmt.Errorf("%s: %w: the MTU (%d here, or the veth peer's) is too large for a frame in one page: "+
-			"make it smaller, or use generic mode", what, err, nic.MTU)
+			"make it smaller, use generic mode, or a program with Config.Fragments", what, err, nic.MTU)
 	case errors.Is(err, unix.EOPNOTSUPP) && mode == AttachNative:
 		return fmt.Errorf("%s: %w: the driver has no XDP, or not with its present settings: use generic mode", what, err)
 	case errors.Is(err, unix.ENOSPC) && mode == AttachNative: // veth's answer

@@ -132,6 +132,15 @@ func TestAttachModes(t *testing.T) {
 	}
 }
 
+// TestAttachToLargeMTU is about a driver that takes only a program that bears frames of several buffers.
+func TestAttachToLargeMTU(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "large", MTU: 65535})
+	p := load(t, Config{Fragments: true})
+	if mode, err := attach(p, lab.Stack, AttachNative); mode != AttachNative || err != nil {
+		t.Errorf("mode %v, %v", mode, err)
+	}
+}
+
 func TestAttachErrors(t *testing.T) {
 	lab := netlab.ForTest(t, netlab.Config{Name: "refused", MTU: 9000})
 	first, second := load(t, Config{}), load(t, Config{})

@@ -22,6 +22,9 @@
 // Every frame is counted once, by what became of it and why: [Counters]. The reasons are an enumeration in xdp_steer.h, from
 // which the Go constants are generated.
 //
+// A frame that is larger than a page lies in several buffers, of which the program sees the first: drivers put the headers there, and
+// what has them further on is passed. Drivers take only a program that says it can bear that (Config.Fragments).
+//
 // A [Program] reaches its mode as a constant at load time and what it owns through maps, so nothing is ever recompiled. The
 // compiled object is committed (generate.go says how to make it again). The program is attached through a BPF link that the
 // process owns: when the process ends, by SIGKILL too, the kernel detaches the program.

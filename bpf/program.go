@@ -36,14 +36,16 @@ var (
 	ErrMode      = errors.New("not possible in this mode")
 	ErrNotIPv4   = errors.New("not an IPv4 address")
 	ErrTableFull = errors.New("table full")
+	ErrFragments = errors.New("the kernel has no XDP for frames of several buffers")
 )
 
 // Config says how to load the program.
 type Config struct {
 	Mode         Mode
-	Queues       int // one more than the highest queue that a socket can be set for; default 64
-	MaxAddresses int // bound of the addresses that can be owned at a time; default 64
-	MaxPorts     int // bound of the (protocol, address, port) that can be owned at a time; default 4096
+	Fragments    bool // frames may lie in several buffers: larger than a page. Needs Linux 5.18, and a driver that takes such a program
+	Queues       int  // one more than the highest queue that a socket can be set for; default 64
+	MaxAddresses int  // bound of the addresses that can be owned at a time; default 64
+	MaxPorts     int  // bound of the (protocol, address, port) that can be owned at a time; default 4096
 }
 
 func (c *Config) setDefaults() error {
@@ -75,7 +77,8 @@ type Program struct {
 	fallback error
 }
 
-// Load loads the program into the kernel, attached to nothing and owning nothing. It needs CAP_BPF and CAP_NET_ADMIN.
+// Load loads the program into the kernel, attached to nothing and owning nothing. It needs CAP_BPF and CAP_NET_ADMIN. The error
+// matches ErrFragments if the kernel does not know frames of several buffers.
 func Load(cfg Config) (*Program, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
@@ -90,16 +93,25 @@ func Load(cfg Config) (*Program, error) {
 	if err := spec.Variables[steerVarAddressMode].Set(steerMode(cfg.Mode)); err != nil {
 		return nil, fmt.Errorf("bpf: set the mode: %w", err)
 	}
+	if cfg.Fragments {
+		spec.Programs[steerProgXdpSteer].Flags |= unix.BPF_F_XDP_HAS_FRAGS
+		if err := spec.Variables[steerVarFragments].Set(true); err != nil {
+			return nil, fmt.Errorf("bpf: set the mode: %w", err)
+		}
+	}
 	// Kernels before 5.11 charge maps against RLIMIT_MEMLOCK; on later ones this does nothing. The limit may suffice as it is.
 	limit := rlimit.RemoveMemlock()
 	p := &Program{cfg: cfg}
 	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
-		return nil, loadError(err, limit)
+		return nil, loadError(err, limit, cfg.Fragments)
 	}
 	return p, nil
 }
 
-func loadError(err, limit error) error {
+func loadError(err, limit error, fragments bool) error {
+	if fragments && errors.Is(err, unix.EINVAL) { // the flag is unknown, or the helper function
+		return fmt.Errorf("bpf: load the steering program: %w (%w): Linux 5.18 or later has it", ErrFragments, err)
+	}
 	if !errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("bpf: load the steering program: %w", err)
 	}

@@ -65,6 +65,7 @@ const (
 	steerMapSockets     = "sockets"
 	steerProgXdpSteer   = "xdp_steer"
 	steerVarAddressMode = "address_mode"
+	steerVarFragments   = "fragments"
 )
 
 // loadSteer returns the embedded CollectionSpec for steer.
@@ -127,6 +128,7 @@ type steerMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type steerVariableSpecs struct {
 	AddressMode *ebpf.VariableSpec `ebpf:"address_mode"`
+	Fragments   *ebpf.VariableSpec `ebpf:"fragments"`
 }
 
 // steerObjects contains all objects after they have been loaded into the kernel.
@@ -169,6 +171,7 @@ func (m *steerMaps) Close() error {
 // It can be passed to loadSteerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type steerVariables struct {
 	AddressMode *ebpf.Variable `ebpf:"address_mode"`
+	Fragments   *ebpf.Variable `ebpf:"fragments"`
 }
 
 // steerPrograms contains all programs after they have been loaded into the kernel.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"slices"
 	"testing"
 
@@ -18,7 +17,7 @@ import (
 func load(t testing.TB, cfg Config) *Program {
 	t.Helper()
 	p, err := Load(cfg)
-	if errors.Is(err, os.ErrPermission) {
+	if errors.Is(err, unix.EPERM) { // and not EACCES, with which the verifier refuses a program
 		t.Skipf("needs root, or CAP_BPF and CAP_NET_ADMIN: %v", err)
 	}
 	if err != nil {
@@ -253,6 +252,22 @@ func TestAgainstOracle(t *testing.T) {
 		}
 		if got, err := p.Counters(); err != nil || got != want {
 			t.Errorf("%v: counters %+v, %v\nwant %+v", mode, got, err, want)
+		}
+	}
+}
+
+// TestLargeFrames runs the program that bears frames of several buffers on such, up to the largest that IPv4 has. The lengths in the
+// headers hold for all buffers together.
+func TestLargeFrames(t *testing.T) {
+	for _, mode := range []Mode{OwnAddress, SharedAddress} {
+		p := load(t, Config{Mode: mode, Fragments: true})
+		setSocket(t, p, 0)
+		check(t, p, tcp(ours, ownedPort), 0, steerReasonREDIRECT_TCP)
+		for _, payload := range []int{3000, 3600, 4096, 8960, 65515} {
+			frame := ethernet(etherIPv4, ipv4{to: ours, proto: protoTCP, payload: append(segment(ownedPort), make([]byte, payload-20)...)}.bytes())
+			check(t, p, frame, 0, steerReasonREDIRECT_TCP)
+			check(t, p, append(frame, 0), 0, steerReasonREDIRECT_TCP)
+			check(t, p, frame[:len(frame)-1], 0, steerReasonPASS_SHORT_IPV4)
 		}
 	}
 }

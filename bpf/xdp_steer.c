@@ -23,8 +23,10 @@
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-// A constant to the verifier, which removes the branches of the other mode.
+// Constants to the verifier, which removes the branches of the other mode, and without fragments the call that only kernels since
+// 5.18 have.
 const volatile enum mode address_mode = OWN_ADDRESS;
+const volatile bool fragments = false; // a frame may lie in several buffers (BPF_F_XDP_HAS_FRAGS)
 
 // The loader sets the sizes of the first three maps.
 
@@ -79,10 +81,12 @@ struct ports {
 	__be16 destination;
 };
 
-// What is left of the frame.
+// What is left of the frame. Of one that lies in several buffers, the program sees the first; drivers put the headers there.
 struct cursor {
 	void *pos;
 	void *end;
+	void *frame;  // where it begins
+	__u32 length; // of the frame in all its buffers, bytes; only with fragments
 };
 
 // Points *part at the next size bytes and steps over them; false if the frame ends before. A result of NULL for that would cost
@@ -169,7 +173,7 @@ static __always_inline enum reason classify_ipv4(struct cursor *c)
 	total = bpf_ntohs(ip->tot_len);
 	if (ip->version != 4 || header < sizeof(*ip) || total < header)
 		return PASS_BAD_IPV4;
-	if (start + total > c->end)
+	if (fragments ? (start - c->frame) + total > c->length : start + total > c->end)
 		return PASS_SHORT_IPV4;
 	fragment = ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET_MASK);
 	if (address_mode == OWN_ADDRESS)
@@ -213,10 +217,15 @@ SEC("xdp")
 int xdp_steer(struct xdp_md *ctx)
 {
 	struct cursor c = {.pos = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end};
-	enum reason reason = classify(&c);
+	enum reason reason;
 	int action = XDP_PASS;
 	__u64 *count;
 
+	if (fragments) {
+		c.frame = c.pos;
+		c.length = bpf_xdp_get_buff_len(ctx);
+	}
+	reason = classify(&c);
 	if (reason < FIRST_PASS) {
 		action = bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
 		if (action != XDP_REDIRECT)
