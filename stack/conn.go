@@ -5,7 +5,6 @@ import (
 
 	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
-	"github.com/xdpstack/xdpstack/ipv4"
 	"github.com/xdpstack/xdpstack/tcp"
 )
 
@@ -33,26 +32,30 @@ type Conn struct {
 	tcp     tcp.Conn
 	shard   *Shard
 	handler Handler
-	keeper  frameKeeper // the handler, if it takes the frames themselves
 	context any
 	owner   *listener // the listener that it came from, until the application has been told; else nil
 
-	flow    tcp.Flow
-	hash    uint32
 	id      uint32 // number in the slab
 	gen     uint32 // how often the slab entry was used: a command for an earlier connection is recognised
 	runNext uint32 // next connection in the run queue, plus one
-
-	header   headerTemplate
-	nextHop  ipv4.Addr
-	retained bool // Received kept the frame that is being handed over
-	open     bool // the slab entry is in use
-	opened   bool // Opened was called
-	inRun    bool
-	parked   bool        // waits for the next hop's hardware address
-	hopRetry clock.Time  // when to ask for it again, if not 0
-	current  frame.Index // the frame being handed over
+	flags   connFlags
+	link    link
 }
+
+// connFlags are what is true of a connection in its shard.
+type connFlags uint8
+
+const (
+	connOpen     connFlags = 1 << iota // the slab entry is in use
+	connOpened                         // Opened was called
+	connInRun                          // in the run queue
+	connKeeps                          // the handler is a TCPConn, which takes the frames themselves
+	connLinked                         // link has the next hop's hardware address
+	connParked                         // waits for that
+	connHopRetry                       // is to ask for it again after hopRetry
+)
+
+func (c *Conn) is(f connFlags) bool { return c.flags&f != 0 }
 
 // Write queues bytes to be sent and returns how many there was room for. After a short write, Writable is called when there is
 // room again.
@@ -84,12 +87,12 @@ func (c *Conn) Abort() {
 
 // LocalAddr returns this end's address.
 func (c *Conn) LocalAddr() netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4(c.flow.LocalAddr), c.flow.LocalPort)
+	return c.tcp.Flow().Local()
 }
 
 // RemoteAddr returns the peer's address.
 func (c *Conn) RemoteAddr() netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4(c.flow.RemoteAddr), c.flow.RemotePort)
+	return c.tcp.Flow().Remote()
 }
 
 // SetContext keeps a value of the application's with the connection.
@@ -119,10 +122,10 @@ type Buffer struct {
 // Retain keeps the memory of the slice that Received was given, until Release. Only Received may call it. Every buffer must be
 // released by the time that Closed returns: afterwards c must not be used, and the frame would be lost to the stack.
 func (c *Conn) Retain() Buffer {
-	c.retained = true
-	p := c.shard.pool
-	p.Retain(c.current)
-	return Buffer{frame: c.current, size: p.Meta(c.current).Len}
+	s := c.shard
+	s.retained = true
+	s.pool.Retain(s.handing)
+	return Buffer{frame: s.handing, size: s.pool.Meta(s.handing).Len}
 }
 
 // Release gives back what Retain kept.
@@ -146,18 +149,19 @@ func (s *Shard) deliver(c *Conn) bool {
 		s.handOver(c, f)
 	}
 	ev |= c.tcp.TakeEvents()
-	if ev&tcp.EventWritable != 0 && c.opened {
+	if ev&tcp.EventWritable != 0 && c.is(connOpened) {
 		c.handler.Writable(c)
 	}
-	if ev&tcp.EventPeerClosed != 0 && c.opened {
+	if ev&tcp.EventPeerClosed != 0 && c.is(connOpened) {
 		c.handler.PeerClosed(c)
 	}
 	// The callbacks may have ended the connection.
 	ev |= c.tcp.TakeEvents()
 	switch {
 	case ev&tcp.EventTimeWait != 0:
-		s.timeWait.Add(c.flow, c.tcp.TimeWaitRecord(), s.now)
-		s.stack.directory.putTimeWait(&c.flow, s.id)
+		f := c.tcp.Flow()
+		s.timeWait.Add(f, c.tcp.TimeWaitRecord(), s.now)
+		s.stack.directory.putTimeWait(&f, s.id)
 		s.pull(c) // the ACK of the peer's FIN
 		s.destroy(c, nil)
 		return false
@@ -170,35 +174,30 @@ func (s *Shard) deliver(c *Conn) bool {
 }
 
 func (s *Shard) established(c *Conn) {
-	c.opened = true
+	c.flags |= connOpened
 	if l := c.owner; l != nil && l.net == nil {
 		c.owner = nil
 		l.tcp.Taken()
 	}
 	c.handler.Opened(c)
-	if c.keeper == nil {
+	if !c.is(connKeeps) {
 		c.tcp.SendSYN(s.now) // Unless that wrote, the handler waits for the peer.
 	}
 }
 
 // handOver gives one frame of payload to the application.
 func (s *Shard) handOver(c *Conn, f frame.Index) {
-	if c.keeper != nil {
-		c.keeper.receivedFrame(c, f)
+	if c.is(connKeeps) {
+		c.handler.(*TCPConn).receivedFrame(c, f)
 		return
 	}
 	n := s.pool.Meta(f).Len
-	c.current, c.retained = f, false
+	s.handing, s.retained = f, false
 	c.handler.Received(c, s.pool.Data(f))
 	s.pool.Release(f)
-	if !c.retained {
+	if !s.retained {
 		c.tcp.Consumed(n)
 	}
-}
-
-// frameKeeper is a handler inside this package that takes the frames themselves.
-type frameKeeper interface {
-	receivedFrame(c *Conn, f frame.Index)
 }
 
 // open puts a new connection of flow f into the table. It returns nil when the shard has as many as it may.
@@ -208,16 +207,15 @@ func (s *Shard) open(f tcp.Flow, hash uint32, h Handler) *Conn {
 		return nil
 	}
 	c := s.conns.alloc()
-	*c = Conn{shard: s, handler: h, flow: f, hash: hash, id: c.id, gen: c.gen + 1, open: true}
+	*c = Conn{shard: s, handler: h, id: c.id, gen: c.gen + 1, flags: connOpen, link: link{tos: s.cfg.TOS}}
+	c.tcp.SetFlow(f)
 	s.flows.insert(hash, c.id)
 	s.stats.Opened++
 	if int(c.id) >= s.wheel.Size() {
 		s.wheel.Grow(len(s.conns.slabs) * slabSize)
 	}
-	c.nextHop, _ = s.stack.route(ipv4.Addr(f.RemoteAddr))
-	c.header.init(s, &c.flow)
 	if t, ok := h.(*TCPConn); ok {
-		c.keeper = t
+		c.flags |= connKeeps
 		t.attach(c)
 	}
 	return c
@@ -229,16 +227,17 @@ func (s *Shard) destroy(c *Conn, err error) {
 		c.owner = nil
 		l.tcp.Taken()
 	}
-	c.open = false
+	c.flags &^= connOpen
 	c.handler.Closed(c, err)
+	f := c.tcp.Flow()
 	c.tcp.Release()
-	s.flows.remove(c.hash, c.id)
-	s.stack.directory.remove(&c.flow, s.id)
+	s.flows.remove(s.hash(&f), c.id)
+	s.stack.directory.remove(&f, s.id)
 	s.wheel.Cancel(c.id)
-	if c.inRun {
+	if c.is(connInRun) {
 		s.unschedule(c)
 	}
-	c.handler, c.keeper, c.context = nil, nil, nil
+	c.handler, c.context = nil, nil
 	s.conns.release(c)
 	s.stats.Closed++
 }

@@ -115,7 +115,7 @@ func (s *Shard) choosePort(f *tcp.Flow) (hash uint32, ok bool) {
 			continue
 		}
 		f.LocalPort = port
-		hash = f.Hash(s.hashKey[0], s.hashKey[1])
+		hash = s.hash(f)
 		if s.flows.lookup(&s.conns, f, hash) == nil && !s.timeWait.Has(*f) {
 			return hash, true
 		}

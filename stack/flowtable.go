@@ -32,7 +32,7 @@ func (t *flowTable) lookup(conns *connSlab, f *tcp.Flow, hash uint32) *Conn {
 			return nil
 		}
 		if e.hash == hash {
-			if c := conns.at(e.id - 1); c.flow == *f {
+			if c := conns.at(e.id - 1); c.tcp.Flow() == *f {
 				return c
 			}
 		}

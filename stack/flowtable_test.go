@@ -27,7 +27,7 @@ func TestFlowTableAgainstMap(t *testing.T) {
 		}
 		if c == nil {
 			c = slab.alloc()
-			c.flow = f
+			c.tcp.SetFlow(f)
 			table.insert(h, c.id)
 			model[f] = c
 		} else if rnd.IntN(2) == 0 {
@@ -46,7 +46,7 @@ func TestRunQueue(t *testing.T) {
 	var conns []*Conn
 	for range 5 {
 		c := s.conns.alloc()
-		c.open = true
+		c.flags |= connOpen
 		conns = append(conns, c)
 	}
 	for _, c := range conns {

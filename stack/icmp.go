@@ -101,7 +101,7 @@ type tcpError struct {
 
 // takeError tells the connection, if it is one of this shard's.
 func (s *Shard) takeError(e tcpError) bool {
-	c := s.flows.lookup(&s.conns, &e.flow, e.flow.Hash(s.hashKey[0], s.hashKey[1]))
+	c := s.flows.lookup(&s.conns, &e.flow, s.hash(&e.flow))
 	if c == nil {
 		return false
 	}

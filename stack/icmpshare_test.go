@@ -48,8 +48,8 @@ func TestICMPErrorReachesAnotherShard(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.shards[0].Step(now) // the SYN
-	q := ipv4.Quoted{Seq: uint32(s.shards[0].core.Keys.ISN(c.flow, now)), SrcPort: c.flow.LocalPort, DstPort: 80}
-	q.Src, q.Dst, q.Proto = c.flow.LocalAddr, c.flow.RemoteAddr, ipv4.ProtoTCP
+	q := ipv4.Quoted{Seq: uint32(s.shards[0].core.Keys.ISN(c.tcp.Flow(), now)), SrcPort: c.tcp.Flow().LocalPort, DstPort: 80}
+	q.Src, q.Dst, q.Proto = c.tcp.Flow().LocalAddr, c.tcp.Flow().RemoteAddr, ipv4.ProtoTCP
 	s.shards[1].tcpError(&ipv4.ICMP{Type: ipv4.ICMPUnreachable, Code: ipv4.CodePortUnreachable}, &q)
 	s.shards[0].Step(now)
 	if !errors.Is(h.err, syscall.ECONNREFUSED) {

@@ -144,7 +144,7 @@ func (s *Shard) tcpInput(f frame.Index, ip *ipv4.Header) {
 		LocalAddr: ip.Dst, RemoteAddr: ip.Src,
 		LocalPort: binary.BigEndian.Uint16(b[2:4]), RemotePort: binary.BigEndian.Uint16(b[0:2]),
 	}
-	g.hash = g.flow.Hash(s.hashKey[0], s.hashKey[1])
+	g.hash = s.hash(&g.flow)
 }
 
 // orphan handles a segment for which the look-up found no connection: one may have been opened since by a segment before it in
@@ -212,7 +212,7 @@ func (s *Shard) accept(l *listener, g *segment) {
 		return
 	}
 	c.owner = l
-	s.stack.directory.put(&c.flow, s.id)
+	s.stack.directory.put(&g.flow, s.id)
 	c.tcp.Accept(s.core, l.tcp.Accepted(), l.cfg.Config, s.now)
 	c.tcp.Enqueue(g.frame)
 	s.schedule(c)

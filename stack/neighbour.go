@@ -13,30 +13,43 @@ import (
 // hopRetry is how long a connection waits before it asks again, when the neighbour table had no room for its question.
 const hopRetry = 100 * time.Millisecond
 
-// resolve makes sure that the connection's template has the next hop's hardware address. Where that is not known yet, the
-// connection is parked until it is: nothing is pulled from it meanwhile, so nothing is lost.
+// link is what the headers below TCP need of a connection.
+type link struct {
+	gen uint32        // generation of the neighbour table when hw was looked up
+	hw  ethernet.Addr // of the next hop, if connLinked is set
+	tos uint8         // differentiated services of what is sent, without the ECN bits
+}
+
+// nextHop returns where the connection's packets go first. That there is a route was found out before it was opened.
+func (c *Conn) nextHop() ipv4.Addr {
+	hop, _ := c.shard.stack.route(ipv4.Addr(c.tcp.Flow().RemoteAddr))
+	return hop
+}
+
+// resolve makes sure that the connection has the next hop's hardware address. Where that is not known yet, the connection is
+// parked until it is: nothing is pulled from it meanwhile, so nothing is lost.
 func (s *Shard) resolve(c *Conn) bool {
-	h := &c.header
-	if h.ready && h.gen == s.neigh.Generation() {
+	if c.is(connLinked) && c.link.gen == s.neigh.Generation() {
 		return true
 	}
-	hw, ok := s.neigh.Lookup(c.nextHop, s.now)
+	hop := c.nextHop()
+	hw, ok := s.neigh.Lookup(hop, s.now)
 	if ok {
-		copy(h.bytes[0:6], hw[:])
-		h.ready, h.gen = true, s.neigh.Generation()
+		c.link.hw, c.link.gen = hw, s.neigh.Generation()
+		c.flags |= connLinked
 		return true
 	}
-	h.ready = false
-	switch s.neigh.Resolve(c.nextHop, frame.Desc{Frame: frame.None}, s.now) {
+	c.flags &^= connLinked
+	switch s.neigh.Resolve(hop, frame.Desc{Frame: frame.None}, s.now) {
 	case ethernet.Queued:
-		if !c.parked {
-			c.parked = true
+		if !c.is(connParked) {
+			c.flags |= connParked
 			s.parked = append(s.parked, c.id)
 		}
 	case ethernet.Unreachable:
 		s.hopFailed(c)
 	default:
-		c.hopRetry = s.now.Add(hopRetry)
+		c.flags |= connHopRetry
 	}
 	return false
 }
@@ -44,8 +57,9 @@ func (s *Shard) resolve(c *Conn) bool {
 // timer returns when the connection needs a turn if nothing arrives.
 func (c *Conn) timer() clock.Time {
 	d := c.tcp.Deadline()
-	if c.hopRetry != 0 {
-		d, c.hopRetry = min(d, c.hopRetry), 0
+	if c.is(connHopRetry) {
+		c.flags &^= connHopRetry
+		d = min(d, c.shard.now.Add(hopRetry))
 	}
 	return d
 }
@@ -53,7 +67,7 @@ func (c *Conn) timer() clock.Time {
 // hopFailed tells a connection that its next hop does not answer, as a router would with an ICMP error.
 func (s *Shard) hopFailed(c *Conn) {
 	c.tcp.ICMP(tcp.ICMPNoNeighbour, 0, 0, s.now)
-	c.hopRetry = s.now.Add(hopRetry)
+	c.flags |= connHopRetry
 }
 
 // neighbours runs the neighbour table: its timers, and what waited for an address.
@@ -95,14 +109,14 @@ func (s *Shard) unpark(hop ipv4.Addr, failed bool) {
 	kept := s.parked[:0]
 	for _, id := range s.parked {
 		c := s.conns.at(id)
-		if !c.open || !c.parked {
+		if c.flags&(connOpen|connParked) != connOpen|connParked {
 			continue
 		}
-		if failed && c.nextHop != hop {
+		if failed && c.nextHop() != hop {
 			kept = append(kept, id)
 			continue
 		}
-		c.parked = false
+		c.flags &^= connParked
 		if failed {
 			s.hopFailed(c)
 		}

@@ -3,8 +3,6 @@ package stack
 import (
 	"time"
 
-	"github.com/xdpstack/xdpstack/ethernet"
-	"github.com/xdpstack/xdpstack/internal/checksum"
 	"github.com/xdpstack/xdpstack/tcp"
 )
 
@@ -112,10 +110,4 @@ func (c *Conn) SetNotSentLowat(n uint32) {
 
 // SetTOS sets the differentiated services field of what is sent from now on (RFC 9293 section 3.9.2). Its lower two bits are those
 // of ECN, which are not the application's: they are ignored, and TCP sets them as RFC 3168 says.
-func (c *Conn) SetTOS(tos uint8) { c.header.setTOS(tos) }
-
-func (h *headerTemplate) setTOS(tos uint8) {
-	ip := h.bytes[ethernet.HeaderLen:]
-	ip[1] = tos &^ tcp.ECNMask
-	h.ipSum = checksum.Sum(ip, 0)
-}
+func (c *Conn) SetTOS(tos uint8) { c.link.tos = tos &^ tcp.ECNMask }

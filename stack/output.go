@@ -18,28 +18,23 @@ const headroom = 128
 // memory still answers ARP.
 const controlReserve = 8
 
-// headerTemplate is the part of a connection's headers that does not change from segment to segment.
+// headerTemplate is what the headers below TCP have in common in all connections of a shard: everything but the next hop's hardware
+// address, the type of service, the length and the destination, which are 0 in bytes and in the sums.
 type headerTemplate struct {
 	bytes  [ethernet.HeaderLen + ipv4.MinHeaderLen]byte
-	ready  bool
-	gen    uint32 // generation of the neighbour table when the next hop's address was looked up
-	ipSum  uint32 // sum of the IP header without its length and ECN bits, which are 0 in bytes
-	tcpSum uint32 // sum of the pseudo-header without its length
+	ipSum  uint32 // sum of the IP header
+	tcpSum uint32 // sum of the pseudo-header
 }
 
-func (h *headerTemplate) init(s *Shard, f *tcp.Flow) {
+func (h *headerTemplate) init(s *Shard) {
 	eth := ethernet.Header{Src: s.hw, Type: ethernet.TypeIPv4}
 	n := eth.Marshal(h.bytes[:])
-	ip := ipv4.Header{
-		TTL: s.cfg.TTL, TOS: s.cfg.TOS, DF: true, Proto: ipv4.ProtoTCP,
-		Src: ipv4.Addr(f.LocalAddr), Dst: ipv4.Addr(f.RemoteAddr),
-	}
+	ip := ipv4.Header{TTL: s.cfg.TTL, DF: true, Proto: ipv4.ProtoTCP, Src: s.local}
 	ip.Marshal(h.bytes[n:])
 	b := h.bytes[n:]
 	b[2], b[3], b[10], b[11] = 0, 0, 0, 0
 	h.ipSum = checksum.Sum(b, 0)
 	h.tcpSum = ipv4.PseudoHeaderSum(ip.Src, ip.Dst, ipv4.ProtoTCP, 0)
-	h.ready = false
 }
 
 // pull sends what is due of the connection. blocked means that it had to stop before the end: the device or the pool is
@@ -80,17 +75,24 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 		s.pool.Retain(f)
 	}
 	tcpLen := o.HeaderLen()
-	start := off - uint32(len(c.header.bytes)+tcpLen)
+	h := &s.header
+	start := off - uint32(len(h.bytes)+tcpLen)
 	b := s.pool.Chunk(f)[start : off+o.Len]
-	*(*[len(c.header.bytes)]byte)(b) = c.header.bytes
+	flow := c.tcp.Flow()
+	dst := binary.BigEndian.Uint32(flow.RemoteAddr[:])
+	dstSum := dst>>16 + dst&0xffff
+	*(*[len(h.bytes)]byte)(b) = h.bytes
+	*(*ethernet.Addr)(b) = c.link.hw
 	ip := b[ethernet.HeaderLen:]
-	ip[1] |= o.ECN
+	tos := c.link.tos | o.ECN
+	ip[1] = tos
 	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
-	binary.BigEndian.PutUint16(ip[10:], checksum.Finish(c.header.ipSum+uint32(o.ECN)+uint32(len(ip))))
+	binary.BigEndian.PutUint16(ip[10:], checksum.Finish(h.ipSum+dstSum+uint32(tos)+uint32(len(ip))))
+	binary.BigEndian.PutUint32(ip[16:], dst)
 	t := ip[ipv4.MinHeaderLen:]
-	o.Marshal(t, c.flow.LocalPort, c.flow.RemotePort)
+	o.Marshal(t, flow.LocalPort, flow.RemotePort)
 	if !s.txSum {
-		binary.BigEndian.PutUint16(t[16:], checksum.Finish(checksum.Sum(t, c.header.tcpSum+uint32(len(t)))))
+		binary.BigEndian.PutUint16(t[16:], checksum.Finish(checksum.Sum(t, h.tcpSum+dstSum+uint32(len(t)))))
 	}
 	s.queueTX(frame.Desc{Frame: f, Off: start, Len: uint32(len(b))})
 }

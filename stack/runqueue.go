@@ -8,10 +8,10 @@ type runQueue struct {
 
 // schedule makes the connection run in this step or the next, unless it will anyway.
 func (s *Shard) schedule(c *Conn) {
-	if c.inRun || c == s.running || !c.open {
+	if c.flags&(connInRun|connOpen) != connOpen || c == s.running {
 		return
 	}
-	c.inRun = true
+	c.flags |= connInRun
 	c.runNext = 0
 	if s.runq.tail == 0 {
 		s.runq.head = c.id + 1
@@ -33,7 +33,7 @@ func (s *Shard) nextRunnable() *Conn {
 		s.runq.tail = 0
 	}
 	c.runNext = 0
-	c.inRun = false
+	c.flags &^= connInRun
 	s.runq.n--
 	return c
 }
@@ -60,6 +60,7 @@ func (s *Shard) unschedule(c *Conn) {
 		}
 		prev, id = k, k.runNext
 	}
-	c.runNext, c.inRun = 0, false
+	c.runNext = 0
+	c.flags &^= connInRun
 	s.runq.n--
 }

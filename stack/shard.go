@@ -31,8 +31,11 @@ type Shard struct {
 	conns         connSlab
 	flows         flowTable
 	hashKey       [2]uint64
+	header        headerTemplate
 	runq          runQueue
-	running       *Conn // the connection that is being run
+	running       *Conn       // the connection that is being run
+	handing       frame.Index // the frame that its handler is being given
+	retained      bool        // and has kept
 	wheel         *wheel.Wheel
 	timeWait      *tcp.TimeWaitTable
 	adapters      map[*TCPConn]struct{} // the net.Conns that may hold frames
@@ -82,12 +85,16 @@ func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 	sh.flows.init()
 	sh.hashKey = [2]uint64{s.random.Uint64(), s.random.Uint64()}
 	sh.portSeq = s.random.Uint32()
+	sh.header.init(sh)
 	var err error
 	if sh.mailbox, err = ring.NewMailbox[command](cfg.Mailbox); err != nil {
 		return nil, err
 	}
 	return sh, sh.initProtocols()
 }
+
+// hash returns the hash that the shard's table of connections has for a flow.
+func (s *Shard) hash(f *tcp.Flow) uint32 { return f.Hash(s.hashKey[0], s.hashKey[1]) }
 
 // txQueue is how many packets a shard collects before it gives them to the device.
 const txQueue = 256

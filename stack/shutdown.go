@@ -11,7 +11,7 @@ import (
 func (s *Shard) shutdown(now clock.Time) {
 	s.now = now
 	for id := range uint32(len(s.conns.slabs) * slabSize) {
-		if c := s.conns.at(id); c.open {
+		if c := s.conns.at(id); c.is(connOpen) {
 			c.Abort()
 		}
 	}
@@ -22,7 +22,7 @@ func (s *Shard) shutdown(now clock.Time) {
 		}
 	}
 	for id := range uint32(len(s.conns.slabs) * slabSize) {
-		if c := s.conns.at(id); c.open {
+		if c := s.conns.at(id); c.is(connOpen) {
 			s.destroy(c, net.ErrClosed)
 		}
 	}

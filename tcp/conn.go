@@ -129,6 +129,9 @@ func (c *Conn) State() State { return c.state }
 // Flow returns the connection's addresses and ports.
 func (c *Conn) Flow() Flow { return c.flow }
 
+// SetFlow gives a closed connection the addresses and ports that Accept or Connect will begin it with, so that it can be found by them.
+func (c *Conn) SetFlow(f Flow) { c.flow = f }
+
 // Err returns why the connection ended: nil while it has not, or if both sides closed it; otherwise an *Error.
 func (c *Conn) Err() error {
 	if c.ended == reasonNone {
