@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"unsafe"
 
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
@@ -21,7 +22,7 @@ type Desc struct {
 	Len   uint32 // bytes
 }
 
-// Meta is the record about one frame. Its owner uses the exported fields; the pool uses the others.
+// Meta is the record about one frame, a cache line. Its owner uses the exported fields; the pool uses the others.
 type Meta struct {
 	SentAt clock.Time // when the frame's segment was last sent
 	Next   Index      // the neighbours in the list that the frame is in
@@ -41,7 +42,18 @@ type Meta struct {
 	Sends  uint8  // how many times the frame's segment was sent
 	kernel uint8  // which kernel queue has the frame, a set of inFill and inTX
 	refs   uint32 // how many user-space owners the frame has
+
+	Sum uint16 // the Internet checksum's partial sum of the range, never 0 if it is known; 0: not known
+	_   [6]byte
 }
+
+// The record fills a cache line: either of these is negative, and does not compile, if it does not.
+const (
+	_ = metaSize - unsafe.Sizeof(Meta{})
+	_ = unsafe.Sizeof(Meta{}) - metaSize
+
+	metaSize = 64
+)
 
 const (
 	inFill = 1 << iota

@@ -92,7 +92,12 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 	t := ip[ipv4.MinHeaderLen:]
 	o.Marshal(t, flow.LocalPort, flow.RemotePort)
 	if !s.txSum {
-		binary.BigEndian.PutUint16(t[16:], checksum.Finish(checksum.Sum(t, h.tcpSum+dstSum+uint32(len(t)))))
+		sum := uint32(o.Sum)
+		if sum == 0 {
+			sum = checksum.Sum(t[tcpLen:], 0)
+		}
+		sum = checksum.Sum(t[:tcpLen], h.tcpSum+dstSum+uint32(len(t))+sum)
+		binary.BigEndian.PutUint16(t[16:], checksum.Finish(sum))
 	}
 	s.queueTX(frame.Desc{Frame: f, Off: start, Len: uint32(len(b))})
 }

@@ -187,6 +187,7 @@ func (s *Shard) initProtocols() error {
 		return err
 	}
 	s.core.MaxUnread = s.cfg.MaxUnread
+	s.core.ChecksumOffload = s.txSum
 	s.scarce = s.pool.Size() / 4
 	s.reserve = min(controlReserve, s.pool.Size()/32)
 	s.wheel = wheel.New(slabSize, clock.Time(0))

@@ -172,7 +172,7 @@ func (c *Conn) releaseAcked(ack Seq) (sentAt, resentAt clock.Time) {
 			c.forget(f, m, cut)
 		}
 		if cut < m.Len {
-			m.Seq, m.Off, m.Len = m.Seq+cut, m.Off+cut, m.Len-cut
+			m.Seq, m.Off, m.Len, m.Sum = m.Seq+cut, m.Off+cut, m.Len-cut, 0
 			break
 		}
 		if m.Sends > 1 || m.Flags&metaSACKed != 0 {

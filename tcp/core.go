@@ -20,6 +20,9 @@ type Core struct {
 	// frames or in memory that the application's side keeps. Beyond it a connection gets more only once it has consumed what it has.
 	MaxUnread uint64
 
+	// ChecksumOffload says that the device computes the checksums of what is sent: payload is not summed when it is written.
+	ChecksumOffload bool
+
 	now      clock.Time // of the present batch
 	sample   rateSample // of the present ACK
 	rxBudget uint32     // bytes that all windows together may promise

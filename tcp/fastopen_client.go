@@ -73,7 +73,7 @@ func (c *Conn) outFastOpen(now clock.Time, o *OutSegment) {
 		}
 		m = p.Meta(f)
 	}
-	o.Frame, o.Off, o.Len = f, m.Off, m.Len
+	o.Frame, o.Off, o.Len, o.Sum = f, m.Off, m.Len, m.Sum
 	o.Copy = p.InTransmission(f)
 	m.SentAt = now
 	m.Sends++

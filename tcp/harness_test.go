@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/checksum"
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
@@ -71,6 +72,9 @@ func wireBytes(t testing.TB, c *Conn, f Flow, o *OutSegment) []byte {
 			}
 		}
 		copy(b[n:], p.Bytes(frame.Desc{Frame: o.Frame, Off: o.Off, Len: o.Len}))
+	}
+	if sum := checksum.Sum(b[n:], 0); o.Sum != 0 && uint32(o.Sum)%0xffff != sum%0xffff {
+		t.Fatalf("segment at %d: the payload's sum is said to be %#x, and is %#x", o.Seq, o.Sum, sum)
 	}
 	return b
 }

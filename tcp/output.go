@@ -188,7 +188,7 @@ func (c *Conn) mayBeSmall(usable uint32) bool {
 func (c *Conn) outHeader(now clock.Time, o *OutSegment, seq Seq, flags Flags) {
 	o.Seq, o.Ack, o.Flags, o.Urgent, o.ECN, o.Copy = seq, c.rcv.nxt, flags, 0, 0, false
 	o.MSS, o.WScale, o.SACKPermitted, o.NumSACK = 0, -1, false, 0
-	o.Frame, o.Off, o.Len = frame.None, 0, 0
+	o.Frame, o.Off, o.Len, o.Sum = frame.None, 0, 0, 0
 	o.HasTS = c.is(flagTS)
 	if o.HasTS {
 		o.TSVal, o.TSEcr = c.tsValue(now), c.ts.recent
@@ -252,7 +252,7 @@ func (c *Conn) outDuplicateACK(now clock.Time, o *OutSegment) {
 // outPayload fills in a segment with the payload of a frame.
 func (c *Conn) outPayload(now clock.Time, o *OutSegment, f frame.Index, m *frame.Meta) {
 	c.outHeader(now, o, Seq(m.Seq), FlagACK)
-	o.Frame, o.Off, o.Len = f, m.Off, m.Len
+	o.Frame, o.Off, o.Len, o.Sum = f, m.Off, m.Len, m.Sum
 	o.Copy = c.core.Pool.InTransmission(f)
 	if m.Next == frame.None {
 		// The last of what was written: nothing follows that would make the peer deliver it (RFC 9293 section 3.9.1.2).

@@ -116,14 +116,13 @@ func (c *Conn) gather(n uint32) bool {
 	for m.Len < n && m.Next != frame.None {
 		g := m.Next
 		gm := p.Meta(g)
-		k := uint32(copy(p.Chunk(d.unsent)[m.Off+m.Len:m.Off+n], p.Data(g)))
-		m.Len += k
+		k := c.core.appendPayload(d.unsent, n-m.Len, p.Data(g))
 		if k == gm.Len {
 			d.queue.Remove(p, g)
 			p.Release(g)
 			continue
 		}
-		gm.Off, gm.Len, gm.Seq = gm.Off+k, gm.Len-k, gm.Seq+k
+		gm.Off, gm.Len, gm.Seq, gm.Sum = gm.Off+k, gm.Len-k, gm.Seq+k, 0
 	}
 	return m.Len >= n
 }

@@ -1,7 +1,10 @@
 package tcp
 
 import (
+	"math/bits"
+
 	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/checksum"
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
@@ -151,10 +154,37 @@ func (c *Conn) fillTail(b []byte) int {
 		return 0
 	}
 	room := min(uint32(d.mss)-m.Len, uint32(p.ChunkSize())-m.Off-m.Len)
-	n := copy(p.Chunk(f)[m.Off+m.Len:m.Off+m.Len+room], b)
-	m.Len += uint32(n)
-	d.end = d.end.Add(uint32(n))
-	return n
+	n := c.core.appendPayload(f, room, b)
+	d.end = d.end.Add(n)
+	return int(n)
+}
+
+// appendPayload copies as much of b as fits, room bytes at most, behind the range of frame f, and returns how much. The range grows by it,
+// and so does its checksum, which is summed on the way: the bytes are read from memory once.
+func (k *Core) appendPayload(f frame.Index, room uint32, b []byte) uint32 {
+	m := k.Pool.Meta(f)
+	b = b[:min(len(b), int(room))]
+	at := k.Pool.Chunk(f)[m.Off+m.Len:]
+	if known := m.Sum != 0 || m.Len == 0; known && !k.ChecksumOffload {
+		m.Sum = appendSum(m.Sum, m.Len, checksum.Copy(at, b))
+	} else {
+		m.Sum = 0
+		copy(at[:len(b)], b)
+	}
+	m.Len += uint32(len(b))
+	return uint32(len(b))
+}
+
+// appendSum returns the partial sum of n bytes with the sum whole, and behind them those with the sum more. Behind an odd number of bytes
+// every byte is in the other half of its word (RFC 1071 section 2(B)). Of the two zeros of a ones' complement sum it gives 0xffff.
+func appendSum(whole uint16, n, more uint32) uint16 {
+	if n%2 != 0 {
+		more = uint32(bits.ReverseBytes16(uint16(more)))
+	}
+	if s := uint16(checksum.Combine(uint32(whole), more)); s != 0 {
+		return s
+	}
+	return 0xffff
 }
 
 // newFrame appends a frame with the beginning of b, or returns frame.None when the connection or the pool may hold no more.
@@ -170,7 +200,7 @@ func (c *Conn) newFrame(b []byte) frame.Index {
 	f := k.Pool.Alloc()
 	m := k.Pool.Meta(f)
 	m.Off, m.Seq = k.Headroom, uint32(d.end)
-	m.Len = uint32(copy(k.Pool.Chunk(f)[m.Off:m.Off+uint32(d.mss)], b))
+	k.appendPayload(f, uint32(d.mss), b)
 	d.end = d.end.Add(m.Len)
 	d.queue.PushBack(k.Pool, f)
 	return f
@@ -221,11 +251,11 @@ func (c *Conn) split(f frame.Index, n uint32) (frame.Index, bool) {
 	}
 	m, h := p.Meta(f), p.Meta(g)
 	prev := m.Prev
-	h.Off, h.Len, h.Seq = c.core.Headroom, n, m.Seq
+	h.Off, h.Seq = c.core.Headroom, m.Seq
 	h.Flags, h.Sends, h.SentAt = m.Flags, m.Sends, m.SentAt
 	h.Delivered, h.DeliveredAt, h.FirstSent = m.Delivered, m.DeliveredAt, m.FirstSent
-	copy(p.Chunk(g)[h.Off:], p.Data(f)[:n])
-	m.Off, m.Len, m.Seq = m.Off+n, m.Len-n, m.Seq+n
+	c.core.appendPayload(g, n, p.Data(f))
+	m.Off, m.Len, m.Seq, m.Sum = m.Off+n, m.Len-n, m.Seq+n, 0
 	d.queue.InsertAfter(p, g, prev)
 	if d.unsent == f {
 		d.unsent = g
