@@ -43,7 +43,11 @@ func coreGroups() []*group {
 		row: "2", title: "core send, in memory", unit: "ns/segment",
 		targets: []result.Target{{Against: coreGVisor, AtLeast: 10}, none},
 	})
-	return []*group{receive, send}
+	connect := coreGroup(core.Connect, benchmark{
+		row: "3", title: "core handshake, 1 request, close, in memory", unit: "ns/connection",
+		targets: []result.Target{{Against: coreGVisor, AtLeast: 15}, none},
+	})
+	return []*group{receive, send, connect}
 }
 
 func coreGroup(w core.Work, b benchmark) *group {
@@ -86,7 +90,7 @@ func measureCore(_ context.Context, _ child.Emit, args []string) (any, error) {
 		return nil, err
 	}
 	defer t.Close()
-	return core.Run(t, core.Work(*work), *warmup, *window)
+	return core.Run(t, core.Work(*work), *warmup, *window, func() {})
 }
 
 func (s *session) coreOnce(ctx context.Context, w core.Work, kind string) result.Run {
@@ -104,8 +108,8 @@ func (s *session) coreOnce(ctx context.Context, w core.Work, kind string) result
 		return result.Run{Failed: err.Error()}
 	}
 	return result.Run{
-		Value: r.Nanos, Seconds: r.Wall * float64(r.Segments) / 1e9,
-		Server: result.CPU{Process: r.Nanos * float64(r.Segments) / 1e9},
+		Value: r.Nanos, Seconds: r.Wall * float64(r.Count) / 1e9,
+		Server: result.CPU{Process: r.Nanos * float64(r.Count) / 1e9},
 		Extra:  map[string]float64{"allocations": r.Allocs, "heap bytes": r.Bytes, "frames sent": r.Frames, "elapsed ns": r.Wall},
 	}
 }

@@ -33,7 +33,7 @@ func TestParse(t *testing.T) {
 	for _, g := range groups() {
 		got = append(got, o.wantedOf(g)...)
 	}
-	if !slices.Equal(got, []string{"core-receive", "core-send", "http"}) || o.times.repeats != 7 || o.times.window != brief.window {
+	if !slices.Equal(got, []string{"core-receive", "core-send", "core-connect", "http"}) || o.times.repeats != 7 || o.times.window != brief.window {
 		t.Errorf("wanted %v, times %+v", got, o.times)
 	}
 	for _, args := range [][]string{{"-only", "nothing"}, {"argument"}, {"-unknown"}} {
@@ -77,7 +77,7 @@ func check(t *testing.T, r *result.Report, benchmarks int) {
 
 func TestCore(t *testing.T) {
 	r := tiny("core").all(t.Context(), groups())
-	check(t, r, 2)
+	check(t, r, 3)
 	if got := r.Benchmarks[0].Side(coreGVisor).Ratio; got.N != 1 {
 		t.Errorf("no ratio to %s", coreGVisor)
 	}

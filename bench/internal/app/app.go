@@ -43,6 +43,9 @@ type HTTP struct {
 	Close bool // the last request asked to close
 }
 
+// Reset makes it that of a new connection.
+func (h *HTTP) Reset() { h.n, h.Close = 0, false }
+
 // Requests takes input and returns how many request heads it completes. Requests of the benchmarks come whole, which is the path
 // that does not copy.
 func (h *HTTP) Requests(p []byte) int {

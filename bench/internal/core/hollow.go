@@ -2,8 +2,8 @@ package core
 
 import "github.com/xdpstack/xdpstack/bench/internal/peer"
 
-// Hollow does what a stack's peer must see and nothing else. The cost of a run with it is the cost of the harness.
-type Hollow struct {
+// hollow does what the peer of one connection must see and nothing else.
+type hollow struct {
 	work   Work
 	rev    *peer.Peer // builds the frames that a stack would send
 	frames [256][2048]byte
@@ -12,17 +12,20 @@ type Hollow struct {
 	syn    bool
 }
 
-// NewHollow makes a target without a stack.
-func NewHollow(w Work) *Hollow {
+// NewHollow makes a target without a stack: the cost of a run with it is the cost of the harness.
+func NewHollow(w Work) Target {
+	if w == Connect {
+		return new(hollowServer)
+	}
 	c := peer.DefaultConfig(w.Port())
-	return &Hollow{work: w, rev: peer.New(peer.Config{
+	return &hollow{work: w, rev: peer.New(peer.Config{
 		MAC: c.StackMAC, StackMAC: c.MAC, Addr: c.StackAddr, StackAddr: c.Addr,
 		Port: c.StackPort, StackPort: c.Port, Window: 1 << 20,
 	})}
 }
 
 // Deliver implements Target.
-func (h *Hollow) Deliver(n int, next func(b []byte) int) {
+func (h *hollow) Deliver(n int, next func(b []byte) int) {
 	for range n {
 		f := h.frames[h.next][:]
 		h.next = (h.next + 1) % len(h.frames)
@@ -33,7 +36,7 @@ func (h *Hollow) Deliver(n int, next func(b []byte) int) {
 }
 
 // Work implements Target.
-func (h *Hollow) Work(take func(head []byte, size int)) {
+func (h *hollow) Work(take func(head []byte, size int)) {
 	switch {
 	case !h.syn:
 		h.syn = true
@@ -50,4 +53,4 @@ func (h *Hollow) Work(take func(head []byte, size int)) {
 }
 
 // Close implements Target.
-func (h *Hollow) Close() {}
+func (h *hollow) Close() {}

@@ -11,53 +11,73 @@ import (
 	"github.com/xdpstack/xdpstack/bench/internal/peer"
 )
 
-// Batch is how many segments are delivered together: even, so that a receiver that acknowledges every second segment owes nothing
-// after a batch.
-const Batch = 64
-
-// Result is one measurement. Times are per segment of peer.Payload bytes.
+// Result is one measurement. What is counted is segments of peer.Payload bytes or, with Connect, connections.
 type Result struct {
-	Segments uint64  `json:"segments"`
-	Nanos    float64 `json:"ns"`      // processor time of the whole process, the collector included
-	Wall     float64 `json:"wall_ns"` // elapsed time
-	Allocs   float64 `json:"allocs"`  // heap objects
-	Bytes    float64 `json:"bytes"`   // heap bytes
-	Frames   float64 `json:"frames"`  // frames that the stack sent: acknowledgements, or data with what goes with it
+	Count  uint64  `json:"count"`
+	Nanos  float64 `json:"ns"`      // processor time of the whole process for each, the collector included
+	Wall   float64 `json:"wall_ns"` // elapsed time
+	Allocs float64 `json:"allocs"`  // heap objects
+	Bytes  float64 `json:"bytes"`   // heap bytes
+	Frames float64 `json:"frames"`  // frames that the stack sent: acknowledgements, or data with what goes with it
 }
 
 // patience is how long the harness waits for a stack that does nothing.
 const patience = 2 * time.Second
 
-// Run opens a connection to the target, warms it up and measures it for about the given time.
-func Run(t Target, w Work, warmup, length time.Duration) (Result, error) {
-	h := &harness{target: t, work: w, peer: peer.New(peer.DefaultConfig(w.Port()))}
-	h.take = h.takeFrame
-	h.data, h.ack = h.peer.Data, h.peer.Ack
-	if err := h.open(); err != nil {
+// Run has the target do the work, first to warm it up, then to measure it for about the given time. It calls begin in between.
+func Run(t Target, w Work, warmup, length time.Duration, begin func()) (Result, error) {
+	h := newHarness(t, w)
+	if err := h.script.open(h); err != nil {
 		return Result{}, err
 	}
 	if err := h.measure(warmup, nil); err != nil {
 		return Result{}, err
 	}
 	runtime.GC()
+	begin()
 	var r Result
 	err := h.measure(length, &r)
 	return r, err
 }
 
-type harness struct {
-	target    Target
-	work      Work
-	peer      *peer.Peer
-	frames    uint64
-	segments  uint64
-	take      func(head []byte, size int)
-	data, ack func(b []byte) int
+// script is a kind of work as the stack's peer sees it.
+type script interface {
+	// open does what has to be done before anything is counted.
+	open(h *harness) error
+	// step does a batch and returns how many segments or connections it was.
+	step(h *harness) (uint64, error)
 }
 
-func (h *harness) takeFrame(head []byte, size int) {
-	h.frames++
-	h.peer.Take(head, size)
+// end is a peer's end of the link.
+type end interface {
+	Take(head []byte, size int)
+	Asked() bool
+	ARPReply(b []byte) int
+	Failure() error
+}
+
+type harness struct {
+	target Target
+	script script
+	peer   end
+	frames uint64
+	take   func(head []byte, size int)
+}
+
+func newHarness(t Target, w Work) *harness {
+	h := &harness{target: t}
+	if w == Connect {
+		p := peer.NewShort(peer.DefaultConfig(w.Port()))
+		h.peer, h.script = p, &connecting{peer: p}
+	} else {
+		p := peer.New(peer.DefaultConfig(w.Port()))
+		h.peer, h.script = p, newBulk(p, w)
+	}
+	h.take = func(head []byte, size int) {
+		h.frames++
+		h.peer.Take(head, size)
+	}
+	return h
 }
 
 // turn lets the stack run once and answers its ARP requests.
@@ -71,12 +91,12 @@ func (h *harness) turn() {
 // until turns until the condition holds.
 func (h *harness) until(what string, cond func() bool) error {
 	if cond() {
-		return h.peer.Err
+		return h.peer.Failure()
 	}
 	for end, i := time.Now().Add(patience), 0; ; i++ {
 		h.turn()
-		if h.peer.Err != nil || cond() {
-			return h.peer.Err
+		if err := h.peer.Failure(); err != nil || cond() {
+			return err
 		}
 		if i%1024 == 0 && time.Now().After(end) {
 			return fmt.Errorf("core: no %s within %v", what, patience)
@@ -84,82 +104,39 @@ func (h *harness) until(what string, cond func() bool) error {
 	}
 }
 
-func (h *harness) open() error {
-	h.target.Deliver(1, h.peer.SYN)
-	if err := h.until("answer to the SYN", func() bool { return h.peer.Established }); err != nil {
-		return err
-	}
-	h.target.Deliver(1, h.ack)
-	h.turn()
-	return h.peer.Err
-}
-
 // measure works for about the given time and fills in r, if there is one.
 func (h *harness) measure(length time.Duration, r *Result) error {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	segments, frames := h.segments, h.frames
+	frames, count := h.frames, uint64(0)
 	cpu, start := processTime(), time.Now()
-	step := h.receive
-	if h.work == Send {
-		step = h.send
-	}
 	for time.Since(start) < length {
 		for range 16 { // the clock is read once for a thousand segments
-			if err := step(); err != nil {
+			n, err := h.script.step(h)
+			if err != nil {
 				return err
 			}
+			count += n
 		}
 	}
 	wall := time.Since(start)
 	used := processTime() - cpu
 	runtime.ReadMemStats(&after)
-	n := float64(h.segments - segments)
-	if n == 0 {
-		return errors.New("core: not a single segment was processed")
+	if count == 0 {
+		return errors.New("core: nothing at all was done")
 	}
-	if r != nil {
+	if n := float64(count); r != nil {
 		*r = Result{
-			Segments: h.segments - segments,
-			Nanos:    float64(used) / n,
-			Wall:     float64(wall) / n,
-			Allocs:   float64(after.Mallocs-before.Mallocs) / n,
-			Bytes:    float64(after.TotalAlloc-before.TotalAlloc) / n,
-			Frames:   float64(h.frames-frames) / n,
+			Count:  count,
+			Nanos:  float64(used) / n,
+			Wall:   float64(wall) / n,
+			Allocs: float64(after.Mallocs-before.Mallocs) / n,
+			Bytes:  float64(after.TotalAlloc-before.TotalAlloc) / n,
+			Frames: float64(h.frames-frames) / n,
 		}
 	}
 	return nil
 }
-
-// receive delivers a batch and waits until the stack has acknowledged it.
-func (h *harness) receive() error {
-	if err := h.until("room in the window", h.hasRoom); err != nil {
-		return err
-	}
-	n := min(h.peer.Room(), Batch) &^ 1 // less than a batch before the first scaled window is known
-	h.target.Deliver(n, h.data)
-	h.segments += uint64(n)
-	return h.until("acknowledgement", h.acknowledged)
-}
-
-func (h *harness) hasRoom() bool      { return h.peer.Room() >= 2 }
-func (h *harness) acknowledged() bool { return h.peer.InFlight() <= peer.Payload }
-
-// send waits for segments and acknowledges them.
-func (h *harness) send() error {
-	if err := h.until("segment", h.owesAck); err != nil {
-		return err
-	}
-	h.segments = h.peer.Received / peer.Payload // an odd size counts by its bytes
-	n := h.peer.Due()
-	if n == 0 {
-		n = 1 // a lone segment, acknowledged as by a delayed acknowledgement
-	}
-	h.target.Deliver(n, h.ack)
-	return h.peer.Err
-}
-
-func (h *harness) owesAck() bool { return h.peer.Unacked() > 0 }
 
 func processTime() time.Duration {
 	var ts unix.Timespec

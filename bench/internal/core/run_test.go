@@ -6,13 +6,13 @@ import (
 )
 
 func TestHarnessAlone(t *testing.T) {
-	for _, w := range []Work{Receive, Send} {
+	for _, w := range Works {
 		t.Run(string(w), func(t *testing.T) {
-			r, err := Run(NewHollow(w), w, time.Millisecond, 10*time.Millisecond)
+			r, err := Run(NewHollow(w), w, time.Millisecond, 10*time.Millisecond, func() {})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r.Segments == 0 || r.Nanos <= 0 {
+			if r.Count == 0 || r.Nanos <= 0 {
 				t.Fatalf("nothing measured: %+v", r)
 			}
 			if r.Allocs > 0.01 {
@@ -31,7 +31,7 @@ func (silent) Work(func([]byte, int))               {}
 func (silent) Close()                               {}
 
 func TestSilentStackIsAnError(t *testing.T) {
-	if _, err := Run(silent{}, Receive, 0, time.Second); err == nil {
+	if _, err := Run(silent{}, Receive, 0, time.Second, func() {}); err == nil {
 		t.Error("no error from a stack that does nothing")
 	}
 }

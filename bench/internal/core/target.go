@@ -1,6 +1,9 @@
 package core
 
-import "github.com/xdpstack/xdpstack/bench/internal/peer"
+import (
+	"github.com/xdpstack/xdpstack/bench/internal/app"
+	"github.com/xdpstack/xdpstack/bench/internal/peer"
+)
 
 // Target is a stack over a device in memory, with one listening application.
 type Target interface {
@@ -19,14 +22,21 @@ type Work string
 const (
 	Receive Work = "receive"
 	Send    Work = "send"
+	Connect Work = "connect"
 )
 
-// Port returns the port that the application listens on: those of RFC 863 and RFC 864.
+// Works are all kinds.
+var Works = []Work{Receive, Send, Connect}
+
+// Port returns the port that the application listens on.
 func (w Work) Port() uint16 {
-	if w == Send {
-		return 19
+	switch w {
+	case Send:
+		return app.SourcePort
+	case Connect:
+		return app.HTTPPort
 	}
-	return 9
+	return app.DiscardPort
 }
 
 // Addresses of the stack's end of the link.

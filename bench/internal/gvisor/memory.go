@@ -90,7 +90,8 @@ type Memory struct {
 	batch    []*stack.PacketBuffer
 	data     []byte
 	payload  bytes.Reader
-	unsent   int // bytes written and not seen as frames yet
+	unsent   int     // bytes written and not seen as frames yet
+	app      *Server // runs the application of short connections; nil with one connection
 	// inspect sees every sent frame whole; nil but in tests.
 	inspect func(frame []byte)
 }
@@ -114,8 +115,13 @@ func NewMemory(w core.Work, o MemoryOptions) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.listener, err = listen(m.stack, w.Port(), new(waiter.Queue)); err != nil {
+	queue := new(waiter.Queue)
+	if m.listener, err = listen(m.stack, w.Port(), queue); err != nil {
 		return nil, err
+	}
+	if w == core.Connect {
+		m.app = &Server{wake: make(chan struct{}, 1)}
+		(&conn{server: m.app, ep: m.listener, queue: queue, port: w.Port(), listen: true}).watch()
 	}
 	return m, nil
 }
@@ -131,16 +137,10 @@ func (m *Memory) Deliver(n int, next func(b []byte) int) {
 // Work implements core.Target. gVisor's own goroutines do the TCP processing: they run while this one yields.
 func (m *Memory) Work(take func(head []byte, size int)) {
 	runtime.Gosched()
-	if m.conn == nil {
-		m.conn, _, _ = m.listener.Accept(nil)
-	}
-	switch {
-	case m.conn == nil:
-	case m.work == core.Receive:
-		// Discard costs nothing per byte, as a callback that looks at nothing does.
-		_, _ = m.conn.Read(io.Discard, tcpip.ReadOptions{})
-	default:
-		m.write()
+	if m.app != nil {
+		m.app.runReady()
+	} else {
+		m.oneConnection()
 	}
 	m.link.mu.Lock()
 	m.batch, m.link.sent = m.link.sent, m.batch[:0]
@@ -156,6 +156,21 @@ func (m *Memory) Work(take func(head []byte, size int)) {
 		take(views.Front().AsSlice()[off:], pkt.Size()) // all headers are in the first view
 		pkt.DecRef()
 		m.batch[i] = nil
+	}
+}
+
+// oneConnection runs the application of the only connection.
+func (m *Memory) oneConnection() {
+	if m.conn == nil {
+		m.conn, _, _ = m.listener.Accept(nil)
+	}
+	switch {
+	case m.conn == nil:
+	case m.work == core.Receive:
+		// Discard costs nothing per byte, as a callback that looks at nothing does.
+		_, _ = m.conn.Read(io.Discard, tcpip.ReadOptions{})
+	default:
+		m.write()
 	}
 }
 

@@ -36,6 +36,7 @@ type Server struct {
 	mu    sync.Mutex
 	ready []*conn
 	wake  chan struct{}
+	batch []*conn // that runs
 
 	buf   [64 << 10]byte
 	chunk bytes.Reader
@@ -101,21 +102,25 @@ func (c *conn) notify() {
 
 // Run runs the application until the context ends.
 func (s *Server) Run(ctx context.Context) {
-	var batch []*conn
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.wake:
 		}
-		s.mu.Lock()
-		batch, s.ready = s.ready, batch[:0]
-		s.mu.Unlock()
-		for i, c := range batch {
-			c.queued.Store(false)
-			c.run()
-			batch[i] = nil
-		}
+		s.runReady()
+	}
+}
+
+// runReady runs the application for those that have something to do.
+func (s *Server) runReady() {
+	s.mu.Lock()
+	s.batch, s.ready = s.ready, s.batch[:0]
+	s.mu.Unlock()
+	for i, c := range s.batch {
+		c.queued.Store(false)
+		c.run()
+		s.batch[i] = nil
 	}
 }
 

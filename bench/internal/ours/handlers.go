@@ -1,6 +1,8 @@
 package ours
 
 import (
+	"sync"
+
 	"github.com/xdpstack/xdpstack/bench/internal/app"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -28,12 +30,34 @@ func fill(c *stack.Conn) {
 	}
 }
 
-// web answers requests.
-type web struct{ ignore }
+// web answers requests. The states of its connections are used again, so that a connection costs no memory of its own.
+type web struct {
+	ignore
+	mu   sync.Mutex // of several shards
+	free []*app.HTTP
+}
 
-func (web) Opened(c *stack.Conn) { c.SetContext(new(app.HTTP)) }
+func (w *web) Opened(c *stack.Conn) {
+	w.mu.Lock()
+	n := len(w.free) - 1
+	if n < 0 {
+		w.free, n = append(w.free, new(app.HTTP)), 0
+	}
+	h := w.free[n]
+	w.free = w.free[:n]
+	w.mu.Unlock()
+	c.SetContext(h)
+}
 
-func (web) Received(c *stack.Conn, p []byte) {
+func (w *web) Closed(c *stack.Conn, _ error) {
+	h := c.Context().(*app.HTTP)
+	h.Reset()
+	w.mu.Lock()
+	w.free = append(w.free, h)
+	w.mu.Unlock()
+}
+
+func (w *web) Received(c *stack.Conn, p []byte) {
 	h := c.Context().(*app.HTTP)
 	for range h.Requests(p) {
 		if c.Write(app.Response) < len(app.Response) {

@@ -31,8 +31,11 @@ func NewMemory(w core.Work) (*Memory, error) {
 		return nil, err
 	}
 	var h stack.Handler = discard{}
-	if w == core.Send {
+	switch w {
+	case core.Send:
 		h = source{}
+	case core.Connect:
+		h = new(web)
 	}
 	if _, err := s.Handle(fmt.Sprintf(":%d", w.Port()), h); err != nil {
 		return nil, err

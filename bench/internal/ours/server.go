@@ -19,7 +19,7 @@ func NewServer(driver, ifname string, addr netip.Prefix, congestion string) (*Se
 	if err != nil {
 		return nil, err
 	}
-	for port, h := range map[uint16]stack.Handler{app.DiscardPort: discard{}, app.SourcePort: source{}, app.HTTPPort: web{}} {
+	for port, h := range map[uint16]stack.Handler{app.DiscardPort: discard{}, app.SourcePort: source{}, app.HTTPPort: new(web)} {
 		if _, err := s.Handle(fmt.Sprintf(":%d", port), h); err != nil {
 			_ = s.Close()
 			return nil, err

@@ -1,10 +1,6 @@
 package peer
 
-import (
-	"encoding/binary"
-	"errors"
-	"fmt"
-)
+import "encoding/binary"
 
 // Sizes in bytes.
 const (
@@ -29,32 +25,15 @@ const (
 	flagFIN = 1 << 0
 	flagSYN = 1 << 1
 	flagRST = 1 << 2
+	flagPSH = 1 << 3
 	flagACK = 1 << 4
 
 	windowShift = 7
 )
 
-// Config is the two ends of the link and the connection.
-type Config struct {
-	MAC, StackMAC   [6]byte
-	Addr, StackAddr [4]byte
-	Port, StackPort uint16
-	Window          uint32 // bytes that the stack may have in flight towards the peer
-}
-
-// DefaultConfig is used by every in-memory benchmark.
-func DefaultConfig(stackPort uint16) Config {
-	return Config{
-		MAC: [6]byte{2, 0, 0, 0, 0, 1}, StackMAC: [6]byte{2, 0, 0, 0, 0, 2},
-		Addr: [4]byte{10, 77, 0, 1}, StackAddr: [4]byte{10, 77, 0, 2},
-		Port: 40000, StackPort: stackPort,
-		Window: 256 << 10,
-	}
-}
-
 // Peer is one end of one connection. All fields may be read between calls.
 type Peer struct {
-	cfg Config
+	link
 
 	Established bool
 	Seq         uint32 // next to send
@@ -63,87 +42,33 @@ type Peer struct {
 	RcvNxt      uint32 // next expected from the stack
 	Received    uint64 // bytes from the stack, in order
 	Repeated    uint64 // segments that it sent again
-	Err         error  // the first thing that went wrong; everything after it is void
 
 	tsVal, tsEcr uint32
 	shift        uint8  // the stack's window scale
 	lastAck      uint32 // the acknowledgement number of the last Ack
 	covered      uint32 // the last acknowledgement number that is due or was sent
 	due          []uint32
-	arp          []byte // a reply to be delivered, empty if none
 	data, ack    [FrameSize]byte
 	dataSum      uint32 // checksum of data with the fields that change at zero
 	ackSum       uint32
 }
 
-// ErrChecksum means that the stack sent a frame with a wrong checksum.
-var ErrChecksum = errors.New("peer: the stack sent a wrong checksum")
-
 // New makes a peer that has sent nothing.
 func New(cfg Config) *Peer {
-	p := &Peer{cfg: cfg, Seq: 1000, Acked: 1000, tsVal: 1}
+	p := &Peer{link: link{cfg: cfg}, Seq: 1000, Acked: 1000, tsVal: 1}
 	for i := range Payload {
 		p.data[HeaderSize+i] = byte(i * 7)
 	}
-	p.dataSum = p.template(p.data[:], FrameSize, flagACK)
-	p.ackSum = p.template(p.ack[:HeaderSize], HeaderSize, flagACK)
+	p.dataSum = p.template(p.data[:], FrameSize, p.cfg.Port, flagACK)
+	p.ackSum = p.template(p.ack[:HeaderSize], HeaderSize, p.cfg.Port, flagACK)
 	return p
-}
-
-// template writes the headers that do not change and returns the TCP checksum's sum over them and the payload.
-func (p *Peer) template(b []byte, size int, flags byte) uint32 {
-	p.ether(b, etherIPv4)
-	p.ip(b[ipAt:], size-etherLen)
-	t := b[tcpAt:]
-	binary.BigEndian.PutUint16(t[0:], p.cfg.Port)
-	binary.BigEndian.PutUint16(t[2:], p.cfg.StackPort)
-	t[12], t[13] = (tcpLen+optionLen)/4<<4, flags
-	binary.BigEndian.PutUint16(t[14:], uint16(min(p.cfg.Window>>windowShift, 0xffff)))
-	t[20], t[21], t[22], t[23] = 1, 1, 8, 10 // NOP, NOP, timestamps
-	return p.sum(b, size)
-}
-
-func (p *Peer) ether(b []byte, kind uint16) {
-	copy(b[0:], p.cfg.StackMAC[:])
-	copy(b[6:], p.cfg.MAC[:])
-	binary.BigEndian.PutUint16(b[12:], kind)
-}
-
-func (p *Peer) ip(b []byte, length int) {
-	b[0], b[1] = 0x45, 0
-	binary.BigEndian.PutUint16(b[2:], uint16(length))
-	binary.BigEndian.PutUint16(b[6:], 0x4000) // don't fragment
-	b[8], b[9] = 64, 6
-	b[10], b[11] = 0, 0
-	copy(b[12:], p.cfg.Addr[:])
-	copy(b[16:], p.cfg.StackAddr[:])
-	binary.BigEndian.PutUint16(b[10:], fold(sum(b[:ipLen], 0)))
-}
-
-// sum is the sum for the TCP checksum of a frame: pseudo-header, header and payload.
-func (p *Peer) sum(b []byte, size int) uint32 {
-	s := sum(b[ipAt+12:ipAt+20], 6+uint32(size-tcpAt))
-	return sum(b[tcpAt:size], s)
 }
 
 // SYN writes the segment that opens the connection.
 func (p *Peer) SYN(b []byte) int {
-	const size = tcpAt + tcpLen + 20
-	clear(b[:size])
-	p.ether(b, etherIPv4)
-	p.ip(b[ipAt:], size-etherLen)
-	t := b[tcpAt:]
-	binary.BigEndian.PutUint16(t[0:], p.cfg.Port)
-	binary.BigEndian.PutUint16(t[2:], p.cfg.StackPort)
-	binary.BigEndian.PutUint32(t[4:], p.Seq)
-	t[12], t[13] = (tcpLen+20)/4<<4, flagSYN
-	binary.BigEndian.PutUint16(t[14:], 0xffff)
-	copy(t[20:], []byte{2, 4, MSS >> 8, MSS & 0xff, 4, 2, 8, 10})
-	binary.BigEndian.PutUint32(t[28:], p.tsVal)
-	copy(t[36:], []byte{1, 3, 3, windowShift})
-	binary.BigEndian.PutUint16(t[16:], fold(p.sum(b, size)))
+	n := p.writeSYN(b, p.cfg.Port, p.Seq, p.tsVal)
 	p.Seq++
-	return size
+	return n
 }
 
 // SYNACK writes the answer to the SYN that was taken.
@@ -221,20 +146,4 @@ func (p *Peer) patch(b []byte, s, ack uint32) {
 		s += v>>16 + v&0xffff
 	}
 	binary.BigEndian.PutUint16(t[16:], fold(s))
-}
-
-// ARPReply writes the answer to the stack's ARP request and reports whether there was one.
-func (p *Peer) ARPReply(b []byte) int {
-	n := copy(b, p.arp)
-	p.arp = p.arp[:0]
-	return n
-}
-
-// Asked reports whether an ARP request waits for its answer.
-func (p *Peer) Asked() bool { return len(p.arp) > 0 }
-
-func (p *Peer) fail(format string, args ...any) {
-	if p.Err == nil {
-		p.Err = fmt.Errorf("peer: "+format, args...)
-	}
 }

@@ -4,17 +4,7 @@ import "encoding/binary"
 
 // Take reads a frame that the stack sent: its headers, and its size with payload.
 func (p *Peer) Take(head []byte, size int) {
-	if len(head) < etherLen {
-		p.fail("frame of %d bytes", len(head))
-		return
-	}
-	switch binary.BigEndian.Uint16(head[12:]) {
-	case etherARP:
-		p.takeARP(head)
-	case etherIPv4:
-		if len(head) < tcpAt+tcpLen || head[ipAt] != 0x45 || head[ipAt+9] != 6 {
-			return // ICMP and the like are none of our business
-		}
+	if p.carriesTCP(head) {
 		p.takeTCP(head[tcpAt:], size-tcpAt)
 	}
 }
@@ -29,7 +19,9 @@ func (p *Peer) takeTCP(t []byte, size int) {
 	seq, ack := binary.BigEndian.Uint32(t[4:]), binary.BigEndian.Uint32(t[8:])
 	window := uint32(binary.BigEndian.Uint16(t[14:]))
 	payload := uint32(size - header)
-	p.options(t[tcpLen:header], flags&flagSYN != 0)
+	if !p.options(t[tcpLen:header], flags&flagSYN != 0) {
+		return
+	}
 	switch {
 	case flags&flagRST != 0:
 		p.fail("the stack reset the connection")
@@ -65,11 +57,32 @@ func (p *Peer) takeTCP(t []byte, size int) {
 	}
 }
 
-// options notes the stack's timestamp, and its window scale from a SYN.
-func (p *Peer) options(o []byte, syn bool) {
+// options notes the stack's timestamp, and its window scale from a SYN. It reports whether they are well-formed.
+func (p *Peer) options(o []byte, syn bool) bool {
+	f, ok := parseOptions(o)
+	if !ok {
+		p.fail("bad TCP options")
+		return false
+	}
+	if f.timestamps {
+		p.tsEcr = f.tsVal
+	}
+	if f.scaled && syn {
+		p.shift = f.shift
+	}
+	return true
+}
+
+// found is what a peer wants to know of the options.
+type found struct {
+	timestamps, scaled bool
+	tsVal              uint32
+	shift              uint8
+}
+
+func parseOptions(o []byte) (f found, ok bool) {
 	if len(o) == optionLen && o[0] == 1 && o[1] == 1 && o[2] == 8 {
-		p.tsEcr = binary.BigEndian.Uint32(o[4:])
-		return
+		return found{timestamps: true, tsVal: binary.BigEndian.Uint32(o[4:])}, true
 	}
 	for len(o) > 0 && o[0] != 0 {
 		if o[0] == 1 {
@@ -77,31 +90,15 @@ func (p *Peer) options(o []byte, syn bool) {
 			continue
 		}
 		if len(o) < 2 || o[1] < 2 || int(o[1]) > len(o) {
-			p.fail("bad TCP options")
-			return
+			return f, false
 		}
 		switch {
 		case o[0] == 8 && o[1] == 10:
-			p.tsEcr = binary.BigEndian.Uint32(o[2:])
-		case o[0] == 3 && o[1] == 3 && syn:
-			p.shift = o[2]
+			f.timestamps, f.tsVal = true, binary.BigEndian.Uint32(o[2:])
+		case o[0] == 3 && o[1] == 3:
+			f.scaled, f.shift = true, o[2]
 		}
 		o = o[o[1]:]
 	}
-}
-
-func (p *Peer) takeARP(b []byte) {
-	const size = etherLen + 28
-	if len(b) < size || binary.BigEndian.Uint16(b[etherLen+6:]) != 1 || [4]byte(b[etherLen+24:]) != p.cfg.Addr {
-		return
-	}
-	r := make([]byte, size)
-	copy(r[0:], b[6:12])
-	copy(r[6:], p.cfg.MAC[:])
-	copy(r[12:], b[12:etherLen+6])
-	r[etherLen+7] = 2 // reply
-	copy(r[etherLen+8:], p.cfg.MAC[:])
-	copy(r[etherLen+14:], p.cfg.Addr[:])
-	copy(r[etherLen+18:], b[etherLen+8:etherLen+18])
-	p.arp = r
+	return f, true
 }

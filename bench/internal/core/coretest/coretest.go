@@ -15,10 +15,10 @@ type Target interface {
 	Inspect(f func(frame []byte))
 }
 
-// Run checks both kinds of work: that the frames sent have right checksums, and that a received segment with a wrong one is not
+// Run checks all kinds of work: that the frames sent have right checksums, and that a received segment with a wrong one is not
 // acknowledged.
 func Run(t *testing.T, open func(core.Work) (Target, error)) {
-	for _, w := range []core.Work{core.Receive, core.Send} {
+	for _, w := range core.Works {
 		t.Run(string(w), func(t *testing.T) {
 			target, err := open(w)
 			if err != nil {
@@ -32,14 +32,14 @@ func Run(t *testing.T, open func(core.Work) (Target, error)) {
 					wrong++
 				}
 			})
-			r, err := core.Run(target, w, 20*time.Millisecond, 100*time.Millisecond)
+			r, err := core.Run(target, w, 20*time.Millisecond, 100*time.Millisecond, func() {})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if wrong > 0 || total == 0 {
 				t.Errorf("%d of %d sent frames have a wrong checksum", wrong, total)
 			}
-			t.Logf("%.0f ns, %.3f allocations, %.2f frames a segment, inspection included", r.Nanos, r.Allocs, r.Frames)
+			t.Logf("%.0f ns, %.3f allocations, %.2f frames a segment or connection, inspection included", r.Nanos, r.Allocs, r.Frames)
 		})
 	}
 	t.Run("damaged segment", func(t *testing.T) { damaged(t, open) })
