@@ -187,8 +187,8 @@ func (c *Conn) releaseAcked(ack Seq) (sentAt, resentAt clock.Time) {
 			last = m
 		}
 		sentAt = m.SentAt
-		if d.lostHint&d.sackHint&d.rack.judged != frame.None {
-			d.unhint(f)
+		if c.hasRare() {
+			c.rare().unhint(f)
 		}
 		d.queue.PopFront(p)
 		p.Release(f)

@@ -4,20 +4,10 @@ import (
 	"errors"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
-
-// TestConnSize keeps the connection compact: not much more than ten cache lines are what a million of them can afford.
-func TestConnSize(t *testing.T) {
-	if n := unsafe.Sizeof(Conn{}); n > 720 {
-		t.Errorf("a Conn has %d bytes, want at most 720", n)
-	} else {
-		t.Logf("a Conn has %d bytes", n)
-	}
-}
 
 // establishedPair returns two connections that have just shaken hands, without a network between them.
 func establishedPair(t testing.TB, cfg Config) (a, b *Conn, now clock.Time) {

@@ -94,7 +94,7 @@ func (c *Conn) enterTimeWait(now clock.Time) {
 	c.setState(StateTimeWait)
 	c.timers.rtx = clock.Never
 	c.releaseSend()
-	c.rcv.releaseOutOfOrder(c.core)
+	c.releaseOutOfOrder()
 	c.armSlow(now)
 	c.events |= EventTimeWait
 }
@@ -114,10 +114,10 @@ func (c *Conn) finAcked(now clock.Time) {
 
 // finReceived is called when everything before the peer's FIN was received: RFC 9293 section 3.10.7.4, eighth.
 func (c *Conn) finReceived(now clock.Time) {
-	if r := &c.rcv; !r.ooo.Empty() {
+	if c.hasHole() {
 		// What was queued lies beyond the FIN: an impossible place, which only a forger or a broken peer fills.
-		c.core.Stats.DropAfterFIN += uint64(r.ooo.Len())
-		r.releaseOutOfOrder(c.core)
+		c.core.Stats.DropAfterFIN += uint64(c.rare().ooo.Len())
+		c.releaseOutOfOrder()
 	}
 	c.rcv.nxt++
 	c.rcv.read++ // The FIN takes no room in the buffer.

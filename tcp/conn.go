@@ -22,6 +22,7 @@ type Conn struct {
 	events     Events
 	keepProbes uint8 // sent and not answered
 	flags      connFlags
+	rareAt     uint32 // where the Core has the connection's rare, 0: it has none
 
 	segsOut, segsIn uint32 // segments sent, and received
 
@@ -157,6 +158,7 @@ func (c *Conn) Release() {
 	c.releaseSend()
 	c.releaseReceive()
 	c.rcv.releaseQueue(c.core)
+	c.dropRare()
 	c.core.unread -= uint64(c.rcv.nxt - c.rcv.read)
 	*c = Conn{}
 }
@@ -164,13 +166,16 @@ func (c *Conn) Release() {
 // releaseSend gives back what was to be sent.
 func (c *Conn) releaseSend() {
 	c.snd.queue.ReleaseAll(c.core.Pool)
-	c.snd.unsent, c.snd.lostHint, c.snd.sackHint = frame.None, frame.None, frame.None
-	c.snd.sacked, c.snd.arrived, c.snd.lost = 0, 0, 0
-	c.snd.rack.forgetSent()
+	c.snd.unsent, c.snd.sacked, c.snd.lost = frame.None, 0, 0
+	if c.hasRare() {
+		x := c.rare()
+		x.lostHint, x.sackHint, x.arrived = frame.None, frame.None, 0
+		x.rack.forgetSent()
+	}
 }
 
 // releaseReceive gives back what was received and cannot be delivered any more.
 func (c *Conn) releaseReceive() {
 	c.in.ReleaseAll(c.core.Pool)
-	c.rcv.releaseOutOfOrder(c.core)
+	c.releaseOutOfOrder()
 }

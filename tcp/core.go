@@ -39,6 +39,8 @@ type Core struct {
 	previous  uint32 // in the last one
 	share     uint32 // bytes that one connection's window may promise
 
+	rares records[rare] // the first is at rest, for connections that have none
+
 	fastOpen fastOpen
 
 	challengeEnd  clock.Time // the end of the second in which challenges were sent
@@ -84,6 +86,7 @@ func NewCore(pool *frame.Pool, headroom uint32, mss uint16, rxBudget uint32, sec
 	}
 	k := &Core{Pool: pool, Headroom: headroom, Config: full, Keys: NewKeys(secret), MaxUnread: DefaultMaxUnread, rxBudget: rxBudget}
 	k.share = rxBudget
+	k.rares.at(k.rares.alloc()).rest(0)
 	k.fastOpen.init(&k.Keys)
 	return k, nil
 }

@@ -235,21 +235,21 @@ func (c *Conn) reduceForLoss(inFlight uint32, now clock.Time) bool {
 func (c *Conn) reduced() {
 	if c.is(flagECT) {
 		c.set(flagCWR)
-		c.snd.cwrEnd = c.snd.nxt
+		c.needRare().cwrEnd = c.snd.nxt
 	}
 }
 
 // unreduced notes that the last reduction was taken back.
 func (c *Conn) unreduced() {
 	c.clear(flagCWR)
-	c.snd.cwrEnd = c.snd.una
+	c.needRare().cwrEnd = c.snd.una
 }
 
 // reducedAfter reports whether the window was reduced since the outstanding byte seq was sent, or all before it were. RFC 3168 section
 // 6.1.2 has one reduction in a window of data, be it for a mark or for a loss.
 func (c *Conn) reducedAfter(seq Seq) bool {
 	d := &c.snd
-	return c.is(flagECT) && uint32(d.cwrEnd-seq) <= uint32(d.nxt-seq)
+	return c.is(flagECT) && c.hasRare() && uint32(c.rare().cwrEnd-seq) <= uint32(d.nxt-seq)
 }
 
 // newDataECN marks new data as ECN-capable. Nothing else is: neither what is sent again, whose loss or mark would say nothing that is

@@ -120,8 +120,8 @@ func TestMarkAndTimeout(t *testing.T) {
 // TestECNNumbersFarApart has marks count on a connection that has sent more than half the sequence space without one.
 func TestECNNumbersFarApart(t *testing.T) {
 	s := ecnScript(t, scriptOptions{iss: 100})
-	d := &s.c.snd
-	d.cwrEnd -= 1<<31 + 5
+	x := s.c.needRare()
+	x.cwrEnd -= 1<<31 + 5
 	s.write(2000)
 	s.wantData(1, 2001, 1000, 1)
 	s.inject(seg{flags: fA | fE, seq: 1, ack: 1001})

@@ -34,7 +34,7 @@ func (c *Conn) forwardAdvance(ack Seq) {
 		if late(m) {
 			c.forwardSpurious()
 		}
-	case ack.GreaterEq(d.recover):
+	case ack.GreaterEq(c.rare().recover):
 		c.clear(flagForward) // All has arrived: the first segment may have been all that was missing.
 	case ack.GreaterEq(Seq(m.Seq).Add(m.Len)):
 		c.set(flagForwarded)
@@ -65,7 +65,7 @@ func (c *Conn) forwardAnswered(s *Segment, acked uint32, duplicate bool) {
 // forwardSpurious takes the timeout back. When what arrived was sent is not what RACK took it to be: it has seen an ACK of the first
 // segment and thought of the retransmission.
 func (c *Conn) forwardSpurious() {
-	r := &c.snd.rack
+	r := &c.needRare().rack
 	r.sentAt, r.rtt = 0, 0
 	c.core.Stats.SpuriousTimeouts++
 	c.takeBack()

@@ -64,7 +64,7 @@ func (c *Conn) Accept(k *Core, a *Accepted, cfg *Config, now clock.Time) {
 func (c *Conn) startSequence(iss Seq) {
 	s := &c.snd
 	s.iss, s.una, s.nxt, s.end = iss, iss, iss+1, iss+1
-	s.recover, s.rttNext, s.cwrEnd = iss, iss, iss
+	s.rttNext = iss
 }
 
 // established enters ESTABLISHED, or the state beyond it if the application closed meanwhile.
@@ -158,7 +158,7 @@ func (c *Conn) checkACK(s *Segment) bool {
 	}
 	c.core.Stats.DropHandshakeACK++
 	if s.Flags&FlagRST == 0 {
-		c.snd.resetSeq = s.Ack
+		c.needRare().resetSeq = s.Ack
 		c.due |= dueBareReset
 	}
 	return false

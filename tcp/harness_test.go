@@ -387,6 +387,9 @@ func checkPool(k *Core) error {
 	if k.held != 0 {
 		return fmt.Errorf("%d bytes count as held although no connection is left", k.held)
 	}
+	if n := int(k.rares.n) - len(k.rares.free); n != 1 {
+		return fmt.Errorf("%d records are in use although no connection is left, the one at rest included", n)
+	}
 	if k.unread != 0 {
 		return fmt.Errorf("%d bytes count as unread although no connection is left", k.unread)
 	}

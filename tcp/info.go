@@ -53,7 +53,7 @@ func (c *Conn) Info() Info {
 		SendMSS: d.mss, RecvMSS: r.mss, SendWindow: d.wnd, RecvWindow: uint32(r.adv - r.nxt),
 		RecvBuffer: r.buffer, SendBuffer: c.sendBuffer(),
 		Unsent: max(int(d.end.Sub(d.nxt)), 0), Unacked: int(c.outstanding()), Unread: uint32(r.nxt - r.read),
-		OutOfOrder: r.ooo.Len(), SendScale: d.scale, RecvScale: r.scale, Retries: d.retries,
+		OutOfOrder: c.rare().ooo.Len(), SendScale: d.scale, RecvScale: r.scale, Retries: d.retries,
 		Timestamps: c.is(flagTS), SACK: c.is(flagSACK), ECN: c.usesECN(),
 		Congestion: c.cfg.algorithm.String(), PacingRate: c.PacingRate(), DeliveryRate: delivery, AppLimited: limited,
 	}

@@ -53,6 +53,7 @@ func (c *Conn) Process(now clock.Time) (more bool) {
 	c.tuneReceive(&s, now)
 	c.scheduleACK(now)
 	c.settle(now)
+	c.mayRest()
 	return !c.in.Empty()
 }
 
@@ -76,7 +77,7 @@ func (c *Conn) predicted(f frame.Index, s *Segment, now clock.Time) bool {
 		if acked == 0 || wnd == 0 {
 			return false // A duplicate ACK or a window update: they have rules of their own.
 		}
-	} else if !r.ooo.Empty() || s.PayloadLen > uint32(r.adv-r.nxt) || c.flags&(flagPeerFIN|flagAppClosed) != 0 || c.pressed() {
+	} else if c.hasHole() || s.PayloadLen > uint32(r.adv-r.nxt) || c.flags&(flagPeerFIN|flagAppClosed) != 0 || c.pressed() {
 		return false
 	}
 	if s.HasTS && s.Seq.LessEq(r.acked) {

@@ -12,6 +12,10 @@ func checkInvariants(c *Conn) error {
 	if c.core == nil {
 		return nil
 	}
+	var resting rare
+	if resting.rest(0); *c.core.rares.at(0) != resting {
+		return fmt.Errorf("the record at rest is %+v", *c.core.rares.at(0))
+	}
 	if err := checkSendQueue(c); err != nil {
 		return err
 	}
@@ -47,10 +51,10 @@ func checkSendQueue(c *Conn) error {
 		if end != next || m.Len == 0 {
 			return fmt.Errorf("a frame of %d bytes ends at %d, what follows begins at %d", m.Len, end, next)
 		}
-		hinted = hinted || f == d.lostHint
+		hinted = hinted || f == c.rare().lostHint
 		if m.Flags&metaLost != 0 {
 			lost += m.Len
-			if !sent || m.Flags&metaSACKed != 0 || (d.lostHint != frame.None && !hinted) {
+			if !sent || m.Flags&metaSACKed != 0 || (c.rare().lostHint != frame.None && !hinted) {
 				return fmt.Errorf("frame at %d is lost, but unsent, SACKed or before the hint", m.Seq)
 			}
 		}
@@ -80,14 +84,14 @@ func checkSendQueue(c *Conn) error {
 	if d.unsent != frame.None && sent {
 		return fmt.Errorf("the first unsent frame is not in the queue")
 	}
-	if d.lostHint != frame.None && !hinted {
+	if c.rare().lostHint != frame.None && !hinted {
 		return fmt.Errorf("the hint is not in the queue")
 	}
 	if lost != d.lost || (c.is(flagSACK) && sacked != d.sacked) {
 		return fmt.Errorf("%d bytes are lost and %d SACKed, the counts say %d and %d", lost, sacked, d.lost, d.sacked)
 	}
-	if arrived != d.arrived {
-		return fmt.Errorf("%d frames are SACKed, the count says %d", arrived, d.arrived)
+	if arrived != c.rare().arrived {
+		return fmt.Errorf("%d frames are SACKed, the count says %d", arrived, c.rare().arrived)
 	}
 	if err := checkResent(c, resent); err != nil {
 		return err
@@ -100,7 +104,7 @@ func checkSendQueue(c *Conn) error {
 
 // checkResent returns an error unless the list of what was sent again has just these frames, in the order of sending.
 func checkResent(c *Conn, want uint32) error {
-	r, p := &c.snd.rack, c.core.Pool
+	r, p := &c.rare().rack, c.core.Pool
 	prev := frame.None
 	for f := r.oldest; f != frame.None; f = p.Meta(f).Newer {
 		m := p.Meta(f)
@@ -126,10 +130,10 @@ func checkReceiveQueues(c *Conn) error {
 		slack += k.charge(k.Pool.Meta(f).Len)
 	}
 	at := r.nxt
-	for f := r.ooo.Front(); f != frame.None; f = k.Pool.Meta(f).Next {
+	for f := c.rare().ooo.Front(); f != frame.None; f = k.Pool.Meta(f).Next {
 		m := k.Pool.Meta(f)
 		slack += k.charge(m.Len)
-		if m.Len == 0 || Seq(m.Seq).Less(at) || (f == r.ooo.Front() && Seq(m.Seq) == at) {
+		if m.Len == 0 || Seq(m.Seq).Less(at) || (f == c.rare().ooo.Front() && Seq(m.Seq) == at) {
 			return fmt.Errorf("out-of-order frame of %d bytes at %d, but %d comes first", m.Len, m.Seq, at)
 		}
 		at = Seq(m.Seq).Add(m.Len)
@@ -140,7 +144,7 @@ func checkReceiveQueues(c *Conn) error {
 	if slack != r.slack {
 		return fmt.Errorf("slack is %d, the count says %d", slack, r.slack)
 	}
-	for i, b := range r.sackList[:r.sackLen] {
+	for i, b := range c.rare().sackList[:c.rare().sackLen] {
 		if !b.Start.Less(b.End) || !b.Start.Greater(r.nxt) || b.End.Greater(at) {
 			return fmt.Errorf("SACK block %d is %v, received is from %d to %d", i, b, r.nxt, at)
 		}
@@ -164,7 +168,7 @@ func checkLiveness(c *Conn) error {
 	switch {
 	case c.outstanding() != 0 && t.rtx == clock.Never:
 		return fmt.Errorf("%v: %d bytes are outstanding and no timer runs for them", c.state, c.outstanding())
-	case d.unsent != frame.None && t.rtx == clock.Never && t.pool == clock.Never && (!c.is(flagPaced) || c.paceDeadline() == clock.Never):
+	case d.unsent != frame.None && t.rtx == clock.Never && c.rare().pool == clock.Never && (!c.is(flagPaced) || c.paceDeadline() == clock.Never):
 		return fmt.Errorf("%v: something is to be sent and no timer runs for it", c.state)
 	case c.state >= StateEstablished && c.rcv.nxt != c.rcv.acked && t.ack == clock.Never:
 		return fmt.Errorf("%v: %d bytes are to be acknowledged and no timer runs for it", c.state, c.rcv.nxt-c.rcv.acked)

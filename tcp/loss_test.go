@@ -103,7 +103,7 @@ func TestLostACKIsNoMeasurement(t *testing.T) {
 // the last one. Nothing but the connection's memory of that can be so old in a test.
 func TestFastRetransmitFarFromTheLastLoss(t *testing.T) {
 	s := established(t, noSACK)
-	s.c.snd.recover -= 1<<31 + 5
+	s.c.needRare().recover -= 1<<31 + 5
 	s.write(5000)
 	s.wantData(1, 5001, 1000, 1)
 	for range duplicateThreshold {

@@ -26,8 +26,9 @@ func (c *Conn) outOfOrder(f frame.Index, m *frame.Meta, seq Seq) {
 		c.noteDuplicate(seq, end)
 		return
 	}
-	r.ooo.InsertAfter(k.Pool, f, at)
-	r.oooHint = f
+	x := c.needRare()
+	x.ooo.InsertAfter(k.Pool, f, at)
+	x.oooHint = f
 	c.current = frame.None
 	r.slack += k.charge(m.Len)
 	k.held += uint32(k.Pool.ChunkSize())
@@ -41,7 +42,7 @@ func (c *Conn) outOfOrder(f frame.Index, m *frame.Meta, seq Seq) {
 func (c *Conn) outOfOrderFull() bool {
 	p := c.core.Pool
 	limit := max(int(c.rcv.buffer)/(p.ChunkSize()/2), 8)
-	return c.rcv.ooo.Len() >= limit || p.Free() < p.Size()/8
+	return c.rare().ooo.Len() >= limit || p.Free() < p.Size()/8
 }
 
 // placeWork is how many frames of the queue one segment may have looked at to find its place. What an honest peer sends belongs at the
@@ -53,18 +54,18 @@ const placeWork = 128
 // nearest of the places that are known: the ends, and where the last segment was put. It reports false if the place is too far from all of
 // them; where it stopped is known then, so that what is sent again gets there.
 func (c *Conn) seekOutOfOrder(seq Seq) (at frame.Index, ok bool) {
-	p, r := c.core.Pool, &c.rcv
-	front := r.ooo.Front()
+	p, x := c.core.Pool, c.rare()
+	front := x.ooo.Front()
 	if front == frame.None || Seq(p.Meta(front).Seq).Greater(seq) {
 		return frame.None, true
 	}
-	at = r.ooo.Back()
+	at = x.ooo.Back()
 	far := seq.Sub(Seq(p.Meta(at).Seq))
 	if far >= 0 {
 		return at, true
 	}
 	far = -far
-	for _, f := range [2]frame.Index{front, r.oooHint} {
+	for _, f := range [2]frame.Index{front, x.oooHint} {
 		if f == frame.None {
 			continue
 		}
@@ -80,7 +81,7 @@ func (c *Conn) seekOutOfOrder(seq Seq) (at frame.Index, ok bool) {
 		at, next = next, p.Meta(next).Next
 	}
 	if work == 0 {
-		r.oooHint = at
+		x.oooHint = at
 		return at, false
 	}
 	return at, true
@@ -89,7 +90,7 @@ func (c *Conn) seekOutOfOrder(seq Seq) (at frame.Index, ok bool) {
 // place makes the record m of payload [seq, end), which belongs after frame at, free of overlap with what is there, and removes frames
 // that it covers. It reports false if all of it is there already.
 func (c *Conn) place(m *frame.Meta, at frame.Index, seq, end Seq) bool {
-	p, q := c.core.Pool, &c.rcv.ooo
+	p, q := c.core.Pool, &c.needRare().ooo
 	m.Seq = uint32(seq)
 	next := q.Front()
 	if at != frame.None {
@@ -123,8 +124,8 @@ func (c *Conn) place(m *frame.Meta, at frame.Index, seq, end Seq) bool {
 // dropOutOfOrder gives back a frame that was taken out of the queue.
 func (c *Conn) dropOutOfOrder(f frame.Index) {
 	k := c.core
-	if f == c.rcv.oooHint {
-		c.rcv.oooHint = frame.None
+	if x := c.rare(); f == x.oooHint {
+		x.oooHint = frame.None
 	}
 	c.rcv.slack -= k.charge(k.Pool.Meta(f).Len)
 	k.held -= uint32(k.Pool.ChunkSize())
@@ -133,9 +134,12 @@ func (c *Conn) dropOutOfOrder(f frame.Index) {
 
 // drainOutOfOrder delivers what follows RCV.NXT without a hole now.
 func (c *Conn) drainOutOfOrder() {
-	k, r := c.core, &c.rcv
+	if !c.hasRare() {
+		return
+	}
+	k, r, x := c.core, &c.rcv, c.rare()
 	for {
-		f := r.ooo.Front()
+		f := x.ooo.Front()
 		if f == frame.None {
 			break
 		}
@@ -144,9 +148,9 @@ func (c *Conn) drainOutOfOrder() {
 		if old < 0 {
 			break
 		}
-		r.ooo.PopFront(k.Pool)
-		if f == r.oooHint {
-			r.oooHint = frame.None
+		x.ooo.PopFront(k.Pool)
+		if f == x.oooHint {
+			x.oooHint = frame.None
 		}
 		if uint32(old) >= m.Len {
 			c.dropOutOfOrder(f)
@@ -158,27 +162,27 @@ func (c *Conn) drainOutOfOrder() {
 		c.deliver(f, m, m.Len)
 	}
 	n := uint8(0)
-	for _, b := range r.sackList[:r.sackLen] {
+	for _, b := range x.sackList[:x.sackLen] {
 		if b.End.Greater(r.nxt) {
-			r.sackList[n] = b
+			x.sackList[n] = b
 			n++
 		}
 	}
-	r.sackLen = n
+	x.sackLen = n
 }
 
 // noteSACK puts the run that [seq, end) is part of first in the list of SACK blocks, joined with those that it touches.
 func (c *Conn) noteSACK(seq, end Seq) {
-	r := &c.rcv
 	if !c.is(flagSACK) {
 		return
 	}
-	old := r.sackList
+	x := c.needRare()
+	old := x.sackList
 	n := uint8(1)
-	for _, b := range old[:r.sackLen] {
+	for _, b := range old[:x.sackLen] {
 		if b.End.Less(seq) || b.Start.Greater(end) {
-			if n < uint8(len(r.sackList)) {
-				r.sackList[n] = b
+			if n < uint8(len(x.sackList)) {
+				x.sackList[n] = b
 				n++
 			}
 			continue
@@ -190,17 +194,23 @@ func (c *Conn) noteSACK(seq, end Seq) {
 			end = b.End
 		}
 	}
-	r.sackList[0] = SACKBlock{seq, end}
-	r.sackLen = n
+	x.sackList[0] = SACKBlock{seq, end}
+	x.sackLen = n
 }
 
 // noteDuplicate remembers that [seq, end) was received for the second time, so that the next ACK tells the peer: it learns that what
 // it sent again was not lost (RFC 2883 section 4).
 func (c *Conn) noteDuplicate(seq, end Seq) {
 	if c.is(flagSACK) && seq != end {
-		c.rcv.again = SACKBlock{seq, end}
+		c.needRare().again = SACKBlock{seq, end}
 	}
 }
 
 // reports reports whether there is something for a SACK option.
-func (r *receiver) reports() bool { return r.sackLen != 0 || r.again.Start != r.again.End }
+func (c *Conn) reports() bool {
+	if !c.hasRare() {
+		return false
+	}
+	x := c.rare()
+	return x.sackLen != 0 || x.again.Start != x.again.End
+}

@@ -67,7 +67,7 @@ func (c *Conn) Output(now clock.Time, o *OutSegment) bool {
 		c.core.Stats.ResetsOut++
 	case sendBareReset:
 		o.Clear()
-		o.Seq, o.Flags = c.snd.resetSeq, FlagRST
+		o.Seq, o.Flags = c.rare().resetSeq, FlagRST
 		c.due &^= dueBareReset
 		c.core.Stats.ResetsOut++
 	}
@@ -219,18 +219,18 @@ func (c *Conn) ackSeq() Seq {
 // outSACK adds SACK blocks, if there are any, beginning with the one that is first-th in the list. A D-SACK goes before them, once,
 // and only where the first block of the list follows: that is the one that a duplicate above SND.UNA lies in (RFC 2883 section 4).
 func (c *Conn) outSACK(o *OutSegment, first uint8) {
-	r := &c.rcv
-	if !r.reports() {
+	if !c.reports() {
 		return
 	}
+	x := c.rare()
 	n := uint8(0)
-	if first == 0 && r.again.Start != r.again.End {
-		o.SACK[0], r.again = r.again, SACKBlock{}
+	if first == 0 && x.again.Start != x.again.End {
+		o.SACK[0], x.again = x.again, SACKBlock{}
 		n = 1
 		c.core.Stats.DSACKsOut++
 	}
-	for i := uint8(0); i < r.sackLen && int(n) < len(o.SACK); i++ {
-		o.SACK[n] = r.sackList[(first+i)%r.sackLen]
+	for i := uint8(0); i < x.sackLen && int(n) < len(o.SACK); i++ {
+		o.SACK[n] = x.sackList[(first+i)%x.sackLen]
 		n++
 	}
 	o.NumSACK = n
@@ -246,7 +246,7 @@ func (c *Conn) outDuplicateACK(now clock.Time, o *OutSegment) {
 		c.core.Stats.DuplicateACKsOut++
 	}
 	c.outHeader(now, o, c.ackSeq(), FlagACK)
-	c.outSACK(o, min(r.dupACKs, max(r.sackLen, 1)-1))
+	c.outSACK(o, min(r.dupACKs, max(c.rare().sackLen, 1)-1))
 }
 
 // outPayload fills in a segment with the payload of a frame.
@@ -261,7 +261,7 @@ func (c *Conn) outPayload(now clock.Time, o *OutSegment, f frame.Index, m *frame
 			o.Flags |= FlagFIN
 		}
 	}
-	if c.rcv.reports() {
+	if c.reports() {
 		c.outSACK(o, 0)
 		for o.NumSACK > 0 && o.Len+4+8*uint32(o.NumSACK) > uint32(c.snd.mss) {
 			o.NumSACK--
@@ -321,7 +321,9 @@ func (c *Conn) outData(now clock.Time, o *OutSegment, n uint32) bool {
 	}
 	d.unsent = m.Next
 	d.nxt = d.nxt.Add(n)
-	d.prr.out += n
+	if d.recovery == recoveryFast {
+		c.rare().prr.out += n
+	}
 	c.noteFIN(o)
 	c.clear(flagOverride | flagTailProbe)
 	c.core.Stats.BytesOut += uint64(n)

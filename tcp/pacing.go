@@ -27,7 +27,8 @@ const paceSlack = 1500 * time.Microsecond
 func (c *Conn) SetMaxPacingRate(rate uint64, now clock.Time) {
 	c.ownConfig().MaxPacingRate = rate
 	c.updatePaced()
-	c.snd.paceAt = min(c.snd.paceAt, now) // What waits was timed by the old rate.
+	x := c.needRare()
+	x.paceAt = min(x.paceAt, now) // What waits was timed by the old rate.
 }
 
 // updatePaced notes whether there is anything to be paced by.
@@ -58,26 +59,27 @@ func (c *Conn) pace(n uint32, now clock.Time) {
 		return
 	}
 	takes := time.Duration(uint64(n) * uint64(time.Second) / rate) // n is less than 2¹⁶
-	c.snd.paceAt = max(c.snd.paceAt, now.Add(-max(takes, paceSlack))).Add(takes)
+	x := c.needRare()
+	x.paceAt = max(x.paceAt, now.Add(-max(takes, paceSlack))).Add(takes)
 }
 
 // mayPace reports whether the pacing lets data go now.
-func (c *Conn) mayPace(now clock.Time) bool { return !c.is(flagPaced) || c.snd.paceAt <= now }
+func (c *Conn) mayPace(now clock.Time) bool { return !c.is(flagPaced) || c.rare().paceAt <= now }
 
 // paceDeadline returns when data may go that waits for nothing but its time; clock.Never if there is none.
 func (c *Conn) paceDeadline() clock.Time {
-	d := &c.snd
-	if d.paceAt <= c.core.now || c.flags&(flagStarved|flagOverride|flagTailProbe) != 0 || (d.lost != 0 && c.is(flagForceLost)) {
+	d, at := &c.snd, c.rare().paceAt
+	if at <= c.core.now || c.flags&(flagStarved|flagOverride|flagTailProbe) != 0 || (d.lost != 0 && c.is(flagForceLost)) {
 		return clock.Never
 	}
 	if c.state < StateEstablished {
 		if c.hasEarlyData() {
-			return d.paceAt
+			return at
 		}
 		return clock.Never
 	}
 	if (d.lost != 0 && c.mayResend()) || c.newData() != 0 {
-		return d.paceAt
+		return at
 	}
 	return clock.Never
 }

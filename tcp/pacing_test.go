@@ -145,7 +145,7 @@ func TestPacingTimerOnlyWhenDataWaits(t *testing.T) {
 	s := paced(t, Config{MaxPacingRate: 1000})
 	s.write(1000)
 	s.drain(10)
-	if s.c.snd.paceAt <= s.now {
+	if s.c.rare().paceAt <= s.now {
 		t.Fatal("the next segment need not wait")
 	}
 	s.inject(seg{flags: fA, seq: 1, ack: 2001})
@@ -153,7 +153,7 @@ func TestPacingTimerOnlyWhenDataWaits(t *testing.T) {
 		t.Errorf("a timer runs out after %v", d.Sub(s.now))
 	}
 	s.write(1)
-	if d := s.c.Deadline(); d != s.c.snd.paceAt {
+	if d := s.c.Deadline(); d != s.c.rare().paceAt {
 		t.Errorf("the timer runs out after %v, want it for the segment", d.Sub(s.now))
 	}
 }

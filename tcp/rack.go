@@ -26,16 +26,15 @@ type rack struct {
 	newest frame.Index // the list of what was sent again and is in flight
 	judged frame.Index // of frames sent once, those before it are not in flight any more; frame.None: begin at the front
 
-	dsackEnd  Seq   // RACK.dsack_round: SND.NXT when the window last grew because of a D-SACK
+	dsackEnd Seq // RACK.dsack_round: SND.NXT when the window last grew because of a D-SACK
+}
+
+// learnt is what a connection has learnt of its path's reordering.
+type learnt struct {
 	mult      uint8 // RACK.reo_wnd_mult: the window in quarters of the least round trip
 	persist   uint8 // RACK.reo_wnd_persist: recoveries until it is one quarter again
 	reordered bool  // RACK.reordering_seen
 	again     uint8 // segments sent again that no D-SACK has reported as superfluous, at most 255
-}
-
-func (r *rack) init() {
-	r.mult = 1
-	r.forgetSent()
 }
 
 // forgetSent is called when nothing is in the send queue any more.
@@ -43,9 +42,6 @@ func (r *rack) forgetSent() { r.oldest, r.newest, r.judged = frame.None, frame.N
 
 // append puts a frame that is sent again now at the end of the list.
 func (r *rack) append(p *frame.Pool, f frame.Index) {
-	if r.again < 255 {
-		r.again++
-	}
 	m := p.Meta(f)
 	m.Older, m.Newer = r.newest, frame.None
 	if r.newest == frame.None {
@@ -78,7 +74,7 @@ func (r *rack) sentBefore(m *frame.Meta) bool {
 
 // delivered takes the news that a segment that ends at end has arrived (RFC 8985 section 6.2, steps 1 to 3).
 func (c *Conn) delivered(s *Segment, m *frame.Meta, end Seq, now clock.Time) {
-	d, r := &c.snd, &c.snd.rack
+	d, r := &c.snd, &c.needRare().rack
 	took := now.Sub(m.SentAt)
 	if m.Sends > 1 {
 		// It may be the first one that arrived and not the last: by the timestamp, or because it would have been too quick. The
@@ -89,7 +85,7 @@ func (c *Conn) delivered(s *Segment, m *frame.Meta, end Seq, now clock.Time) {
 			return
 		}
 	} else if d.sacked != 0 && end.Less(r.top) {
-		r.reordered = true
+		d.learnt.reordered = true
 	}
 	if m.SentAt > r.sentAt || (m.SentAt == r.sentAt && end.Greater(r.end)) {
 		r.sentAt, r.end = m.SentAt, end
@@ -99,7 +95,7 @@ func (c *Conn) delivered(s *Segment, m *frame.Meta, end Seq, now clock.Time) {
 
 // deliveredTo takes the news that all before the segment's ACK has arrived. It is called before that is released.
 func (c *Conn) deliveredTo(s *Segment, now clock.Time) {
-	d, p := &c.snd, c.core.Pool
+	d, p, x := &c.snd, c.core.Pool, c.needRare()
 	for f := d.queue.Front(); f != d.unsent; f = p.Meta(f).Next {
 		m := p.Meta(f)
 		end := Seq(m.Seq).Add(m.Len)
@@ -110,8 +106,8 @@ func (c *Conn) deliveredTo(s *Segment, now clock.Time) {
 			c.delivered(s, m, end, now)
 		}
 	}
-	if s.Ack.Greater(d.rack.top) || d.sacked == 0 {
-		d.rack.top = s.Ack
+	if s.Ack.Greater(x.rack.top) || d.sacked == 0 {
+		x.rack.top = s.Ack
 	}
 }
 
@@ -119,16 +115,16 @@ func (c *Conn) deliveredTo(s *Segment, now clock.Time) {
 // 6.2, step 4, RACK_update_reo_wnd). While no reordering was seen, three segments that have overtaken it are enough.
 func (c *Conn) reorderingWindow() time.Duration {
 	d := &c.snd
-	if !d.rack.reordered && (d.recovery != recoveryNone || d.arrived >= duplicateThreshold) {
+	if !d.learnt.reordered && (d.recovery != recoveryNone || c.rare().arrived >= duplicateThreshold) {
 		return 0
 	}
-	return min(time.Duration(d.rack.mult)*c.rtt.Min()/4, c.rtt.SRTT())
+	return min(time.Duration(d.learnt.mult)*c.rtt.Min()/4, c.rtt.SRTT())
 }
 
 // detectLost takes as lost what was sent too long before the last segment that has arrived (RFC 8985 section 6.2, step 5). If
 // something is not overdue yet, the timer is started for when it will be. It reports whether it found a loss.
 func (c *Conn) detectLost(now clock.Time) (found bool) {
-	d, p, r := &c.snd, c.core.Pool, &c.snd.rack
+	d, p, r := &c.snd, c.core.Pool, &c.needRare().rack
 	limit := time.Duration(r.rtt)*time.Microsecond + c.reorderingWindow()
 	c.timers.loss = clock.Never
 	f := r.judged
@@ -158,7 +154,7 @@ func (c *Conn) detectLost(now clock.Time) (found bool) {
 // undecided reports whether the segment is not lost yet as far as is known. If it may be with no other ACK, the timer is started:
 // for the time when all is overdue that was sent before the last segment that has arrived.
 func (c *Conn) undecided(m *frame.Meta, limit time.Duration, now clock.Time) bool {
-	r := &c.snd.rack
+	r := &c.rare().rack
 	if !r.sentBefore(m) {
 		return true
 	}
@@ -192,28 +188,34 @@ const reorderPersist = 16
 // each round trip, and for no more D-SACKs than there were retransmissions: the network duplicates segments too, and a peer that makes
 // reports up must not delay what it really loses.
 func (c *Conn) widen() {
-	d := &c.snd
-	r := &d.rack
-	if r.again == 0 {
+	d, r, l := &c.snd, &c.needRare().rack, &c.snd.learnt
+	if l.again == 0 {
 		c.core.Stats.DSACKsIgnored++
 		return
 	}
-	r.again--
-	if r.persist != 0 && d.una.LessEq(r.dsackEnd) {
+	l.again--
+	if l.persist != 0 && d.una.LessEq(r.dsackEnd) {
 		return
 	}
-	r.dsackEnd, r.persist = d.nxt, reorderPersist
-	if r.mult < 255 {
-		r.mult++
+	r.dsackEnd, l.persist = d.nxt, reorderPersist
+	if l.mult < 255 {
+		l.mult++
 	}
 }
 
 // recovered is called at the end of each recovery.
-func (r *rack) recovered() {
-	if r.persist == 0 {
+func (l *learnt) recovered() {
+	if l.persist == 0 {
 		return
 	}
-	if r.persist--; r.persist == 0 {
-		r.mult = 1
+	if l.persist--; l.persist == 0 {
+		l.mult = 1
+	}
+}
+
+// resent is called for each segment that is sent again.
+func (l *learnt) resent() {
+	if l.again < 255 {
+		l.again++
 	}
 }

@@ -119,8 +119,8 @@ func TestSACKWorkIsBounded(t *testing.T) {
 	if st := s.k.Stats; st.SACKLimited == 0 {
 		t.Error("no limit was met")
 	}
-	if s.c.snd.arrived != 2 {
-		t.Errorf("%d segments are known to have arrived, want 2", s.c.snd.arrived)
+	if s.c.rare().arrived != 2 {
+		t.Errorf("%d segments are known to have arrived, want 2", s.c.rare().arrived)
 	}
 	if err := checkInvariants(s.c); err != nil {
 		t.Error(err)
@@ -135,7 +135,7 @@ func TestSACKWorkGoesOn(t *testing.T) {
 	for i := uint32(1); i <= 1+n/sackWork; i++ {
 		s.attack(new(OutSegment), seg{flags: fA, seq: 1, ack: 1, wnd: 60_000 << 10, sack: []SACKBlock{
 			{101, Seq(100*n - 400 + 10*i)}, {100*n - 99, 100*n + 1}}})
-		if got := s.c.snd.arrived; got > i*sackWork || got < min(i*(sackWork-2), n-4) {
+		if got := s.c.rare().arrived; got > i*sackWork || got < min(i*(sackWork-2), n-4) {
 			t.Errorf("after ACK %d, %d segments are known to have arrived, want about %d", i, got, min(i*sackWork, n-4))
 		}
 	}
@@ -144,7 +144,7 @@ func TestSACKWorkGoesOn(t *testing.T) {
 	for range 1 + n/4/sackWork {
 		s.attack(new(OutSegment), seg{flags: fA, seq: 1, ack: 1, wnd: 60_000 << 10, sack: []SACKBlock{{75*n + 1, 75*n + 101}}})
 	}
-	if got := s.c.snd.arrived; got != 2 {
+	if got := s.c.rare().arrived; got != 2 {
 		t.Errorf("%d segments are known to have arrived, want 2", got)
 	}
 	if err := checkInvariants(s.c); err != nil {

@@ -12,9 +12,6 @@ import (
 //	    │ yet consumed by the reader  │ window (RCV.WND)      │
 type receiver struct {
 	queue frame.List // received in order, for the application
-	ooo   frame.List // received out of order, sorted by sequence number, without overlaps
-
-	oooHint frame.Index // where the last of it was put; frame.None: not known
 
 	nxt       Seq    // RCV.NXT
 	adv       Seq    // the right edge of the window that was advertised; never retreats
@@ -22,21 +19,17 @@ type receiver struct {
 	read      Seq    // up to here the application has consumed
 	irs       Seq    // the peer's initial sequence number
 	fin       Seq    // where the peer's FIN is, once it was seen
-	up        Seq    // RCV.UP: after the last byte of urgent data, if there is any
-	slack     uint32 // bytes of memory in queue and ooo beyond their payload, as charge has it
+	slack     uint32 // bytes of memory in queue and rare.ooo beyond their payload, as charge has it
 	buffer    uint32 // bytes received and not consumed, at most; less than what was offered if it shrank
 	tuning    tuning // how the buffer grows
 	epoch     uint32 // of the Core, in which epochFrom was set
 	epochFrom Seq    // RCV.NXT at that time
 
-	mss      uint16 // estimate of the peer's full segment, bytes
-	scale    uint8  // shift of the windows that are sent
-	dupACKs  uint8  // duplicate ACKs to be sent, one per out-of-order segment
-	sackLen  uint8
-	quick    uint8        // so many more ACKs wait for no company
-	urgent   bool         // the peer's urgent data, up to up, is not consumed yet
-	sackList [8]SACKBlock // runs in ooo, the one that grew last first (RFC 2018 section 4)
-	again    SACKBlock    // what was received for the second time and is to be reported; empty: nothing
+	mss     uint16 // estimate of the peer's full segment, bytes
+	scale   uint8  // shift of the windows that are sent
+	dupACKs uint8  // duplicate ACKs to be sent, one per out-of-order segment
+	quick   uint8  // so many more ACKs wait for no company
+	urgent  bool   // the peer's urgent data, up to rare.recvUp, is not consumed yet
 }
 
 // smallPayload is up to which length payload is copied behind the payload of the frame before it rather than kept in a frame of its
@@ -50,8 +43,6 @@ const plentySegments = 16
 
 func (r *receiver) init(cfg *Config) {
 	r.queue.Init()
-	r.ooo.Init()
-	r.oooHint = frame.None
 	r.mss = min(DefaultMSS, cfg.MSS)
 	r.quick = uint8(cfg.QuickACK)
 	r.buffer = cfg.recvBuffer()
@@ -177,7 +168,7 @@ func (c *Conn) trim(s *Segment, m *frame.Meta) bool {
 // inOrder delivers payload that begins at RCV.NXT, and what it makes a whole with of what came before.
 func (c *Conn) inOrder(f frame.Index, m *frame.Meta, n uint32) {
 	c.deliver(f, m, n)
-	if c.rcv.ooo.Empty() && !c.is(flagPeerFIN) {
+	if !c.hasHole() && !c.is(flagPeerFIN) {
 		return
 	}
 	// A hole was filled, or part of one: the sender wants to know at once (RFC 5681 section 4.2). The duplicate ACKs that wait to
@@ -251,7 +242,7 @@ func (c *Conn) Consumed(n uint32) {
 	if c.core != nil {
 		c.core.unread -= uint64(n)
 	}
-	if r.urgent && r.up.LessEq(r.read) {
+	if r.urgent && c.rare().recvUp.LessEq(r.read) {
 		r.urgent = false
 	}
 	c.offer()
@@ -285,11 +276,15 @@ func (r *receiver) releaseQueue(k *Core) {
 }
 
 // releaseOutOfOrder gives back what was received out of order.
-func (r *receiver) releaseOutOfOrder(k *Core) {
-	for f := r.ooo.PopFront(k.Pool); f != frame.None; f = r.ooo.PopFront(k.Pool) {
-		r.slack -= k.charge(k.Pool.Meta(f).Len)
+func (c *Conn) releaseOutOfOrder() {
+	if !c.hasRare() {
+		return
+	}
+	k, x := c.core, c.rare()
+	for f := x.ooo.PopFront(k.Pool); f != frame.None; f = x.ooo.PopFront(k.Pool) {
+		c.rcv.slack -= k.charge(k.Pool.Meta(f).Len)
 		k.held -= uint32(k.Pool.ChunkSize())
 		k.Pool.Release(f)
 	}
-	r.sackLen, r.oooHint = 0, frame.None
+	x.sackLen, x.oooHint = 0, frame.None
 }

@@ -74,21 +74,27 @@ func (c *Conn) countDuplicate() {
 	d.sacked = min(d.sacked+uint32(d.mss), most)
 	// RFC 6582 section 3.2, step 2: duplicates of what an earlier recovery sent again do not begin a new one. That one may be so long
 	// ago that its number means nothing any more.
-	if d.dupACKs >= duplicateThreshold && d.recovery == recoveryNone && uint32(d.recover-d.una) > c.outstanding() {
+	if d.dupACKs >= duplicateThreshold && d.recovery == recoveryNone && !c.recoveredTo() {
 		if f := d.queue.Front(); f != d.unsent {
 			c.markLost(f)
 		}
 	}
 }
 
+// recoveredTo reports whether what is outstanding is where a recovery has ended.
+func (c *Conn) recoveredTo() bool {
+	return c.hasRare() && uint32(c.rare().recover-c.snd.una) <= c.outstanding()
+}
+
 // enterRecovery begins a fast recovery. The first lost segment is sent again whatever the window.
 // Before the ACK that tells of the loss, missing bytes were not known to have arrived.
 func (c *Conn) enterRecovery(missing uint32, now clock.Time) {
 	d := &c.snd
-	d.recovery, d.recover = recoveryFast, d.nxt
+	x := c.needRare()
+	d.recovery, x.recover = recoveryFast, d.nxt
 	d.probe = probeNone // What it asked is answered.
 	reduced := c.reduceForLoss(c.outstanding(), now)
-	d.prr, d.flight = prr{}, missing
+	x.prr, x.flight = prr{}, missing
 	c.proportion(0, false)
 	if reduced {
 		c.beginUndo()
@@ -102,9 +108,9 @@ func (c *Conn) enterRecovery(missing uint32, now clock.Time) {
 func (c *Conn) recovered(acked uint32) {
 	d := &c.snd
 	d.dupACKs = 0
-	if d.recovery != recoveryNone && d.una.GreaterEq(d.recover) {
+	if d.recovery != recoveryNone && d.una.GreaterEq(c.rare().recover) {
 		d.recovery = recoveryNone
-		d.rack.recovered()
+		d.learnt.recovered()
 		c.clear(flagForceLost | flagUndoable | flagForward | flagForwarded)
 		if !c.is(flagSACK) {
 			d.sacked = 0
@@ -128,15 +134,16 @@ func (c *Conn) markLost(f frame.Index) {
 	if m.Flags&(metaSACKed|metaLost) != 0 {
 		return
 	}
+	x := c.needRare()
 	if m.Flags&metaResent != 0 {
-		d.rack.remove(p, f)
+		x.rack.remove(p, f)
 	}
 	if m.Flags&metaProbe != 0 {
 		d.path.probe = 0
 	}
 	m.Flags = m.Flags&^(metaResent|metaProbe) | metaLost
-	if d.lost == 0 || (d.lostHint != frame.None && Seq(m.Seq).Less(Seq(p.Meta(d.lostHint).Seq))) {
-		d.lostHint = f
+	if d.lost == 0 || (x.lostHint != frame.None && Seq(m.Seq).Less(Seq(p.Meta(x.lostHint).Seq))) {
+		x.lostHint = f
 	}
 	d.lost += m.Len
 	c.core.sample.lost += m.Len
@@ -152,7 +159,7 @@ func (c *Conn) resend() {
 		return
 	}
 	if d.recovery == recoveryNone {
-		d.recovery, d.recover, d.probe = recoveryRTO, d.nxt, probeNone
+		d.recovery, c.needRare().recover, d.probe = recoveryRTO, d.nxt, probeNone
 	}
 	c.clear(flagForward | flagForwarded)
 	c.set(flagForceLost)
@@ -175,23 +182,23 @@ func (c *Conn) forget(f frame.Index, m *frame.Meta, n uint32) {
 		return
 	}
 	if m.Flags&metaSACKed != 0 {
-		d.arrived--
+		c.rare().arrived--
 	}
 	if m.Flags&metaResent != 0 {
-		d.rack.remove(c.core.Pool, f)
+		c.rare().rack.remove(c.core.Pool, f)
 	}
 }
 
 // unhint makes the hints not name a frame that is released.
-func (d *sender) unhint(f frame.Index) {
-	if f == d.lostHint {
-		d.lostHint = frame.None
+func (x *rare) unhint(f frame.Index) {
+	if f == x.lostHint {
+		x.lostHint = frame.None
 	}
-	if f == d.sackHint {
-		d.sackHint = frame.None
+	if f == x.sackHint {
+		x.sackHint = frame.None
 	}
-	if f == d.rack.judged {
-		d.rack.judged = frame.None
+	if f == x.rack.judged {
+		x.rack.judged = frame.None
 	}
 }
 
@@ -201,7 +208,7 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 		c.silent()
 		return
 	}
-	d := &c.snd
+	d, x := &c.snd, c.needRare()
 	again := d.retries != 0 || (d.recovery == recoveryNone && c.reducedAfter(d.una+1))
 	c.blackHole(now)
 	c.cc.OnRTO(&Loss{Now: now, InFlight: c.outstanding(), Una: d.una, Nxt: d.nxt}, again)
@@ -213,15 +220,15 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 	front := d.queue.Front()
 	d.dupACKs = 0
 	c.markTimedOut(now)
-	d.lostHint = front
+	x.lostHint = front
 	c.beginForward(again)
 	if !again {
 		c.beginUndo()
 	}
-	if d.probe == probeAgain && d.una.Less(d.recover) {
+	if d.probe == probeAgain && d.una.Less(x.recover) {
 		c.clear(flagUndoable) // It may be the probe that arrives.
 	}
-	d.recovery, d.recover, d.probe = recoveryRTO, d.nxt, probeNone
+	d.recovery, x.recover, d.probe = recoveryRTO, d.nxt, probeNone
 	c.clear(flagTailProbe)
 	c.timers.loss = clock.Never
 	c.set(flagForceLost)
@@ -238,16 +245,16 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 // it does not, so all of it counts as lost. A peer whose SACK blocks said that the first segment has arrived has reneged, and is not
 // believed about the others either (RFC 2018 section 8).
 func (c *Conn) markTimedOut(now clock.Time) {
-	d, p := &c.snd, c.core.Pool
+	d, p, x := &c.snd, c.core.Pool, c.needRare()
 	front := d.queue.Front()
 	reneged := front != d.unsent && p.Meta(front).Flags&metaSACKed != 0
 	if reneged {
 		c.core.Stats.SACKReneged++
-		d.reported = [len(d.reported)]SACKBlock{}
+		x.reported = [len(x.reported)]SACKBlock{}
 	}
 	overdue := now // what was sent until then is
 	if c.is(flagSACK) {
-		rtt := max(time.Duration(d.rack.rtt)*time.Microsecond, c.rtt.SRTT())
+		rtt := max(time.Duration(x.rack.rtt)*time.Microsecond, c.rtt.SRTT())
 		overdue = now.Add(-rtt - c.reorderingWindow())
 	} else {
 		d.sacked = 0
@@ -257,7 +264,7 @@ func (c *Conn) markTimedOut(now clock.Time) {
 		if reneged && m.Flags&metaSACKed != 0 {
 			m.Flags &^= metaSACKed
 			d.sacked -= m.Len
-			d.arrived--
+			x.arrived--
 		}
 		if f == front || m.SentAt <= overdue {
 			c.markLost(f)
@@ -281,7 +288,7 @@ func (c *Conn) mayResend() bool {
 // nextLost returns the first frame that is lost.
 func (c *Conn) nextLost() frame.Index {
 	d, p := &c.snd, c.core.Pool
-	f := d.lostHint
+	f := c.rare().lostHint
 	if f == frame.None {
 		f = d.queue.Front()
 	}
@@ -305,10 +312,12 @@ func (c *Conn) outLost(now clock.Time, o *OutSegment) bool {
 	}
 	c.stamp(m, now)
 	m.Flags = m.Flags&^metaLost | metaResent
-	d.rack.append(p, f)
+	x := c.needRare()
+	x.rack.append(p, f)
+	d.learnt.resent()
 	d.lost -= m.Len
-	d.prr.out += m.Len
-	d.lostHint = f
+	x.prr.out += m.Len
+	x.lostHint = f
 	c.clear(flagForceLost)
 	c.outPayload(now, o, f, m)
 	c.noteResent(o.TSVal)

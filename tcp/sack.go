@@ -14,13 +14,13 @@ const sackWork = 512
 // with blocks reported too is known; only what is new in a block is walked. A block that is not within what is outstanding is old or
 // a lie, and ignored. It reports whether something has arrived that counted as lost and was not sent again.
 func (c *Conn) markSACKed(s *Segment, now clock.Time) (late bool) {
-	d := &c.snd
+	d, x := &c.snd, c.needRare()
 	if d.sacked == 0 {
-		d.reported, d.rack.top = [len(d.reported)]SACKBlock{}, d.una
+		x.reported, x.rack.top = [len(x.reported)]SACKBlock{}, d.una
 	}
-	var marked [len(d.reported)]SACKBlock
+	var marked [len(x.reported)]SACKBlock
 	n, work := 0, sackWork
-	m := sackMarker{now: now, s: s, top: d.rack.top}
+	m := sackMarker{now: now, s: s, top: x.rack.top}
 	blocks := s.SACK[:s.NumSACK]
 	if reportsDuplicate(s) {
 		c.core.Stats.DSACKsIn++
@@ -32,7 +32,7 @@ func (c *Conn) markSACKed(s *Segment, now clock.Time) (late bool) {
 		if !b.Start.Less(b.End) || b.Start.Less(d.una) || b.End.Greater(d.nxt) {
 			continue
 		}
-		if part := d.unreported(b); part.Start.Less(part.End) {
+		if part := x.unreported(b); part.Start.Less(part.End) {
 			upTo := c.markBlock(&m, b, part, &work)
 			if upTo != b.End {
 				c.core.Stats.SACKLimited++
@@ -44,8 +44,8 @@ func (c *Conn) markSACKed(s *Segment, now clock.Time) (late bool) {
 		marked[n] = b
 		n++
 	}
-	d.reported = marked
-	d.rack.top = m.top
+	x.reported = marked
+	x.rack.top = m.top
 	if m.sentAt != 0 && d.una.Greater(d.rttNext) {
 		c.rtt.Sample(max(now.Sub(m.sentAt), 1), 0, now)
 		c.measuredTo(d.nxt)
@@ -70,8 +70,8 @@ func reportsDuplicate(s *Segment) bool {
 }
 
 // unreported returns the part of the block that the blocks of the last ACK do not have; it is empty if they have all of it.
-func (d *sender) unreported(b SACKBlock) SACKBlock {
-	for _, r := range d.reported {
+func (x *rare) unreported(b SACKBlock) SACKBlock {
+	for _, r := range x.reported {
 		if r.Start.LessEq(b.Start) && r.End.Greater(b.Start) {
 			b.Start = r.End
 		}
@@ -94,17 +94,17 @@ type sackMarker struct {
 // markBlock marks the frames that lie within the block, of those that are in part. It returns up to where it came: to the end of the
 // block, unless the work that one ACK may cause was done before.
 func (c *Conn) markBlock(mk *sackMarker, b, part SACKBlock, work *int) (upTo Seq) {
-	d, p := &c.snd, c.core.Pool
+	d, p, x := &c.snd, c.core.Pool, c.needRare()
 	if *work == 0 {
 		return part.Start // and the hint stays where another block of this ACK needs it
 	}
 	f, found := c.seekSent(part.Start, work)
 	if !found {
-		d.sackHint = f
+		x.sackHint = f
 		return part.Start
 	}
 	for f != d.unsent && Seq(p.Meta(f).Seq).Less(part.End) {
-		d.sackHint = f
+		x.sackHint = f
 		m := p.Meta(f)
 		if *work == 0 {
 			return part.Start.Add(uint32(max(Seq(m.Seq).Sub(part.Start), 0)))
@@ -121,7 +121,7 @@ func (c *Conn) markBlock(mk *sackMarker, b, part SACKBlock, work *int) (upTo Seq
 
 // markFrame marks one frame as SACKed.
 func (c *Conn) markFrame(mk *sackMarker, f frame.Index, m *frame.Meta, end Seq) {
-	d := &c.snd
+	d, x := &c.snd, c.needRare()
 	mk.late = mk.late || late(m)
 	if m.Flags&metaProbe != 0 {
 		c.probeArrived(m)
@@ -130,13 +130,13 @@ func (c *Conn) markFrame(mk *sackMarker, f frame.Index, m *frame.Meta, end Seq) 
 		d.lost -= m.Len
 	}
 	if m.Flags&metaResent != 0 {
-		d.rack.remove(c.core.Pool, f)
+		x.rack.remove(c.core.Pool, f)
 	}
 	c.delivered(mk.s, m, end, mk.now)
 	c.core.sample.noteArrived(m)
 	m.Flags = m.Flags&^(metaLost|metaResent) | metaSACKed
 	d.sacked += m.Len
-	d.arrived++
+	x.arrived++
 	if m.Sends == 1 {
 		mk.sentAt = m.SentAt
 	}
@@ -151,7 +151,7 @@ func (c *Conn) seekSent(seq Seq, work *int) (f frame.Index, found bool) {
 	d, p := &c.snd, c.core.Pool
 	f = d.queue.Front()
 	far := uint32(seq - d.una)
-	if h := d.sackHint; h != frame.None {
+	if h := c.rare().sackHint; h != frame.None {
 		if n := seq.Sub(Seq(p.Meta(h).Seq)); uint32(max(n, -n)) < far {
 			f, far = h, uint32(max(n, -n))
 		}

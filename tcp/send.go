@@ -19,14 +19,11 @@ import (
 //
 // The SYN and the FIN occupy numbers there but no frames.
 type sender struct {
-	queue    frame.List  // written and not acknowledged
-	unsent   frame.Index // the first frame of it that was not sent
-	lostHint frame.Index // no frame before it is lost; frame.None: not known
-	sackHint frame.Index // where SACK blocks were last marked; frame.None: nowhere
+	queue  frame.List  // written and not acknowledged
+	unsent frame.Index // the first frame of it that was not sent
 
 	progressAt clock.Time // when the peer last acknowledged something, or was first asked to
 	sentAt     clock.Time // when something was last sent
-	paceAt     clock.Time // data does not go out before this, if the connection is paced
 
 	una      Seq    // SND.UNA
 	nxt      Seq    // SND.NXT: never goes back, what is sent again included
@@ -35,30 +32,21 @@ type sender struct {
 	wl1, wl2 Seq    // SND.WL1, SND.WL2: SEG.SEQ and SEG.ACK of the last window update
 	wnd      uint32 // SND.WND, bytes from una
 	maxWnd   uint32 // the largest window that the peer offered
-	resetSeq Seq    // of the reset that is due
-	up       Seq    // SND.UP: after the last byte of urgent data, if there is any
 
 	sacked  uint32 // bytes beyond una that the peer has; without SACK, a segment for each duplicate ACK
-	arrived uint32 // frames that are SACKed
 	lost    uint32 // bytes that are lost and not sent again yet
-	flight  uint32 // bytes outstanding when the probe was sent, or not known to have arrived when the recovery began
-	cwrEnd  Seq    // SND.NXT when the window was last reduced, with ECN
-	recover Seq    // SND.NXT when the present recovery began, or the probe was sent: that is over when this is acknowledged
 	rttNext Seq    // when more than this is acknowledged, the round trip is measured again
 
 	path     path
 	mss      uint16 // payload of a full segment, bytes: less than the MSS by the options
 	scale    uint8  // shift of the windows that the peer sends
-	urgent   bool   // urgent data, up to up, is not acknowledged yet
+	urgent   bool   // urgent data, up to rare.sendUp, is not acknowledged yet
 	retries  uint8  // times that the same thing was sent again without an answer
 	dupACKs  uint8  // received in a row
 	recovery recovery
 	probe    probe
-	resentTS uint32 // timestamp of the first retransmission of the recovery; 0: none yet
-	rack     rack
-	prr      prr
+	learnt   learnt
 	rate     rate
-	reported [4]SACKBlock // the SACK blocks of the last ACK that had any: they are marked already
 }
 
 // Flags in the record of a frame that was sent.
@@ -72,8 +60,8 @@ const (
 
 func (d *sender) init() {
 	d.queue.Init()
-	d.unsent, d.lostHint, d.sackHint = frame.None, frame.None, frame.None
-	d.rack.init()
+	d.unsent = frame.None
+	d.learnt.mult = 1
 }
 
 // outstanding returns how much of the sequence space was sent and is not acknowledged.
@@ -260,11 +248,14 @@ func (c *Conn) split(f frame.Index, n uint32) (frame.Index, bool) {
 	if d.unsent == f {
 		d.unsent = g
 	}
-	if d.lostHint == f {
-		d.lostHint = g
-	}
-	if m.Flags&metaSACKed != 0 {
-		d.arrived++
+	if c.hasRare() {
+		x := c.rare()
+		if x.lostHint == f {
+			x.lostHint = g
+		}
+		if m.Flags&metaSACKed != 0 {
+			x.arrived++
+		}
 	}
 	c.core.Stats.Splits++
 	return g, true

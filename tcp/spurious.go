@@ -8,15 +8,15 @@ import "github.com/xdpstack/xdpstack/frame"
 
 // beginUndo notes that the recovery that begins may turn out to be spurious, from when the first segment is sent again.
 func (c *Conn) beginUndo() {
-	c.snd.resentTS = 0
+	c.needRare().resentTS = 0
 	c.setFlag(flagUndoable, c.is(flagTS))
 }
 
 // noteResent remembers the timestamp of the first retransmission of a recovery. In the one millisecond in which that is 0, which stands for
 // none, nothing will be detected.
 func (c *Conn) noteResent(ts uint32) {
-	if c.is(flagUndoable) && c.snd.resentTS == 0 {
-		c.snd.resentTS = ts
+	if c.is(flagUndoable) && c.rare().resentTS == 0 {
+		c.needRare().resentTS = ts
 		c.setFlag(flagUndoable, ts != 0)
 	}
 }
@@ -27,16 +27,17 @@ func (c *Conn) detectSpurious(s *Segment) {
 	if c.is(flagForward) {
 		c.forwardAdvance(s.Ack)
 	}
-	if !c.is(flagUndoable) || d.resentTS == 0 {
+	x := c.rare()
+	if !c.is(flagUndoable) || x.resentTS == 0 {
 		return
 	}
 	c.clear(flagUndoable)
-	if !s.HasTS || !tsLess(s.TSEcr, d.resentTS) || c.resentBefore() {
+	if !s.HasTS || !tsLess(s.TSEcr, x.resentTS) || c.resentBefore() {
 		return
 	}
 	if d.recovery == recoveryFast {
 		c.core.Stats.SpuriousRecoveries++
-		d.rack.reordered = true
+		d.learnt.reordered = true
 	} else {
 		c.core.Stats.SpuriousTimeouts++
 	}
@@ -52,12 +53,12 @@ func (c *Conn) resentBefore() bool {
 		return false
 	}
 	m := c.core.Pool.Meta(d.queue.Front())
-	return m.Sends > 2 || (m.Sends == 2 && tsLess(c.tsValue(m.SentAt), d.resentTS))
+	return m.Sends > 2 || (m.Sends == 2 && tsLess(c.tsValue(m.SentAt), c.rare().resentTS))
 }
 
 // takeBack ends a recovery that was spurious: nothing more is sent again, and the window is what it was.
 func (c *Conn) takeBack() {
-	d, p := &c.snd, c.core.Pool
+	d, p, x := &c.snd, c.core.Pool, c.needRare()
 	for f := d.queue.Front(); d.lost != 0 && f != d.unsent; f = p.Meta(f).Next {
 		if m := p.Meta(f); m.Flags&metaLost != 0 {
 			m.Flags &^= metaLost
@@ -65,10 +66,10 @@ func (c *Conn) takeBack() {
 		}
 	}
 	if d.recovery == recoveryRTO {
-		d.recover = d.una - 1 // Only one segment was sent again: duplicate ACKs are not about that (RFC 6582 section 4.1).
+		x.recover = d.una - 1 // Only one segment was sent again: duplicate ACKs are not about that (RFC 6582 section 4.1).
 	}
 	// What is in flight again is judged again.
-	d.recovery, d.rack.judged = recoveryNone, frame.None
+	d.recovery, x.rack.judged = recoveryNone, frame.None
 	c.clear(flagForceLost | flagForward | flagForwarded)
 	c.cc.OnSpurious()
 	c.unreduced()

@@ -141,7 +141,7 @@ func (c *Conn) TCPInfo(now clock.Time) TCPInfo {
 	if s := c.cc.Ssthresh(); s < infSsthresh {
 		i.SndSsthresh = s / mss
 	}
-	if d.rack.reordered {
+	if d.learnt.reordered {
 		i.ReordSeen = 1
 	}
 	c.countOutstanding(&i)

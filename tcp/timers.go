@@ -16,7 +16,6 @@ type timers struct {
 	loss clock.Time // the tail loss probe, or when what SACK blocks show missing counts as lost
 	ack  clock.Time // the delayed ACK
 	slow clock.Time // by state: keep-alive, linger, FIN-WAIT-2, TIME-WAIT
-	pool clock.Time // looks again whether the pool has frames
 
 	received clock.Time // when the last segment came
 	outside  clock.Time // until then no segment without data that is outside the window is answered
@@ -26,13 +25,16 @@ type timers struct {
 const poolRetry = 5 * time.Millisecond
 
 func (t *timers) init() {
-	t.rtx, t.loss, t.ack, t.slow, t.pool = clock.Never, clock.Never, clock.Never, clock.Never, clock.Never
+	t.rtx, t.loss, t.ack, t.slow = clock.Never, clock.Never, clock.Never, clock.Never
 }
 
 // Deadline returns when Expire must be called: clock.Never if no timer runs.
 func (c *Conn) Deadline() clock.Time {
 	t := &c.timers
-	d := min(min(t.rtx, t.loss), t.ack, min(t.slow, t.pool))
+	d := min(min(t.rtx, t.loss), min(t.ack, t.slow))
+	if c.hasRare() {
+		d = min(d, c.rare().pool)
+	}
 	if c.is(flagPaced) {
 		d = min(d, c.paceDeadline())
 	}
@@ -59,11 +61,12 @@ func (c *Conn) Expire(now clock.Time) {
 		t.slow = clock.Never
 		c.slowExpired(now)
 	}
-	if t.pool <= now {
-		t.pool = clock.Never
+	if x := c.rare(); x.pool <= now {
+		x.pool = clock.Never // It is a record of the connection's own: the one at rest never expires.
 		c.poolExpired(now)
 	}
 	c.settle(now)
+	c.mayRest()
 }
 
 // rtxExpired is called when the first of the timers in rtx expired.
@@ -135,8 +138,8 @@ func (c *Conn) settle(now clock.Time) {
 // starved notes that the pool had no frame for the connection.
 func (c *Conn) starved() {
 	c.core.Stats.WriteStarved++
-	if c.timers.pool == clock.Never {
-		c.timers.pool = c.core.now.Add(poolRetry)
+	if x := c.needRare(); x.pool == clock.Never {
+		x.pool = c.core.now.Add(poolRetry)
 	}
 }
 
@@ -147,7 +150,7 @@ func (c *Conn) poolExpired(now clock.Time) {
 		return
 	}
 	if !c.core.mayHold(c.snd.queue.Len()) {
-		c.timers.pool = now.Add(poolRetry)
+		c.needRare().pool = now.Add(poolRetry)
 		return
 	}
 	c.notifyWritable()

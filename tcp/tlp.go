@@ -61,7 +61,8 @@ func (c *Conn) sendProbe(now clock.Time) {
 	d := &c.snd
 	c.core.Stats.TailProbes++
 	c.set(flagProbed)
-	d.recover, d.probe, d.flight = d.nxt, probeNew, c.outstanding()
+	x := c.needRare()
+	x.recover, d.probe, x.flight = d.nxt, probeNew, c.outstanding()
 	if d.unsent != frame.None && c.maySendData() {
 		c.set(flagTailProbe)
 		if c.sendable() != 0 {
@@ -81,19 +82,19 @@ func (c *Conn) sendProbe(now clock.Time) {
 // probeAnswered looks at what an ACK says about the probe that is out (section 7.4.2). acked is what it acknowledged that was not
 // before.
 func (c *Conn) probeAnswered(s *Segment, acked uint32, now clock.Time) {
-	d := &c.snd
-	if s.Ack.Less(d.recover) {
+	d, x := &c.snd, c.rare()
+	if s.Ack.Less(x.recover) {
 		return
 	}
 	switch {
 	case d.probe == probeNew:
-	case reportsDuplicate(s) && s.SACK[0].End.GreaterEq(d.recover-1): // it is the probe that arrived twice, perhaps with a FIN
-	case s.Ack.Greater(d.recover):
+	case reportsDuplicate(s) && s.SACK[0].End.GreaterEq(x.recover-1): // it is the probe that arrived twice, perhaps with a FIN
+	case s.Ack.Greater(x.recover):
 		// All of it arrived and nothing twice, so the probe repaired the loss of what it repeated: a loss like others, for the window
 		// (section 7.4). What was in flight then is what the path could not take, whatever was sent since.
 		c.core.Stats.TailLosses++
 		if d.recovery == recoveryNone {
-			c.reduceForLoss(d.flight, now)
+			c.reduceForLoss(x.flight, now)
 		}
 	case acked == 0 && s.NumSACK == 0 && s.PayloadLen == 0:
 		// The duplicate ACK of a probe that was superfluous, from a peer that does not send D-SACKs.

@@ -18,10 +18,10 @@ func (c *Conn) urg(s *Segment) {
 	}
 	r := &c.rcv
 	up := s.Seq.Add(uint32(s.Urgent))
-	if up.LessEq(r.read) || (r.urgent && up.LessEq(r.up)) {
+	if up.LessEq(r.read) || (r.urgent && up.LessEq(c.rare().recvUp)) {
 		return
 	}
-	r.up, r.urgent = up, true
+	c.needRare().recvUp, r.urgent = up, true
 	c.events |= EventUrgent
 }
 
@@ -31,7 +31,7 @@ func (c *Conn) Urgent() uint32 {
 	if !c.rcv.urgent {
 		return 0
 	}
-	return uint32(c.rcv.up - c.rcv.read)
+	return uint32(c.rare().recvUp - c.rcv.read)
 }
 
 // WriteUrgent is Write for urgent data: until the peer has acknowledged the last byte that was taken, every segment says how far it
@@ -39,7 +39,7 @@ func (c *Conn) Urgent() uint32 {
 func (c *Conn) WriteUrgent(p []byte) int {
 	n := c.Write(p)
 	if n > 0 {
-		c.snd.up, c.snd.urgent = c.snd.end, true
+		c.needRare().sendUp, c.snd.urgent = c.snd.end, true
 	}
 	return n
 }
@@ -47,12 +47,12 @@ func (c *Conn) WriteUrgent(p []byte) int {
 // outUrgent puts the urgent pointer into a segment that begins before it. Where it is too far ahead for the field, it is as far as
 // possible: the peer sees it advance with each segment.
 func (c *Conn) outUrgent(o *OutSegment) {
-	d := &c.snd
-	if d.una.GreaterEq(d.up) {
+	d, up := &c.snd, c.rare().sendUp
+	if d.una.GreaterEq(up) {
 		d.urgent = false
 		return
 	}
-	if n := d.up.Sub(o.Seq); n > 0 {
+	if n := up.Sub(o.Seq); n > 0 {
 		o.Flags |= FlagURG
 		o.Urgent = uint16(min(n, 1<<16-1))
 	}
