@@ -38,16 +38,21 @@ func (s *session) conditions() []result.Condition {
 	if len(s.modes) == 0 {
 		return c
 	}
-	receive := "in the sender's softirq"
-	if s.threads {
-		receive = "by a kernel thread bound to the side's processor, where a side has an XDP program"
-	}
-	add("link", "veth, one queue, MTU 1500, no queueing discipline; receiving %s", receive)
+	receive := "by a kernel thread bound to the side's processor, where a side has an XDP program or GRO; elsewhere in the sender's softirq"
+	add("link", "veth, one queue, MTU 1500, no queueing discipline, unless a benchmark says otherwise; receiving %s", receive)
 	add("offloads", "%s", offloads())
-	add("client", "kernel TCP, %s for bulk and %s for requests, epoll, one thread", app.CongestionControl, app.SmallCongestionControl)
-	for _, srv := range veth.Servers {
-		if m := s.modes[srv.Name]; m != "" {
-			add(srv.Name, "%s; %s", srv.Describe(), m)
+	add("clients", "xdpstack's own, handler API, which sleeps when idle; the kernel's where that is said, %s for bulk and %s for requests, epoll, "+
+		"one thread", app.CongestionControl, app.SmallCongestionControl)
+	if s.prefer {
+		add("priorities", "servers, clients and the threads that receive for them have real-time priorities")
+	}
+	described := make(map[string]bool)
+	for _, b := range s.report.Benchmarks {
+		for _, side := range b.Sides {
+			if m := s.modes[side.Name]; m != "" && !described[side.Name+side.Setup] {
+				described[side.Name+side.Setup] = true
+				add(side.Name, "%s; %s", side.Setup, m)
+			}
 		}
 	}
 	return c

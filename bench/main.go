@@ -47,7 +47,7 @@ type options struct {
 	chart    string
 	show     string
 	times    times
-	threads  bool
+	prefer   bool
 	markdown bool
 }
 
@@ -82,7 +82,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.chart, "chart", "results/bench.svg", "where to write the chart; empty for nowhere")
 	fs.StringVar(&o.show, "show", "", "print the table of a report that was written before, and run nothing")
 	fs.BoolVar(&o.markdown, "markdown", false, "with -show: print the table as the README has it")
-	fs.BoolVar(&o.threads, "threaded", false, "let a kernel thread on its own processor receive for a side with XDP, not the sender")
+	fs.BoolVar(&o.prefer, "prefer", false, "put what is measured over veth before all other processes: for a machine that is busy with other things")
 	repeats := fs.Int("repeats", 0, "repeats of each benchmark, instead of 5")
 	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory, 2s over veth and 3.2s over bad paths")
 	if err := fs.Parse(args); err != nil {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestParse(t *testing.T) {
-	o, err := parse([]string{"-only", "core,http", "-quick", "-repeats", "7"})
+	o, err := parse([]string{"-only", "core,requests", "-quick", "-repeats", "7"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestParse(t *testing.T) {
 	for _, g := range groups() {
 		got = append(got, o.wantedOf(g)...)
 	}
-	if !slices.Equal(got, []string{"core-receive", "core-send", "core-connect", "http"}) || o.times.repeats != 7 || o.times.window != brief.window {
+	if !slices.Equal(got, []string{"core-receive", "core-send", "core-connect", "requests"}) || o.times.repeats != 7 || o.times.window != brief.window {
 		t.Errorf("wanted %v, times %+v", got, o.times)
 	}
 	for _, args := range [][]string{{"-only", "nothing"}, {"argument"}, {"-unknown"}} {
@@ -95,7 +95,7 @@ func requireLab(t *testing.T) {
 
 func TestOverVeth(t *testing.T) {
 	requireLab(t)
-	check(t, tiny("bulk", "http", "connect", "raw").all(t.Context(), groups()), 5)
+	check(t, tiny("bulk", "requests", "connect", "check-requests", "softirq-requests", "raw").all(t.Context(), groups()), 7)
 	expectNothingLeft(t)
 }
 

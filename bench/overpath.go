@@ -90,7 +90,7 @@ func crossingGroups() []*group {
 				path := x.path
 				path.Seed = uint64(t.repeat + 1)
 				r.Path, r.Congestion, r.Warmup, r.Window = &path, x.congestion, s.times.pathWarmup, s.times.pathWindow
-				return s.oneServer(ctx, r, veth.PathServers, t, []veth.Work{veth.PathWork(x.work, x.conns)})[x.work]
+				return s.oneServer(ctx, r, veth.PathServers, t, []veth.Work{veth.PathWork(x.name, x.work, x.conns)})[x.name]
 			}),
 		})
 	}

@@ -55,7 +55,7 @@ type side struct {
 
 // groups are in the order in which they are shown.
 func groups() []*group {
-	return slices.Concat(coreGroups(), []*group{servingGroup(), rawGroup()}, crossingGroups())
+	return slices.Concat(coreGroups(), []*group{smallGroup(), bulkGroup(), checkGroup(), softirqGroup(), rawGroup()}, crossingGroups())
 }
 
 const (

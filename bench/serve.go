@@ -13,6 +13,7 @@ import (
 	"github.com/xdpstack/xdpstack/bench/internal/gvisor"
 	"github.com/xdpstack/xdpstack/bench/internal/kernel"
 	"github.com/xdpstack/xdpstack/bench/internal/load"
+	"github.com/xdpstack/xdpstack/bench/internal/ours"
 	"github.com/xdpstack/xdpstack/bench/internal/veth"
 	"github.com/xdpstack/xdpstack/bench/internal/xdp"
 )
@@ -26,6 +27,7 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	cpu := fs.Int("cpu", -1, "the processor it is bound to")
 	prefer := fs.Bool("prefer", false, "put it before ordinary processes")
 	congestion := fs.String("congestion", app.CongestionControl, "the congestion control, of xdpstack's and the kernel's servers")
+	spin := fs.Duration("spin", 0, "how long xdpstack's server polls before it sleeps; 0: its default, negative: not at all")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -38,7 +40,7 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	}
 	switch *kind {
 	case "xdpstack", "xdpstack-asavie", "xdpstack-nethttp":
-		return serveOurs(ctx, emit, *kind, *ifname, addr, *congestion)
+		return serveOurs(ctx, emit, *kind, ours.ServerConfig{Interface: *ifname, Address: addr, Congestion: *congestion, Spin: *spin})
 	case "gvisor-xdp":
 		return serveGVisor(ctx, emit, gvisor.AFXDP, *ifname, addr)
 	case "gvisor-packet":
@@ -46,7 +48,11 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	case "kernel", "kernel-xdp":
 		return serveKernel(ctx, emit, *kind == "kernel-xdp", *ifname, addr, *congestion)
 	case "go-nethttp":
-		return serveGoNetHTTP(ctx, emit, addr)
+		return serveGo(ctx, emit, addr, app.ServeNetHTTP)
+	case "go-net":
+		return serveGo(ctx, emit, addr, kernel.ServeGoNet)
+	case "nginx":
+		return serveNginx(ctx, emit, addr)
 	}
 	return nil, fmt.Errorf("no server of kind %q", *kind)
 }
@@ -104,13 +110,13 @@ func serveKernel(
 	return map[string]float64{}, s.Close()
 }
 
-// serveGoNetHTTP answers HTTP requests by net/http on the kernel's TCP.
-func serveGoNetHTTP(ctx context.Context, emit child.Emit, addr netip.Prefix) (any, error) {
+// serveGo answers HTTP requests on the kernel's TCP by one of Go's ways to do so.
+func serveGo(ctx context.Context, emit child.Emit, addr netip.Prefix, on func(net.Listener) error) (any, error) {
 	ln, err := net.Listen("tcp4", netip.AddrPortFrom(addr.Addr(), app.HTTPPort).String())
 	if err != nil {
 		return nil, err
 	}
-	go func() { _ = app.ServeNetHTTP(ln) }() // until the listener is closed
+	go func() { _ = on(ln) }() // until the listener is closed
 	if err := emit("ready", veth.Ready{Mode: "no XDP"}); err != nil {
 		return nil, err
 	}
@@ -118,11 +124,28 @@ func serveGoNetHTTP(ctx context.Context, emit child.Emit, addr netip.Prefix) (an
 	return map[string]float64{}, ln.Close()
 }
 
+func serveNginx(ctx context.Context, emit child.Emit, addr netip.Prefix) (any, error) {
+	n, err := kernel.StartNginx(ctx, addr.Addr())
+	if err != nil {
+		return nil, err
+	}
+	defer n.Close()
+	if err := emit("ready", veth.Ready{Mode: "no XDP", PID: n.PID()}); err != nil {
+		return nil, err
+	}
+	<-ctx.Done()
+	return map[string]float64{}, nil
+}
+
 // drive is the child that plays the client.
 func drive(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	fs := flag.NewFlagSet("load", flag.ContinueOnError)
-	var cfg load.Config
+	var cfg ours.ClientConfig
 	work := fs.String("work", "", "what to ask of the server")
+	by := fs.String("client", "", "whose TCP: xdpstack's, or by default the kernel's")
+	fs.StringVar(&cfg.Interface, "interface", "", "interface of xdpstack's client")
+	own := fs.String("own", "", "address and prefix length of xdpstack's client")
+	fs.DurationVar(&cfg.Spin, "spin", 0, "how long xdpstack's client polls before it sleeps; negative: not at all")
 	address := fs.String("address", "", "the server's address")
 	cpu := fs.Int("cpu", -1, "the processor it is bound to")
 	prefer := fs.Bool("prefer", false, "put it before ordinary processes")
@@ -141,13 +164,22 @@ func drive(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	if err := place(*cpu, *prefer); err != nil {
 		return nil, err
 	}
-	r, err := load.Run(ctx, cfg, func(start bool) {
+	ready := func() { _ = emit("ready", nil) } // a parent that is gone ends us anyway
+	mark := func(start bool) {
 		kind := "stop"
 		if start {
 			kind = "start"
 		}
-		_ = emit(kind, nil) // a parent that is gone ends us anyway
-	})
+		_ = emit(kind, nil)
+	}
+	var r load.Result
+	if *by == string(veth.OurClient) {
+		if cfg.Address, err = netip.ParsePrefix(*own); err == nil {
+			r, err = ours.RunClient(ctx, cfg, ready, mark)
+		}
+	} else {
+		r, err = load.Run(ctx, cfg.Config, ready, mark)
+	}
 	if err != nil {
 		return nil, err
 	}

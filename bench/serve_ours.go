@@ -2,23 +2,24 @@ package main
 
 import (
 	"context"
-	"net/netip"
 
+	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/bench/internal/child"
 	"github.com/xdpstack/xdpstack/bench/internal/ours"
 	"github.com/xdpstack/xdpstack/bench/internal/veth"
 )
 
-func serveOurs(ctx context.Context, emit child.Emit, kind, ifname string, addr netip.Prefix, congestion string) (any, error) {
+func serveOurs(ctx context.Context, emit child.Emit, kind string, cfg ours.ServerConfig) (any, error) {
 	var s *ours.Server
 	var err error
 	switch kind {
 	case "xdpstack-nethttp":
-		s, err = ours.NewNetHTTP(ifname, addr, congestion)
+		s, err = ours.NewNetHTTP(cfg)
 	case "xdpstack-asavie":
-		s, err = ours.NewServer("asavie", ifname, addr, congestion)
+		cfg.Driver = afxdp.DriverAsavie
+		s, err = ours.NewServer(cfg)
 	default:
-		s, err = ours.NewServer("native", ifname, addr, congestion)
+		s, err = ours.NewServer(cfg)
 	}
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 // Package app is the application that every server of the benchmarks runs, whatever the stack below: the protocol's constants and
 // the few lines of logic, so that all sides do the same work.
 //
+//	port  7  echo:    sends back what it gets (RFC 862)
 //	port  9  discard: reads and forgets (RFC 863)
 //	port 19  source:  writes without end (RFC 864)
 //	port 80  http:    answers each request head with the same response, keeps the connection or closes it as asked
@@ -10,6 +11,7 @@ import "bytes"
 
 // Ports.
 const (
+	EchoPort    = 7
 	DiscardPort = 9
 	SourcePort  = 19
 	HTTPPort    = 80
@@ -27,6 +29,9 @@ var (
 	OneShot   = []byte("GET / HTTP/1.1\r\nHost: 10.77.0.2\r\nUser-Agent: bench\r\nAccept: */*\r\nConnection: close\r\n\r\n")
 	Response  = []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\nHello, World!\n")
 )
+
+// Ping is what the measurement of latency sends and gets back.
+var Ping = bytes.Repeat([]byte("ping"), 16)
 
 // Chunk is what a source writes at a time: 64 full segments, so that no side has to split one at the end.
 var Chunk = make([]byte, 64*1448)

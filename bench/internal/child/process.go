@@ -127,12 +127,15 @@ func (p *Process) Stop() {
 }
 
 // CPU returns the user and system time that the child has used so far.
-func (p *Process) CPU() (time.Duration, error) {
+func (p *Process) CPU() (time.Duration, error) { return CPU(p.cmd.Process.Pid) }
+
+// CPU returns the user and system time that a process, or a kernel thread, has used so far.
+func CPU(pid int) (time.Duration, error) {
 	// The clock of another process: its id inverted, with the two bits that ask for scheduler time (CPUCLOCK_SCHED).
-	clock := int32(^p.cmd.Process.Pid<<3 | 2)
+	clock := int32(^pid<<3 | 2)
 	var ts unix.Timespec
 	if err := unix.ClockGettime(clock, &ts); err != nil {
-		return 0, fmt.Errorf("child: CPU clock of process %d: %w", p.cmd.Process.Pid, err)
+		return 0, fmt.Errorf("child: CPU clock of process %d: %w", pid, err)
 	}
 	return time.Duration(ts.Nano()), nil
 }

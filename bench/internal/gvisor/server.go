@@ -67,7 +67,7 @@ func NewServer(l Link, ifname string, addr netip.Prefix) (*Server, error) {
 	if s.stack, s.close, err = open(iface, addr); err != nil {
 		return nil, err
 	}
-	for _, port := range []uint16{app.DiscardPort, app.SourcePort, app.HTTPPort} {
+	for _, port := range []uint16{app.EchoPort, app.DiscardPort, app.SourcePort, app.HTTPPort} {
 		c := &conn{server: s, queue: new(waiter.Queue), port: port, listen: true}
 		if c.ep, err = listen(s.stack, port, c.queue); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -132,6 +132,8 @@ func (c *conn) run() {
 		c.discard()
 	case c.port == app.SourcePort:
 		c.source()
+	case c.port == app.EchoPort:
+		c.echo()
 	default:
 		c.serve()
 	}
@@ -159,6 +161,24 @@ func (c *conn) discard() {
 	for {
 		if _, err := c.ep.Read(io.Discard, tcpip.ReadOptions{}); err != nil {
 			c.finished(err)
+			return
+		}
+	}
+}
+
+// echo sends back what it reads. A peer that does not read what it asked for loses its connection.
+func (c *conn) echo() {
+	s := c.server
+	for {
+		w := tcpip.SliceWriter(s.buf[:])
+		r, err := c.ep.Read(&w, tcpip.ReadOptions{})
+		if err != nil {
+			c.finished(err)
+			return
+		}
+		s.chunk.Reset(s.buf[:r.Count])
+		if n, err := c.ep.Write(&s.chunk, tcpip.WriteOptions{}); err != nil || n != int64(r.Count) {
+			c.ep.Close()
 			return
 		}
 	}

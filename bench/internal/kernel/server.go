@@ -33,7 +33,7 @@ func NewServer(addr [4]byte, congestion string) (*Server, error) {
 		return nil, fmt.Errorf("kernel: epoll: %w", err)
 	}
 	s := &Server{poll: poll, conns: make(map[int]*conn), buf: make([]byte, 256<<10)}
-	for _, port := range []uint16{app.DiscardPort, app.SourcePort, app.HTTPPort} {
+	for _, port := range []uint16{app.EchoPort, app.DiscardPort, app.SourcePort, app.HTTPPort} {
 		if err := s.listen(addr, port, congestion); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -103,8 +103,22 @@ func (s *Server) run(c *conn) {
 		if _, err := unix.Write(c.fd, app.Chunk); err != nil && err != unix.EAGAIN {
 			s.drop(c)
 		}
+	case c.port == app.EchoPort:
+		s.echo(c)
 	default:
 		s.serve(c)
+	}
+}
+
+// echo sends back what it read. A peer that does not read what it asked for loses its connection.
+func (s *Server) echo(c *conn) {
+	n, ok := s.read(c)
+	if ok && n > 0 {
+		sent, err := unix.Write(c.fd, s.buf[:n])
+		ok = err == nil && sent == n
+	}
+	if !ok {
+		s.drop(c)
 	}
 }
 

@@ -73,7 +73,7 @@ func (g *generator) event(c *conn, events uint32) error {
 		return g.write(c)
 	case Send:
 		return g.read(c)
-	case HTTP:
+	case HTTP, Ping:
 		return g.responses(c)
 	default:
 		return g.last(c)
@@ -122,6 +122,8 @@ func (g *generator) request(c *conn, begun time.Time) error {
 	switch g.cfg.Work {
 	case Connect:
 		r = app.OneShot
+	case Ping:
+		r = app.Ping
 	case HTTP:
 	default:
 		return nil
@@ -145,10 +147,9 @@ func (g *generator) responses(c *conn) error {
 		case err != nil || n == 0:
 			return g.failed(c, fmt.Errorf("load: read a response: %d bytes, %w", n, err))
 		}
-		if err := c.check(g.buf[:n]); err != nil {
+		if done, err := g.answered(c, g.buf[:n]); err != nil {
 			return err
-		}
-		if c.got < len(app.Response) {
+		} else if !done {
 			continue
 		}
 		now := time.Now()
@@ -174,12 +175,14 @@ func (g *generator) last(c *conn) error {
 		case err != nil:
 			return g.failed(c, fmt.Errorf("load: read the response: %w", err))
 		case n > 0:
-			if err := c.check(g.buf[:n]); err != nil {
+			done, err := g.answered(c, g.buf[:n])
+			if err != nil {
 				return err
 			}
+			c.done = c.done || done
 			continue
-		case c.got != len(app.Response):
-			return g.failed(c, fmt.Errorf("load: the connection ended after %d of %d bytes", c.got, len(app.Response)))
+		case !c.done:
+			return g.failed(c, fmt.Errorf("load: the connection ended before the response was complete"))
 		}
 		g.finished(time.Since(c.begun))
 		_ = unix.Close(c.fd)
@@ -188,19 +191,26 @@ func (g *generator) last(c *conn) error {
 	}
 }
 
-// check compares a part of the response with what it has to be.
-func (c *conn) check(p []byte) error {
-	if c.got+len(p) > len(app.Response) || !bytes.Equal(p, app.Response[c.got:c.got+len(p)]) {
-		return fmt.Errorf("load: wrong response at byte %d: %q", c.got, p)
+// answered takes a part of the answer and reports whether it is complete.
+func (g *generator) answered(c *conn, p []byte) (bool, error) {
+	if g.cfg.Work != Ping {
+		done, err := c.answer.Add(p)
+		if err != nil {
+			err = fmt.Errorf("load: %w", err)
+		}
+		return done, err
+	}
+	if c.got+len(p) > len(app.Ping) || !bytes.Equal(p, app.Ping[c.got:c.got+len(p)]) {
+		return false, fmt.Errorf("load: wrong echo at byte %d: %q", c.got, p)
 	}
 	c.got += len(p)
-	return nil
+	return c.got == len(app.Ping), nil
 }
 
 func (g *generator) finished(d time.Duration) {
 	g.moved++
 	g.count++
 	if g.measuring {
-		_ = g.latency.RecordValue(max(1, int64(d/time.Microsecond))) // beyond a minute is beyond the window as well
+		_ = g.latency.RecordValue(int64(d)) // beyond a minute is beyond the window as well
 	}
 }

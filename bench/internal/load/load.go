@@ -21,7 +21,21 @@ const (
 	Send    Work = "send"    // send bytes as fast as they are taken
 	HTTP    Work = "http"    // answer a request at a time on each of a number of connections
 	Connect Work = "connect" // connect, one request, close, on each of a number of slots
+	Ping    Work = "ping"    // send back 64 bytes, again and again
 )
+
+// Port is the server's.
+func (w Work) Port() uint16 {
+	switch w {
+	case Receive:
+		return app.DiscardPort
+	case Send:
+		return app.SourcePort
+	case Ping:
+		return app.EchoPort
+	}
+	return app.HTTPPort
+}
 
 // Config describes a run.
 type Config struct {
@@ -40,13 +54,27 @@ type Result struct {
 	Count   float64 `json:"count"`  // payload bytes, requests or connections
 	Errors  float64 `json:"errors"` // connections that failed
 	// Latency in microseconds: of a request, or of connect to the end of the connection. Zero for bulk work.
-	P50 float64 `json:"p50_us"`
-	P99 float64 `json:"p99_us"`
-	Max float64 `json:"max_us"`
+	P50  float64 `json:"p50_us"`
+	P99  float64 `json:"p99_us"`
+	P999 float64 `json:"p999_us"`
+	Max  float64 `json:"max_us"`
 	// Of bulk work that the client sends, at the end of the window, the mean of the connections: smoothed round trip in
 	// microseconds and congestion window in segments, as the kernel has them.
 	RTT  float64 `json:"rtt_us"`
 	CWnd float64 `json:"cwnd"`
+}
+
+// NewHistogram makes one for latencies in nanoseconds, up to a minute.
+func NewHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(time.Minute), 3) }
+
+// Latencies takes the percentiles from a histogram of nanoseconds, unless nothing was recorded.
+func (r *Result) Latencies(h *hdrhistogram.Histogram) {
+	if h.TotalCount() == 0 {
+		return
+	}
+	us := func(ns int64) float64 { return float64(ns) / 1000 }
+	r.P50, r.P99, r.P999 = us(h.ValueAtQuantile(50)), us(h.ValueAtQuantile(99)), us(h.ValueAtQuantile(99.9))
+	r.Max = us(h.Max())
 }
 
 // patience bounds a connect, and a time without any progress.
@@ -69,7 +97,10 @@ type conn struct {
 	slot  int
 	state state
 	begun time.Time
-	got   int // bytes of the response so far
+
+	answer app.Answer // the response so far
+	done   bool       // it is complete
+	got    int        // bytes of the echo so far
 }
 
 // generator is one run.
@@ -87,18 +118,10 @@ type generator struct {
 	latency   *hdrhistogram.Histogram
 }
 
-// Run does the work. It calls mark at the start of the measured window and at its end.
-func Run(ctx context.Context, cfg Config, mark func(start bool)) (Result, error) {
+// Run does the work. It calls ready when the connections are open, and mark at the start of the measured window and at its end.
+func Run(ctx context.Context, cfg Config, ready func(), mark func(start bool)) (Result, error) {
 	g := &generator{cfg: cfg, conns: make([]conn, cfg.Conns), buf: make([]byte, 512<<10)}
-	g.latency = hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
-	switch cfg.Work {
-	case Receive:
-		g.port = app.DiscardPort
-	case Send:
-		g.port = app.SourcePort
-	default:
-		g.port = app.HTTPPort
-	}
+	g.latency, g.port = NewHistogram(), cfg.Work.Port()
 	var err error
 	if g.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return Result{}, fmt.Errorf("load: epoll: %w", err)
@@ -107,6 +130,7 @@ func Run(ctx context.Context, cfg Config, mark func(start bool)) (Result, error)
 	if err := g.open(ctx); err != nil {
 		return Result{}, err
 	}
+	ready()
 	if err := g.loop(ctx, cfg.Warmup); err != nil {
 		return Result{}, err
 	}
@@ -124,10 +148,7 @@ func Run(ctx context.Context, cfg Config, mark func(start bool)) (Result, error)
 		r.Count = float64(g.acked() - before) // what the server has taken, not what lies in buffers
 		r.RTT, r.CWnd = g.path()
 	}
-	if g.latency.TotalCount() > 0 {
-		r.P50, r.P99 = float64(g.latency.ValueAtQuantile(50)), float64(g.latency.ValueAtQuantile(99))
-		r.Max = float64(g.latency.Max())
-	}
+	r.Latencies(g.latency)
 	if r.Count == 0 {
 		return r, fmt.Errorf("load: nothing in %v: %w", cfg.Window, errors.Join(ErrStalled, g.lastErr))
 	}

@@ -24,20 +24,20 @@ func TestEveryWork(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	for _, cfg := range []Config{
-		{Work: Receive, Conns: 2}, {Work: Send, Conns: 2}, {Work: HTTP, Conns: 16}, {Work: Connect, Conns: 16},
+		{Work: Receive, Conns: 2}, {Work: Send, Conns: 2}, {Work: HTTP, Conns: 16}, {Work: Connect, Conns: 16}, {Work: Ping, Conns: 1},
 	} {
 		cfg.Congestion = app.CongestionControl
 		cfg.Addr, cfg.Warmup, cfg.Window = addr, 20*time.Millisecond, 200*time.Millisecond
-		marks := 0
-		r, err := Run(ctx, cfg, func(bool) { marks++ })
+		marks, readies := 0, 0
+		r, err := Run(ctx, cfg, func() { readies++ }, func(bool) { marks++ })
 		if err != nil {
 			t.Errorf("%s: %v", cfg.Work, err)
 			continue
 		}
-		if r.Count == 0 || r.Errors != 0 || marks != 2 || r.Seconds < 0.2 {
+		if r.Count == 0 || r.Errors != 0 || marks != 2 || readies != 1 || r.Seconds < 0.2 {
 			t.Errorf("%s: %+v with %d marks", cfg.Work, r, marks)
 		}
-		if (cfg.Work == HTTP || cfg.Work == Connect) && (r.P50 <= 0 || r.P99 < r.P50 || r.Max < r.P99) {
+		if cfg.Work != Receive && cfg.Work != Send && (r.P50 <= 0 || r.P99 < r.P50 || r.Max < r.P99) {
 			t.Errorf("%s: latencies %+v", cfg.Work, r)
 		}
 		t.Logf("%s: %+v", cfg.Work, r)
@@ -52,18 +52,23 @@ func TestEveryWork(t *testing.T) {
 }
 
 func TestNoServerIsAnError(t *testing.T) {
-	_, err := Run(t.Context(), Config{Work: HTTP, Addr: [4]byte{127, 77, 0, 9}, Conns: 1, Window: time.Second}, func(bool) {})
+	_, err := Run(t.Context(), Config{Work: HTTP, Addr: [4]byte{127, 77, 0, 9}, Conns: 1, Window: time.Second}, func() {}, func(bool) {})
 	if err == nil {
 		t.Error("no error without a server")
 	}
 }
 
-func TestWrongResponseIsAnError(t *testing.T) {
+func TestWrongAnswerIsAnError(t *testing.T) {
 	c := new(conn)
-	if err := c.check(app.Response[:10]); err != nil {
-		t.Error(err)
+	g := &generator{cfg: Config{Work: Ping}}
+	if done, err := g.answered(c, app.Ping[:10]); err != nil || done {
+		t.Error(done, err)
 	}
-	if err := c.check([]byte("HTTP/1.1 500")); err == nil {
+	if _, err := g.answered(c, app.Ping); err == nil {
+		t.Error("a wrong echo passed")
+	}
+	g.cfg.Work = HTTP
+	if _, err := g.answered(c, []byte("HTTP/1.1 500")); err == nil {
 		t.Error("a wrong response passed")
 	}
 }

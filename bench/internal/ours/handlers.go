@@ -19,6 +19,15 @@ func (ignore) Closed(*stack.Conn, error)    {}
 // discard reads and forgets.
 type discard struct{ ignore }
 
+// echo sends back what it gets.
+type echo struct{ ignore }
+
+func (echo) Received(c *stack.Conn, p []byte) {
+	if c.Write(p) < len(p) {
+		c.Abort() // a client that does not read what it asked for
+	}
+}
+
 // source writes without end.
 type source struct{ ignore }
 

@@ -3,6 +3,7 @@ package ours
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/bench/internal/app"
@@ -13,13 +14,32 @@ import (
 // Server serves the benchmarks' ports over AF_XDP.
 type Server struct{ stack *stack.Stack }
 
+// ServerConfig says what a server runs on. The zero fields mean the stack's defaults.
+type ServerConfig struct {
+	Driver     string
+	Interface  string
+	Address    netip.Prefix
+	Congestion string
+	Spin       time.Duration
+}
+
+func (c *ServerConfig) open() (*stack.Stack, error) {
+	cfg := stack.Config{
+		Interface: c.Interface, Address: c.Address, SpinTime: c.Spin, AFXDP: afxdp.Options{Driver: c.Driver, Mode: afxdp.ModeCopy},
+	}
+	cfg.TCP.Congestion = c.Congestion
+	return stack.Open(cfg)
+}
+
 // NewServer opens the interface with one of the drivers and handles the ports' connections on the shards.
-func NewServer(driver, ifname string, addr netip.Prefix, congestion string) (*Server, error) {
-	s, err := open(driver, ifname, addr, congestion)
+func NewServer(cfg ServerConfig) (*Server, error) {
+	s, err := cfg.open()
 	if err != nil {
 		return nil, err
 	}
-	for port, h := range map[uint16]stack.Handler{app.DiscardPort: discard{}, app.SourcePort: source{}, app.HTTPPort: new(web)} {
+	for port, h := range map[uint16]stack.Handler{
+		app.EchoPort: echo{}, app.DiscardPort: discard{}, app.SourcePort: source{}, app.HTTPPort: new(web),
+	} {
 		if _, err := s.Handle(fmt.Sprintf(":%d", port), h); err != nil {
 			_ = s.Close()
 			return nil, err
@@ -29,8 +49,8 @@ func NewServer(driver, ifname string, addr netip.Prefix, congestion string) (*Se
 }
 
 // NewNetHTTP opens the interface and answers HTTP requests by net/http, on net.Conns.
-func NewNetHTTP(ifname string, addr netip.Prefix, congestion string) (*Server, error) {
-	s, err := open("native", ifname, addr, congestion)
+func NewNetHTTP(cfg ServerConfig) (*Server, error) {
+	s, err := cfg.open()
 	if err != nil {
 		return nil, err
 	}
@@ -41,12 +61,6 @@ func NewNetHTTP(ifname string, addr netip.Prefix, congestion string) (*Server, e
 	}
 	go func() { _ = app.ServeNetHTTP(ln) }() // until the stack is closed
 	return &Server{stack: s}, nil
-}
-
-func open(driver, ifname string, addr netip.Prefix, congestion string) (*stack.Stack, error) {
-	cfg := stack.Config{Interface: ifname, Address: addr, AFXDP: afxdp.Options{Driver: driver, Mode: afxdp.ModeCopy}}
-	cfg.TCP.Congestion = congestion
-	return stack.Open(cfg)
 }
 
 // Describe says what the server runs on.

@@ -22,8 +22,9 @@ type Run struct {
 
 // CPU is processor time used during a window, in seconds.
 type CPU struct {
-	Process float64 `json:"process"`        // user and system time of the process
-	Core    float64 `json:"core,omitempty"` // all busy time of the processor that it is bound to, interrupts included
+	Process float64 `json:"process"`           // user and system time of the process
+	Receive float64 `json:"receive,omitempty"` // time of the kernel threads that receive for it, where there are any
+	Core    float64 `json:"core,omitempty"`    // all busy time of the processor that it is bound to, interrupts included
 }
 
 // figure returns the value, the work per processor second or a further figure; NaN if the run failed or has no such one.

@@ -24,11 +24,11 @@ type Path struct {
 }
 
 // PathServers are the sides on a bad path, the first one ours. No end has an offload, so both send and get the same frames.
-var PathServers = []Server{Servers[0], Servers[len(Servers)-1]}
+var PathServers = []Server{Ours, Kernel}
 
 // PathWork is bulk work in one direction over a bad path.
-func PathWork(work load.Work, conns int) Work {
-	return Work{Work: work, Conns: conns, Unit: "Mbit/s", Scale: 8e-6}
+func PathWork(name string, work load.Work, conns int) Work {
+	return Work{Name: name, Work: work, Conns: conns, Unit: "Mbit/s", Scale: 8e-6}
 }
 
 // startHop starts the hop of the path, if there is one.

@@ -63,7 +63,7 @@ func (r *Runner) raw(ctx context.Context, driver string) (run result.Run, err er
 		return run, err
 	}
 	var got rawlink.Result
-	run, err = r.window(ctx, receiver, sender, receiver, r.RawWindow, &got)
+	run, err = r.window(ctx, &arena{lab: lab, server: receiver}, sender, receiver, r.RawWindow, &got)
 	if err != nil {
 		return run, err
 	}
