@@ -2,6 +2,7 @@
 //
 //   - [Producer] and [Consumer] are the two views of a ring in memory that another party shares: the kernel, for the four rings
 //     of an AF_XDP socket, or another goroutine, for [NewPair].
+//   - [Records] takes byte strings of any length, packets for example, from one goroutine to one other.
 //   - [Mailbox] takes values from any number of goroutines to one.
 //
 // A shared ring is a power of two of slots and two free-running 32-bit indices, each written by one side only:

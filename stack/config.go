@@ -32,6 +32,7 @@ type Config struct {
 	MaxTimeWait int           // connections of one shard in TIME-WAIT, 32 bytes each, at most; default 65536
 	Backlog     int           // connections of one listener and shard that wait for Accept, at most; default 1024
 	Mailbox     int           // commands that may wait for a shard, a power of two; default 4096
+	PassRing    int           // bytes that segments may take that wait to go from one shard to one other, a power of two; default 4 MiB
 	RxBudget    uint32        // bytes that all receive windows of a shard may promise together; default a quarter of its frames
 	MaxUnread   uint64        // bytes received that the applications of a shard may leave unread together; default 256 MiB
 	CPUs        []int         // the CPU of each shard; a shard beyond the list, or with -1, may run on any
@@ -50,6 +51,7 @@ const (
 	defaultMaxTimeWait = 1 << 16
 	defaultBacklog     = 1024
 	defaultMailbox     = 4096
+	defaultPassRing    = 4 << 20 // more than a shard's windows promise by default: 2.3 MB
 
 	maxBacklog = 1 << 16
 )
@@ -78,6 +80,7 @@ func (cfg *Config) withDefaults() (Config, error) {
 	setDefault(&c.MaxTimeWait, defaultMaxTimeWait)
 	setDefault(&c.Backlog, defaultBacklog)
 	setDefault(&c.Mailbox, defaultMailbox)
+	setDefault(&c.PassRing, defaultPassRing)
 	setDefault(&c.TTL, ipv4.DefaultTTL)
 	c.TOS &^= tcp.ECNMask // TCP sets them where it may (RFC 3168 section 6.1), and nothing else reacts to marks
 	if err := c.checkAddresses(); err != nil {
@@ -90,6 +93,8 @@ func (cfg *Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: MaxConns %d is not within 1 to 2^24", ErrConfig, c.MaxConns)
 	case c.MaxTimeWait < 1 || c.MaxTimeWait > 1<<24:
 		return c, fmt.Errorf("%w: MaxTimeWait %d is not within 1 to 2^24", ErrConfig, c.MaxTimeWait)
+	case c.PassRing < 1<<12 || c.PassRing > 1<<30 || c.PassRing&(c.PassRing-1) != 0:
+		return c, fmt.Errorf("%w: PassRing %d is not a power of two within 4096 to 2^30", ErrConfig, c.PassRing)
 	case c.Backlog < 1 || c.Backlog > maxBacklog:
 		return c, fmt.Errorf("%w: Backlog %d is not within 1 to %d", ErrConfig, c.Backlog, maxBacklog)
 	}

@@ -1,6 +1,14 @@
 package stack
 
-import "github.com/xdpstack/xdpstack/frame"
+import (
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/ring"
+	"github.com/xdpstack/xdpstack/tcp"
+)
 
 // portShard returns the shard that dials from an ephemeral port.
 func (s *Stack) portShard(port uint16) *Shard { return s.shards[int(port)%len(s.shards)] }
@@ -22,29 +30,131 @@ func (s *Shard) passOn(g *segment) bool {
 	return true
 }
 
-// handOn gives a segment to another shard.
+// passing is a shard's part in giving segments to other shards. Between each two there is a queue of bytes in each direction, made when
+// the first segment goes that way. What is put into them during a batch is published at its end, and the receiver woken once.
+type passing struct {
+	out   []*ring.Records                // to each shard; nil: nothing went there yet
+	in    []atomic.Pointer[ring.Records] // from each shard
+	to    []*Shard                       // those with something that is not published
+	isFor []bool                         // whether each shard is in to
+}
+
+func (p *passing) init(s *Shard, shards int) error {
+	if shards == 1 {
+		return nil
+	}
+	if s.cfg.PassRing < 2*(s.mtu+passedHeader) {
+		return fmt.Errorf("%w: PassRing of %d bytes is too small for packets of %d: give it four times as much", ErrConfig,
+			s.cfg.PassRing, s.mtu)
+	}
+	p.out = make([]*ring.Records, shards)
+	p.in = make([]atomic.Pointer[ring.Records], shards)
+	p.to = make([]*Shard, 0, shards)
+	p.isFor = make([]bool, shards)
+	return nil
+}
+
+// passedHeader is the length of what goes before a segment's bytes: its flow and the flags of its frame.
+const passedHeader = 16
+
+// handOn gives a copy of a segment to another shard, and its frame back.
 func (s *Shard) handOn(g *segment, owner *Shard) {
-	b := append([]byte(nil), s.pool.Data(g.frame)...)
-	flow, flags := g.flow, s.pool.Meta(g.frame).Flags
-	s.pool.Release(g.frame)
-	s.stats.PassedOn++
-	takeOver := func(s *Shard) { s.takeOver(segment{flow: flow, hash: flow.Hash(s.hashKey[0], s.hashKey[1])}, b, flags) }
-	if !owner.mailbox.Push(command{op: opCall, call: takeOver}) {
-		s.stats.Drop.PassOn++
-	} else if owner.sleeping.Load() {
-		owner.dev.Wake()
+	data := s.pool.Data(g.frame)
+	b := s.queueTo(owner).Append(passedHeader + len(data))
+	if b == nil {
+		s.drop(g.frame, &s.stats.Drop.PassOn)
+		return
+	}
+	copy(b, g.flow.LocalAddr[:])
+	copy(b[4:], g.flow.RemoteAddr[:])
+	binary.NativeEndian.PutUint16(b[8:], g.flow.LocalPort)
+	binary.NativeEndian.PutUint16(b[10:], g.flow.RemotePort)
+	binary.NativeEndian.PutUint16(b[12:], s.pool.Meta(g.frame).Flags)
+	copy(b[passedHeader:], data)
+	s.drop(g.frame, &s.stats.PassedOn)
+	if !s.pass.isFor[owner.id] {
+		s.pass.isFor[owner.id] = true
+		s.pass.to = append(s.pass.to, owner)
 	}
 }
 
-// takeOver puts a segment that another shard received, with the flags of its frame, into a batch of its own.
-func (s *Shard) takeOver(g segment, b []byte, flags uint16) {
-	if g.frame = s.pool.Alloc(); g.frame == frame.None {
-		s.stats.Drop.NoFrame++
+// queueTo returns the queue to another shard.
+func (s *Shard) queueTo(owner *Shard) *ring.Records {
+	q := s.pass.out[owner.id]
+	if q == nil {
+		q, _ = ring.NewRecords(s.cfg.PassRing) // the size was checked with the configuration
+		s.pass.out[owner.id] = q
+		owner.pass.in[s.id].Store(q)
+	}
+	return q
+}
+
+// publishPassed lets the other shards have what the batch held for them.
+func (s *Shard) publishPassed() {
+	for _, owner := range s.pass.to {
+		s.pass.isFor[owner.id] = false
+		s.pass.out[owner.id].Publish()
+		// The flag stays up while the owner is behind, and its line in both caches.
+		if !owner.passed.Load() {
+			owner.passed.Store(true)
+		}
+		owner.wake()
+	}
+	s.pass.to = s.pass.to[:0]
+}
+
+// takePassed takes segments that other shards received for connections of this one, up to a batch from each, and reports whether there
+// were any.
+func (s *Shard) takePassed() bool {
+	if !s.passed.Load() {
+		return false
+	}
+	s.passed.Store(false) // before the look: what is published from now on raises it again
+	worked := false
+	for i := range s.pass.in {
+		q := s.pass.in[i].Load()
+		if q == nil {
+			continue
+		}
+		s.segments = s.segments[:0]
+		n := 0
+		for ; n < s.cfg.BatchSize; n++ {
+			b := q.Next()
+			if b == nil {
+				break
+			}
+			s.takeOver(b)
+		}
+		if n == 0 {
+			continue
+		}
+		q.Release()
+		s.dispatch()
+		worked = true
+		if n == s.cfg.BatchSize {
+			s.passed.Store(true)
+		}
+	}
+	return worked
+}
+
+// takeOver puts a segment that another shard received, with the flags of its frame, into the batch.
+func (s *Shard) takeOver(b []byte) {
+	data := b[passedHeader:]
+	f := frame.None
+	if s.pool.Free() > s.reserve && headroom+len(data) <= s.pool.ChunkSize() {
+		f = s.pool.Alloc()
+	}
+	if f == frame.None {
+		s.stats.Drop.PassOn++
 		return
 	}
-	m := s.pool.Meta(g.frame)
-	m.Off, m.Len, m.Flags = headroom, uint32(len(b)), flags
-	copy(s.pool.Data(g.frame), b)
-	s.segments = append(s.segments[:0], g)
-	s.dispatch()
+	m := s.pool.Meta(f)
+	m.Off, m.Len, m.Flags = headroom, uint32(len(data)), binary.NativeEndian.Uint16(b[12:])
+	copy(s.pool.Data(f), data)
+	flow := tcp.Flow{
+		LocalAddr: [4]byte(b), RemoteAddr: [4]byte(b[4:]),
+		LocalPort: binary.NativeEndian.Uint16(b[8:]), RemotePort: binary.NativeEndian.Uint16(b[10:]),
+	}
+	s.segments = append(s.segments, segment{frame: f, flow: flow, hash: flow.Hash(s.hashKey[0], s.hashKey[1])})
 }

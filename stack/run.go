@@ -43,9 +43,9 @@ func (s *Shard) sleep(now clock.Time) {
 	if wait == 0 {
 		return
 	}
-	// A sender that pushes after this store sees it and wakes the device; one that pushed before is seen here.
+	// Who leaves something for the shard after this store sees it and wakes the device; what was left before is seen here.
 	s.sleeping.Store(true)
-	if s.mailbox.Empty() {
+	if s.mailbox.Empty() && !s.passed.Load() {
 		s.stats.Sleeps++
 		if err := s.dev.Wait(wait); err != nil {
 			s.stats.Rx.WaitErrors++
@@ -53,4 +53,11 @@ func (s *Shard) sleep(now clock.Time) {
 		}
 	}
 	s.sleeping.Store(false)
+}
+
+// wake ends the sleep of the shard, so that it sees what the caller has just left for it. Any goroutine may call it.
+func (s *Shard) wake() {
+	if s.sleeping.Load() {
+		s.dev.Wake()
+	}
 }

@@ -60,13 +60,24 @@ type Shard struct {
 
 	mailbox               *ring.Mailbox[command]
 	ids                   identifications
-	reserve               int           // frames that connections leave for other answers
-	scarce                int           // below so many free frames, payload is copied out of them
+	reserve               int // frames that connections leave for other answers
+	scarce                int // below so many free frames, payload is copied out of them
+	pass                  passing
 	done                  chan struct{} // closed when the shard has stopped
-	sleeping              atomic.Bool
 	stopping              bool
 	affinityErr, closeErr error
 	stats                 ShardStats
+
+	signals
+}
+
+// signals are what others tell a shard, or ask of it, without its mailbox. They have a cache line of their own: next to what the shard
+// writes all the time, each look of another's would take that from it.
+type signals struct {
+	_        [64]byte
+	sleeping atomic.Bool // the shard sleeps, or is about to: who has something for it wakes it
+	passed   atomic.Bool // segments from other shards may wait: see passing
+	_        [64]byte
 }
 
 func newShard(s *Stack, id int, dev Device) (*Shard, error) {
@@ -111,6 +122,8 @@ func (s *Shard) Step(now clock.Time) bool {
 		s.input(s.rx[:n])
 	}
 	worked := n > 0
+	worked = s.takePassed() || worked
+	s.publishPassed()
 	worked = s.commands() || worked
 	worked = s.timers() || worked
 	s.control()

@@ -80,6 +80,9 @@ func New(cfg Config, devices ...Device) (*Stack, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := sh.pass.init(sh, len(devices)); err != nil {
+			return nil, err
+		}
 		s.shards = append(s.shards, sh)
 	}
 	var key [16]byte

@@ -73,7 +73,7 @@ type DropStats struct {
 	NoFrame     uint64 `help:"answers dropped: no free frame"`
 	Neighbour   uint64 `help:"packets dropped: the next hop does not answer ARP"`
 	NoRoute     uint64 `help:"packets dropped: no route to the destination"`
-	PassOn      uint64 `help:"TCP segments dropped: another shard had no room for them"`
+	PassOn      uint64 `help:"TCP segments dropped: the queue to another shard was full, or that had no free frame for them"`
 	ICMPShared  uint64 `help:"ICMP errors that another shard had no room for"`
 	ARPShared   uint64 `help:"ARP packets that another shard had no room for"`
 	TxRing      uint64 `help:"packets dropped: no room in the TX ring"`
