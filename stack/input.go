@@ -11,20 +11,25 @@ import (
 
 // segment is a TCP segment of the batch between the passes of input.
 type segment struct {
-	frame frame.Index
-	hash  uint32
-	flow  tcp.Flow
-	conn  *Conn
+	frame   frame.Index
+	hash    uint32
+	flow    tcp.Flow
+	follows bool // the segment before it in the batch has the same flow
+	conn    *Conn
 }
 
 // input takes a batch of received frames through the stack in passes, each over the whole batch: parse, look up, queue. No
 // look-up is interleaved with processing, so the memory that they need is fetched side by side.
 func (s *Shard) input(batch []frame.Desc) {
 	s.segments = s.segments[:0]
+	bytes := uint64(0)
 	for _, d := range batch {
-		s.stats.Rx.Bytes += uint64(d.Len)
-		s.parseFrame(d.Frame)
+		bytes += uint64(d.Len)
+		if !s.plain(d.Frame) {
+			s.parseFrame(d.Frame)
+		}
 	}
+	s.stats.Rx.Bytes += bytes
 	s.dispatch()
 }
 
@@ -32,6 +37,10 @@ func (s *Shard) input(batch []frame.Desc) {
 func (s *Shard) dispatch() {
 	for i := range s.segments {
 		g := &s.segments[i]
+		if g.follows {
+			g.conn = s.segments[i-1].conn
+			continue
+		}
 		g.conn = s.flows.lookup(&s.conns, &g.flow, g.hash)
 	}
 	for i := range s.segments {
