@@ -28,18 +28,23 @@ type Handler interface {
 }
 
 // Conn is a TCP connection seen from its shard. Its methods may be called only there: in a [Handler]'s methods.
+//
+// This is the part of it that points to the application's things. All else is in state, which the garbage collector does not scan.
 type Conn struct {
-	tcp     tcp.Conn
+	*state
 	shard   *Shard
-	handler Handler
-	context any
-	owner   *listener // the listener that it came from, until the application has been told; else nil
-
+	context any    // the application's; of a connection of a TCPConn, that
 	id      uint32 // number in the slab
-	gen     uint32 // how often the slab entry was used: a command for an earlier connection is recognised
-	runNext uint32 // next connection in the run queue, plus one
-	flags   connFlags
+	origin  uint32 // where the shard has the handler
+}
+
+// state is the part of a connection that points to nothing of the application's. It lies where the garbage collector does not see it:
+// the tcp.Core and the tcp.Configs that it points to are kept by the shard, which its Conn points to.
+type state struct {
+	tcp     tcp.Conn
+	runNext uint32 // next connection in the run queue, or in the list of those that are free, plus one
 	link    link
+	flags   connFlags
 }
 
 // connFlags are what is true of a connection in its shard.
@@ -53,6 +58,7 @@ const (
 	connLinked                         // link has the next hop's hardware address
 	connParked                         // waits for that
 	connHopRetry                       // is to ask for it again after hopRetry
+	connWaiting                        // the listener that it came from counts it as one that the application has not been told of
 )
 
 func (c *Conn) is(f connFlags) bool { return c.flags&f != 0 }
@@ -150,10 +156,10 @@ func (s *Shard) deliver(c *Conn) bool {
 	}
 	ev |= c.tcp.TakeEvents()
 	if ev&tcp.EventWritable != 0 && c.is(connOpened) {
-		c.handler.Writable(c)
+		c.handler().Writable(c)
 	}
 	if ev&tcp.EventPeerClosed != 0 && c.is(connOpened) {
-		c.handler.PeerClosed(c)
+		c.handler().PeerClosed(c)
 	}
 	// The callbacks may have ended the connection.
 	ev |= c.tcp.TakeEvents()
@@ -175,11 +181,10 @@ func (s *Shard) deliver(c *Conn) bool {
 
 func (s *Shard) established(c *Conn) {
 	c.flags |= connOpened
-	if l := c.owner; l != nil && l.net == nil {
-		c.owner = nil
-		l.tcp.Taken()
+	if !c.is(connKeeps) {
+		c.taken()
 	}
-	c.handler.Opened(c)
+	c.handler().Opened(c)
 	if !c.is(connKeeps) {
 		c.tcp.SendSYN(s.now) // Unless that wrote, the handler waits for the peer.
 	}
@@ -188,34 +193,38 @@ func (s *Shard) established(c *Conn) {
 // handOver gives one frame of payload to the application.
 func (s *Shard) handOver(c *Conn, f frame.Index) {
 	if c.is(connKeeps) {
-		c.handler.(*TCPConn).receivedFrame(c, f)
+		c.context.(*TCPConn).receivedFrame(c, f)
 		return
 	}
 	n := s.pool.Meta(f).Len
 	s.handing, s.retained = f, false
-	c.handler.Received(c, s.pool.Data(f))
+	s.origins.at(c.origin).handler.Received(c, s.pool.Data(f))
 	s.pool.Release(f)
 	if !s.retained {
 		c.tcp.Consumed(n)
 	}
 }
 
-// open puts a new connection of flow f into the table. It returns nil when the shard has as many as it may.
-func (s *Shard) open(f tcp.Flow, hash uint32, h Handler) *Conn {
+// open puts a new connection of flow f into the table. It belongs to a TCPConn, or else to the handler of its origin. It returns nil
+// when the shard has as many as it may.
+func (s *Shard) open(f tcp.Flow, hash, origin uint32, t *TCPConn) *Conn {
 	if s.conns.n >= s.cfg.MaxConns {
 		s.stats.Drop.ConnLimit++
 		return nil
 	}
 	c := s.conns.alloc()
-	*c = Conn{shard: s, handler: h, id: c.id, gen: c.gen + 1, flags: connOpen, link: link{tos: s.cfg.TOS}}
+	*c.state = state{flags: connOpen, link: link{tos: s.cfg.TOS}}
+	c.shard, c.origin = s, origin
 	c.tcp.SetFlow(f)
+	s.origins.use(origin)
 	s.flows.insert(hash, c.id)
 	s.stats.Opened++
 	if int(c.id) >= s.wheel.Size() {
-		s.wheel.Grow(len(s.conns.slabs) * slabSize)
+		s.wheel.Grow(s.conns.size())
 	}
-	if t, ok := h.(*TCPConn); ok {
+	if t != nil {
 		c.flags |= connKeeps
+		c.context = t
 		t.attach(c)
 	}
 	return c
@@ -223,12 +232,9 @@ func (s *Shard) open(f tcp.Flow, hash uint32, h Handler) *Conn {
 
 // destroy ends a connection: the application is told, and everything that it held goes back.
 func (s *Shard) destroy(c *Conn, err error) {
-	if l := c.owner; l != nil {
-		c.owner = nil
-		l.tcp.Taken()
-	}
+	c.taken()
 	c.flags &^= connOpen
-	c.handler.Closed(c, err)
+	c.handler().Closed(c, err)
 	f := c.tcp.Flow()
 	c.tcp.Release()
 	s.flows.remove(s.hash(&f), c.id)
@@ -237,7 +243,8 @@ func (s *Shard) destroy(c *Conn, err error) {
 	if c.is(connInRun) {
 		s.unschedule(c)
 	}
-	c.handler, c.context = nil, nil
+	s.origins.leave(c.origin)
+	c.context = nil
 	s.conns.release(c)
 	s.stats.Closed++
 }

@@ -92,7 +92,13 @@ func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config) (*Con
 	if !ok {
 		return nil, ErrNoPort
 	}
-	c := s.open(f, hash, h)
+	t, _ := h.(*TCPConn)
+	origin := uint32(0)
+	if t == nil {
+		origin = s.origins.add(h, nil)
+		defer s.origins.leave(origin) // The connection is its user, if there is one.
+	}
+	c := s.open(f, hash, origin, t)
 	if c == nil {
 		return nil, ErrTooManyConns
 	}

@@ -92,37 +92,3 @@ func (t *flowTable) grow() {
 		t.entries[i] = e
 	}
 }
-
-const slabSize = 256 // connections per slab
-
-// connSlab holds the connections in slabs: a connection never moves, and a closed one's memory is used again.
-type connSlab struct {
-	slabs []*[slabSize]Conn
-	free  []uint32
-	n     int
-}
-
-// at returns connection id.
-func (s *connSlab) at(id uint32) *Conn { return &s.slabs[id/slabSize][id%slabSize] }
-
-// alloc returns a connection that is not in use.
-func (s *connSlab) alloc() *Conn {
-	if len(s.free) == 0 {
-		base := uint32(len(s.slabs)) * slabSize
-		slab := new([slabSize]Conn)
-		s.slabs = append(s.slabs, slab)
-		for i := uint32(slabSize); i > 0; i-- {
-			slab[i-1].id = base + i - 1
-			s.free = append(s.free, base+i-1)
-		}
-	}
-	id := s.free[len(s.free)-1]
-	s.free = s.free[:len(s.free)-1]
-	s.n++
-	return s.at(id)
-}
-
-func (s *connSlab) release(c *Conn) {
-	s.free = append(s.free, c.id)
-	s.n--
-}

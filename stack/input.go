@@ -211,7 +211,11 @@ func (s *Shard) orphan(g *segment) {
 
 // accept makes the connection whose handshake the segment has completed, and gives it the segment.
 func (s *Shard) accept(l *listener, g *segment) {
-	c := s.open(g.flow, g.hash, l.newHandler())
+	var t *TCPConn
+	if l.net != nil {
+		t = newTCPConn(l.net)
+	}
+	c := s.open(g.flow, g.hash, l.origin, t)
 	if c == nil {
 		l.tcp.Taken()
 		if tcp.ResetFor(&s.seg, &s.out) {
@@ -220,7 +224,7 @@ func (s *Shard) accept(l *listener, g *segment) {
 		s.pool.Release(g.frame)
 		return
 	}
-	c.owner = l
+	c.flags |= connWaiting
 	s.stack.directory.put(&g.flow, s.id)
 	c.tcp.Accept(s.core, l.tcp.Accepted(), l.cfg.Config, s.now)
 	c.tcp.Enqueue(g.frame)

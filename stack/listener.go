@@ -13,14 +13,8 @@ type listener struct {
 	handler Handler      // for every connection, or nil
 	net     *NetListener // or the net.Listener that gets them
 	cfg     tcp.ListenerConfig
+	origin  uint32   // of its connections
 	flow    tcp.Flow // scratch for NextOutput
-}
-
-func (l *listener) newHandler() Handler {
-	if l.net == nil {
-		return l.handler
-	}
-	return newTCPConn(l.net)
 }
 
 // HandlerListener is a port whose connections are handled on the shards.
@@ -97,6 +91,7 @@ func (s *Shard) addListener(l *listener) error {
 	if l.tcp, err = tcp.NewListener(s.core, l.cfg); err != nil {
 		return err
 	}
+	l.origin = s.origins.add(l.handler, l)
 	s.ports[l.port] = l
 	s.lnList = append(s.lnList, l)
 	return nil
@@ -106,6 +101,7 @@ func (s *Shard) removeListener(port uint16) {
 	l := s.ports[port]
 	l.tcp.Close()
 	delete(s.ports, port)
+	s.origins.leave(l.origin)
 	for i, k := range s.lnList {
 		if k == l {
 			s.lnList = append(s.lnList[:i], s.lnList[i+1:]...)

@@ -38,7 +38,7 @@ func (s *Shard) tell(c *Conn, ev tcp.Events) {
 	if ev&tcp.EventUnanswered != 0 {
 		s.neigh.Doubt(c.nextHop(), s.now)
 	}
-	h, ok := c.handler.(Reporter)
+	h, ok := c.handler().(Reporter)
 	if !ok {
 		return
 	}

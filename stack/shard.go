@@ -29,6 +29,7 @@ type Shard struct {
 	now           clock.Time
 	core          *tcp.Core
 	conns         connSlab
+	origins       origins
 	flows         flowTable
 	hashKey       [2]uint64
 	header        headerTemplate
@@ -94,6 +95,7 @@ func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 	}
 	sh.rxSum, sh.txSum = dev.ChecksumOffload()
 	sh.flows.init()
+	sh.origins.init()
 	sh.hashKey = [2]uint64{s.random.Uint64(), s.random.Uint64()}
 	sh.portSeq = s.random.Uint32()
 	sh.header.init(sh)

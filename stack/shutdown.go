@@ -10,7 +10,7 @@ import (
 // shutdown resets what is still open, so that no peer waits for a stack that is gone, and takes every frame back.
 func (s *Shard) shutdown(now clock.Time) {
 	s.now = now
-	for id := range uint32(len(s.conns.slabs) * slabSize) {
+	for id := range uint32(s.conns.size()) {
 		if c := s.conns.at(id); c.is(connOpen) {
 			c.Abort()
 		}
@@ -21,7 +21,7 @@ func (s *Shard) shutdown(now clock.Time) {
 			break
 		}
 	}
-	for id := range uint32(len(s.conns.slabs) * slabSize) {
+	for id := range uint32(s.conns.size()) {
 		if c := s.conns.at(id); c.is(connOpen) {
 			s.destroy(c, net.ErrClosed)
 		}

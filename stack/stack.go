@@ -193,7 +193,7 @@ func (s *Shard) initProtocols() error {
 	s.core.ChecksumOffload = s.txSum
 	s.scarce = s.pool.Size() / 4
 	s.reserve = min(controlReserve, s.pool.Size()/32)
-	s.wheel = wheel.New(slabSize, clock.Time(0))
+	s.wheel = wheel.New(connBlock, clock.Time(0))
 	s.timeWait = tcp.NewTimeWaitTable(s.core, s.cfg.MaxTimeWait)
 	s.reporter = ipv4.NewReporter(ipv4.ReporterConfig{Subnet: s.stack.address, Seed: s.stack.random.Uint64()})
 	if s.reasm, err = ipv4.NewReassembler(ipv4.ReassemblerConfig{}); err != nil {

@@ -123,9 +123,8 @@ func (t *TCPConn) command(op opcode) {
 			t.wroteAll(errCancelled)
 		}
 	case opAccepted:
-		if t.conn != nil && t.conn.owner != nil {
-			t.conn.owner.tcp.Taken()
-			t.conn.owner = nil
+		if t.conn != nil {
+			t.conn.taken()
 		}
 	case opSendSYN:
 		if t.conn != nil {

@@ -101,12 +101,14 @@ type timestamps struct {
 // tsValue returns the timestamp to send.
 func (c *Conn) tsValue(now clock.Time) uint32 { return now.Millis() + c.ts.offset }
 
-// begin gives a connection its parts; everything else is zero.
+// begin gives a connection its parts; everything else is zero. The connection may lie outside the heap: the Core keeps cfg, and whoever
+// has the connection keeps the Core.
 func (c *Conn) begin(k *Core, f Flow, cfg *Config) {
 	*c = Conn{core: k, cfg: cfg, flow: f}
 	if cfg == nil {
 		c.cfg = &k.Config
 	}
+	k.keep(c.cfg)
 	c.setFlag(flagNoDelay, c.cfg.NoDelay)
 	c.setFlag(flagCork, c.cfg.Cork)
 	c.setFlag(flagKeepAlive, c.cfg.KeepAlive.Idle != 0)
@@ -160,7 +162,9 @@ func (c *Conn) Release() {
 	c.rcv.releaseQueue(c.core)
 	c.dropRare()
 	c.core.unread -= uint64(c.rcv.nxt - c.rcv.read)
+	k, cfg := c.core, c.cfg
 	*c = Conn{}
+	k.leave(cfg)
 }
 
 // releaseSend gives back what was to be sent.

@@ -41,6 +41,10 @@ type Core struct {
 
 	rares records[rare] // the first is at rest, for connections that have none
 
+	// kept are the configurations of connections, but for the Core's own, with how many use each. A Conn may lie where the garbage
+	// collector does not see what it points to.
+	kept map[*Config]int
+
 	fastOpen fastOpen
 
 	challengeEnd  clock.Time // the end of the second in which challenges were sent
@@ -86,6 +90,7 @@ func NewCore(pool *frame.Pool, headroom uint32, mss uint16, rxBudget uint32, sec
 	}
 	k := &Core{Pool: pool, Headroom: headroom, Config: full, Keys: NewKeys(secret), MaxUnread: DefaultMaxUnread, rxBudget: rxBudget}
 	k.share = rxBudget
+	k.kept = make(map[*Config]int)
 	k.rares.at(k.rares.alloc()).rest(0)
 	k.fastOpen.init(&k.Keys)
 	return k, nil
@@ -99,6 +104,23 @@ func (k *Core) NewConfig(cfg Config) (*Config, error) {
 		return nil, err
 	}
 	return &full, nil
+}
+
+// keep makes sure that a configuration stays for as long as a connection uses it.
+func (k *Core) keep(cfg *Config) {
+	if cfg != &k.Config {
+		k.kept[cfg]++
+	}
+}
+
+// leave is called when a connection does not use a configuration any more.
+func (k *Core) leave(cfg *Config) {
+	if cfg == &k.Config {
+		return
+	}
+	if k.kept[cfg]--; k.kept[cfg] == 0 {
+		delete(k.kept, cfg)
+	}
 }
 
 // BeginBatch tells the time of the batch that follows and shares the receive budget out among the connections that use it.

@@ -390,6 +390,9 @@ func checkPool(k *Core) error {
 	if n := int(k.rares.n) - len(k.rares.free); n != 1 {
 		return fmt.Errorf("%d records are in use although no connection is left, the one at rest included", n)
 	}
+	if len(k.kept) != 0 {
+		return fmt.Errorf("%d configurations are kept although no connection is left", len(k.kept))
+	}
 	if k.unread != 0 {
 		return fmt.Errorf("%d bytes count as unread although no connection is left", k.unread)
 	}

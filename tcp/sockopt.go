@@ -22,7 +22,10 @@ func (c *Conn) Config() Config {
 func (c *Conn) ownConfig() *Config {
 	if !c.is(flagOwnConfig) {
 		cfg := *c.cfg
+		c.core.keep(&cfg)
+		was := c.cfg
 		c.cfg = &cfg
+		c.core.leave(was)
 		c.set(flagOwnConfig)
 	}
 	return c.cfg
