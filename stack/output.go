@@ -90,14 +90,15 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 	binary.BigEndian.PutUint16(ip[10:], checksum.Finish(h.ipSum+dstSum+uint32(tos)+uint32(len(ip))))
 	binary.BigEndian.PutUint32(ip[16:], dst)
 	t := ip[ipv4.MinHeaderLen:]
-	o.Marshal(t, flow.LocalPort, flow.RemotePort)
-	if !s.txSum {
-		sum := uint32(o.Sum)
-		if sum == 0 {
-			sum = checksum.Sum(t[tcpLen:], 0)
+	switch {
+	case s.txSum:
+		o.Marshal(t, flow.LocalPort, flow.RemotePort)
+	default:
+		payload := uint32(o.Sum)
+		if payload == 0 {
+			payload = checksum.Sum(t[tcpLen:], 0)
 		}
-		sum = checksum.Sum(t[:tcpLen], h.tcpSum+dstSum+uint32(len(t))+sum)
-		binary.BigEndian.PutUint16(t[16:], checksum.Finish(sum))
+		o.MarshalSum(t[:tcpLen], flow.LocalPort, flow.RemotePort, h.tcpSum+dstSum+uint32(len(t))+payload)
 	}
 	s.queueTX(frame.Desc{Frame: f, Off: start, Len: uint32(len(b))})
 }

@@ -49,13 +49,17 @@ func (o *Options) Clear() {
 }
 
 // fastTimestamps is what the options of nearly every segment begin with: NOP, NOP, timestamps of length 10 (RFC 7323 appendix A).
-const fastTimestamps = optNOP<<24 | optNOP<<16 | optTimestamps<<8 | optTimestampsLen
+// Together with their values they have timestampsLen bytes.
+const (
+	fastTimestamps = optNOP<<24 | optNOP<<16 | optTimestamps<<8 | optTimestampsLen
+	timestampsLen  = 12
+)
 
 // parse reads the options in b. Options that belong on a SYN only are skipped elsewhere. It returns false, with what it had read
 // until then, if an option is malformed: its length is wrong or reaches beyond b.
 func (o *Options) parse(b []byte, syn bool) bool {
 	o.Clear()
-	if len(b) == 12 && binary.BigEndian.Uint32(b) == fastTimestamps {
+	if len(b) == timestampsLen && binary.BigEndian.Uint32(b) == fastTimestamps {
 		o.HasTS = true
 		o.TSVal = binary.BigEndian.Uint32(b[4:8])
 		o.TSEcr = binary.BigEndian.Uint32(b[8:12])
@@ -151,7 +155,7 @@ func (o *Options) sackFits() int {
 func (o *Options) wireLen(syn bool) int {
 	n := 0
 	if o.HasTS {
-		n = 12
+		n = timestampsLen
 	}
 	if !syn {
 		if k := o.sackFits(); k > 0 {
@@ -220,5 +224,5 @@ func (o *Options) putTimestamps(b []byte, lead uint16) []byte {
 	binary.BigEndian.PutUint32(b, uint32(lead)<<16|optTimestamps<<8|optTimestampsLen)
 	binary.BigEndian.PutUint32(b[4:], o.TSVal)
 	binary.BigEndian.PutUint32(b[8:], o.TSEcr)
-	return b[12:]
+	return b[timestampsLen:]
 }

@@ -121,19 +121,40 @@ func (o *OutSegment) HeaderLen() int { return MinHeaderLen + o.wireLen(o.Flags&F
 // checksum field is 0.
 func (o *OutSegment) Marshal(b []byte, srcPort, dstPort uint16) int {
 	n := o.HeaderLen()
-	b = b[:n]
-	h := (*[MinHeaderLen]byte)(b)
-	binary.BigEndian.PutUint16(h[0:2], srcPort)
-	binary.BigEndian.PutUint16(h[2:4], dstPort)
-	binary.BigEndian.PutUint32(h[4:8], uint32(o.Seq))
-	binary.BigEndian.PutUint32(h[8:12], uint32(o.Ack))
-	h[12] = byte(n/4) << 4
-	h[13] = byte(o.Flags)
-	binary.BigEndian.PutUint16(h[14:16], o.Window)
-	binary.BigEndian.PutUint16(h[16:18], 0)
-	binary.BigEndian.PutUint16(h[18:20], o.Urgent)
-	if n > MinHeaderLen {
-		o.marshal(b[MinHeaderLen:], o.Flags&FlagSYN != 0)
-	}
+	o.marshalHeader(b[:n], srcPort, dstPort)
 	return n
+}
+
+// MarshalSum is Marshal into b, which has exactly HeaderLen bytes, with the right checksum. rest is the sum of all else that it covers:
+// the pseudo-header, as ipv4.PseudoHeaderSum gives it, and the payload.
+func (o *OutSegment) MarshalSum(b []byte, srcPort, dstPort uint16, rest uint32) {
+	sum := o.marshalHeader(b, srcPort, dstPort) + uint64(rest)
+	sum = sum>>32 + sum&0xffffffff
+	sum = sum>>16 + sum&0xffff // at most 2^17: there were fewer than 16 words
+	binary.BigEndian.PutUint16(b[16:18], checksum.Finish(uint32(sum)))
+}
+
+// marshalHeader is Marshal into b, which has exactly HeaderLen bytes. It returns the sum of the header in words of 32 bits, from the
+// values as they are written: the processor would have to wait for the stores if they were read from b at once.
+func (o *OutSegment) marshalHeader(b []byte, srcPort, dstPort uint16) (sum uint64) {
+	n := len(b)
+	h := (*[MinHeaderLen]byte)(b)
+	ports := uint64(srcPort)<<16 | uint64(dstPort)
+	third := uint64(n/4)<<28 | uint64(o.Flags)<<16 | uint64(o.Window)
+	binary.BigEndian.PutUint64(h[0:8], ports<<32|uint64(o.Seq))
+	binary.BigEndian.PutUint64(h[8:16], uint64(o.Ack)<<32|third)
+	binary.BigEndian.PutUint32(h[16:20], uint32(o.Urgent))
+	sum = ports + uint64(o.Seq) + uint64(o.Ack) + third + uint64(o.Urgent)
+	switch {
+	case n == MinHeaderLen:
+	case n == MinHeaderLen+timestampsLen && o.HasTS && o.Flags&FlagSYN == 0:
+		t := (*[timestampsLen]byte)(b[MinHeaderLen:])
+		binary.BigEndian.PutUint32(t[0:4], fastTimestamps)
+		binary.BigEndian.PutUint64(t[4:12], uint64(o.TSVal)<<32|uint64(o.TSEcr))
+		sum += fastTimestamps + uint64(o.TSVal) + uint64(o.TSEcr)
+	default:
+		o.marshal(b[MinHeaderLen:], o.Flags&FlagSYN != 0)
+		sum += uint64(checksum.Sum(b[MinHeaderLen:], 0))
+	}
+	return sum
 }

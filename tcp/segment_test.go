@@ -156,6 +156,15 @@ func TestMarshalParse(t *testing.T) {
 		if err := Parse(b[:n], &s); err != nil {
 			t.Fatalf("%07b: %v", bits, err)
 		}
+		for _, rest := range []uint32{0, 1, 0xffff, 0x12345, 0x3ffff} {
+			summed := b
+			if o.MarshalSum(summed[:n], 1, 2, rest); !VerifyChecksum(summed[:n], rest) {
+				t.Errorf("%07b: with the sum %#x of the rest the checksum is wrong", bits, rest)
+			}
+			if summed[16], summed[17] = 0, 0; summed != b {
+				t.Errorf("%07b: with a checksum %x, without %x", bits, summed, b)
+			}
+		}
 		if s.Seq != o.Seq || s.Ack != o.Ack || s.Window != o.Window || s.Urgent != o.Urgent || s.Flags != o.Flags || s.BadOptions {
 			t.Errorf("%07b: sent %+v, got %+v", bits, o, s)
 		}
