@@ -68,7 +68,7 @@ func coreGroup(w core.Work, b benchmark) *group {
 }
 
 // measureCore is the child that measures one side once.
-func measureCore(_ context.Context, _ child.Emit, args []string) (any, error) {
+func measureCore(_ context.Context, emit child.Emit, args []string) (any, error) {
 	fs := flag.NewFlagSet("core", flag.ContinueOnError)
 	kind := fs.String("side", "", "which side")
 	work := fs.String("work", "", "what it does")
@@ -90,7 +90,7 @@ func measureCore(_ context.Context, _ child.Emit, args []string) (any, error) {
 		return nil, err
 	}
 	defer t.Close()
-	return core.Run(t, core.Work(*work), *warmup, *window, func() {})
+	return core.Run(t, core.Work(*work), *warmup, *window, func() error { return emit(child.KindStart, nil) })
 }
 
 func (s *session) coreOnce(ctx context.Context, w core.Work, kind string) result.Run {
@@ -98,6 +98,7 @@ func (s *session) coreOnce(ctx context.Context, w core.Work, kind string) result
 	cmd := exec.Command("/proc/self/exe", "core", "-side", kind, "-work", string(w), "-cpu", strconv.Itoa(cpu),
 		"-warmup", s.times.coreWarmup.String(), "-window", s.times.coreWindow.String())
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	child.Profiled(cmd, s.profileTo)
 	p, err := child.Start(cmd)
 	if err != nil {
 		return result.Run{Failed: err.Error()}
@@ -110,6 +111,7 @@ func (s *session) coreOnce(ctx context.Context, w core.Work, kind string) result
 	return result.Run{
 		Value: r.Nanos, Seconds: r.Wall * float64(r.Count) / 1e9,
 		Server: result.CPU{Process: r.Nanos * float64(r.Count) / 1e9},
+		GC:     p.GC(),
 		Extra:  map[string]float64{"allocations": r.Allocs, "heap bytes": r.Bytes, "frames sent": r.Frames, "elapsed ns": r.Wall},
 	}
 }

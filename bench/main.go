@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -49,6 +50,7 @@ type options struct {
 	times    times
 	prefer   bool
 	markdown bool
+	profile  string // directory
 }
 
 // times say how long and how often.
@@ -83,6 +85,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.show, "show", "", "print the table of a report that was written before, and run nothing")
 	fs.BoolVar(&o.markdown, "markdown", false, "with -show: print the table as the README has it")
 	fs.BoolVar(&o.prefer, "prefer", false, "put what is measured over veth before all other processes: for a machine that is busy with other things")
+	fs.StringVar(&o.profile, "profile", "", "in one more repeat, profile xdpstack's process, into this directory")
 	repeats := fs.Int("repeats", 0, "repeats of each benchmark, instead of 5")
 	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory, 2s over veth and 3.2s over bad paths")
 	if err := fs.Parse(args); err != nil {
@@ -102,6 +105,13 @@ func parse(args []string) (options, error) {
 	}
 	if *window > 0 {
 		o.times.coreWindow, o.times.window, o.times.rawWindow, o.times.pathWindow = *window, *window, *window, *window
+	}
+	if o.profile != "" { // a child's working directory may be another
+		dir, err := filepath.Abs(o.profile)
+		if err != nil {
+			return o, err
+		}
+		o.profile = dir
 	}
 	if *only != "" {
 		o.only = strings.Split(*only, ",")
@@ -128,6 +138,11 @@ func run(args []string) error {
 			show.Table(os.Stdout, r)
 		}
 		return nil
+	}
+	if o.profile != "" {
+		if err := os.MkdirAll(o.profile, 0o755); err != nil {
+			return fmt.Errorf("make the directory for profiles: %w", err)
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()

@@ -86,6 +86,24 @@ func TestCore(t *testing.T) {
 	}
 }
 
+func TestProfile(t *testing.T) {
+	s := tiny("core-send")
+	s.profile = t.TempDir()
+	short := profileWindow
+	profileWindow = 300 * time.Millisecond
+	defer func() { profileWindow = short }()
+	b := s.all(t.Context(), groups()).Benchmarks[0]
+	if b.Profile == nil || len(b.Profile.Top) == 0 || b.Profile.Seconds == 0 {
+		t.Fatalf("%+v, %q", b.Profile, b.Notes)
+	}
+	if n := len(b.Side(ourName).Runs); n != 1 {
+		t.Errorf("%d runs: the profiled one is not to count", n)
+	}
+	if gc := b.Side(coreGVisor).Runs[0].GC; gc == nil || gc.Heap == 0 {
+		t.Errorf("collections of gVisor: %+v", gc)
+	}
+}
+
 func requireLab(t *testing.T) {
 	t.Helper()
 	if err := netlab.Available(); err != nil {

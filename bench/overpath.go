@@ -27,8 +27,8 @@ const oneWay = 10 * time.Millisecond
 // crossings are the benchmarks over a bad path, in the order in which they are shown.
 //
 // Where the path has no rate for which they would compete, each connection does as if it were alone, and the mean of many says in a
-// short time what one would take long for. They are as many as the hop can carry without adding to the delay. BBR does not take a loss as a sign of congestion, so
-// that its path needs a rate that ends its growth; the queue holds what is on the way in a round trip.
+// short time what one would take long for. They are as many as the hop can carry without adding to the delay. BBR does not take a
+// loss as a sign of congestion, so that its path needs a rate that ends its growth; the queue holds what is on the way in a round trip.
 var crossings = makeCrossings()
 
 func makeCrossings() []crossing {

@@ -188,7 +188,7 @@ func (s *session) runner() *veth.Runner {
 	server, client := veth.Processors()
 	return &veth.Runner{
 		Warmup: s.times.warmup, Window: s.times.window, RawWindow: s.times.rawWindow, ServerCPU: server, ClientCPU: client,
-		Congestion: app.CongestionControl, Prefer: s.prefer,
+		Congestion: app.CongestionControl, Prefer: s.prefer, Profile: s.profileTo,
 	}
 }
 

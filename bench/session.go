@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/term"
@@ -19,6 +20,8 @@ type session struct {
 	found   map[string]*result.Benchmark // of the report, by name
 	modes   map[string]string            // driver modes as the servers reported them, by side
 	plan    plan
+
+	profileTo string // file for a profile of the turn that is being had; empty for none
 }
 
 // plan is what there is to do, and how long it should take.
@@ -48,6 +51,11 @@ func (s *session) all(ctx context.Context, groups []*group) *result.Report {
 			if i < j.repeats(&s.times) {
 				s.round(ctx, j, i)
 			}
+		}
+	}
+	if s.profile != "" {
+		for _, j := range jobs {
+			s.profileGroup(ctx, j)
 		}
 	}
 	for _, b := range s.report.Benchmarks {
@@ -94,6 +102,10 @@ func (s *session) jobs(groups []*group) []job {
 		turns := len(j.sides) * g.repeats(&s.times)
 		s.plan.turns += turns
 		s.plan.estimate += time.Duration(turns) * g.takes(&s.times, len(j.names))
+		if s.profile != "" && slices.ContainsFunc(j.sides, func(i int) bool { return g.sides[i].name == ourName }) {
+			s.plan.turns += len(j.names)
+			s.plan.estimate += time.Duration(len(j.names)) * (g.takes(&s.times, 1) + profileWindow)
+		}
 		jobs = append(jobs, j)
 	}
 	return jobs

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +27,17 @@ func TestMain(m *testing.M) {
 				time.Sleep(time.Millisecond)
 			}
 			return "bye", nil
+		}))
+	case "collecting":
+		os.Exit(Inside(func(_ context.Context, emit Emit) (any, error) {
+			runtime.GC()
+			if err := emit(KindStart, nil); err != nil {
+				return nil, err
+			}
+			for range 3 {
+				runtime.GC()
+			}
+			return nil, nil
 		}))
 	case "failing":
 		os.Exit(Inside(func(context.Context, Emit) (any, error) { return nil, errors.New("no such interface") }))
@@ -59,10 +72,34 @@ func TestLifeOfAChild(t *testing.T) {
 	if err := p.Next(t.Context(), KindDone, 20*time.Millisecond, nil); !errors.Is(err, ErrSilent) {
 		t.Errorf("got %v from a child that is still at work", err)
 	}
+	if p.GC() != nil {
+		t.Error("collections are counted before the child is ready")
+	}
 	p.Release()
 	var bye string
 	if err := p.Next(t.Context(), KindDone, 5*time.Second, &bye); err != nil || bye != "bye" {
 		t.Error(bye, err)
+	}
+}
+
+func TestCollectionsAndProfile(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "CHILD=collecting")
+	file := filepath.Join(t.TempDir(), "cpu.pprof")
+	Profiled(cmd, file)
+	p, err := Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	if err := p.Next(t.Context(), KindDone, 5*time.Second, nil); err != nil {
+		t.Fatal(err)
+	}
+	if gc := p.GC(); gc == nil || gc.Cycles != 3 || gc.PauseMax <= 0 || gc.PauseMax > 1 || gc.Heap == 0 {
+		t.Errorf("%+v, want the three collections after the start", gc)
+	}
+	if fi, err := os.Stat(file); err != nil || fi.Size() == 0 {
+		t.Error("no profile:", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package child
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/bench/internal/result"
 )
 
 // Event is one message from a child to its parent.
@@ -19,12 +22,15 @@ type Event struct {
 	Kind  string          `json:"kind"`
 	Error string          `json:"error,omitempty"` // with kind KindError
 	Data  json.RawMessage `json:"data,omitempty"`
+	GC    *result.GC      `json:"gc,omitempty"` // since the last KindReady or KindStart
 }
 
-// Kinds of events that the package itself makes.
+// Kinds of events that mean something to the package itself.
 const (
 	KindError = "error" // the child failed
 	KindDone  = "done"  // the child's function has returned; Data is its result
+	KindReady = "ready" // a server is: what its garbage collector does is counted from now on, and what it is busy with profiled
+	KindStart = "start" // a window begins: the same
 )
 
 // Emit sends an event to the parent. It may be called from any goroutine.
@@ -39,28 +45,47 @@ func Inside(f func(ctx context.Context, emit Emit) (any, error)) int {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	var mu sync.Mutex
-	out := json.NewEncoder(os.Stdout)
-	emit := func(kind string, data any) error {
-		b, err := json.Marshal(data)
-		if err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		return out.Encode(Event{Kind: kind, Data: b})
-	}
-	result, err := f(ctx, emit)
+	c := &voice{out: json.NewEncoder(os.Stdout), gc: newCollector()}
+	c.gc.begin()
+	result, err := f(ctx, c.emit)
+	err = errors.Join(err, c.profile.end())
 	if err == nil {
-		err = emit(KindDone, result)
+		err = c.emit(KindDone, result)
 	}
 	if err != nil {
-		mu.Lock()
-		defer mu.Unlock()
-		_ = out.Encode(Event{Kind: KindError, Error: err.Error()})
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		_ = c.out.Encode(Event{Kind: KindError, Error: err.Error()})
 		return 1
 	}
 	return 0
+}
+
+// voice is how a child speaks to its parent.
+type voice struct {
+	mu      sync.Mutex
+	out     *json.Encoder
+	gc      *collector
+	profile profiler
+}
+
+func (c *voice) emit(kind string, data any) error {
+	b, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := Event{Kind: kind, Data: b}
+	if kind == KindReady || kind == KindStart {
+		c.gc.begin()
+		if err := c.profile.begin(); err != nil {
+			return err
+		}
+	} else {
+		e.GC = c.gc.read()
+	}
+	return c.out.Encode(e)
 }
 
 // Pin binds every thread of this process, and so those to come, to one processor.
@@ -97,7 +122,7 @@ func eachThread(f func(tid int) error) error {
 			if err != nil {
 				continue
 			}
-			if err := f(tid); err != nil && err != unix.ESRCH {
+			if err := f(tid); err != nil && !errors.Is(err, unix.ESRCH) {
 				return err
 			}
 		}

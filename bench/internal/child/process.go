@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/bench/internal/result"
 )
 
 // Process is a running child, seen from its parent.
@@ -25,6 +27,7 @@ type Process struct {
 	stop   sync.Once
 	exited chan struct{}
 	err    error // of Wait, valid once exited is closed
+	gc     *result.GC
 }
 
 // Start starts a command whose main calls Inside.
@@ -79,6 +82,9 @@ func (p *Process) Next(ctx context.Context, kind string, patience time.Duration,
 		case <-timer.C:
 			return fmt.Errorf("%w within %v while waiting for %q", ErrSilent, patience, kind)
 		case e, ok := <-p.events:
+			if e.GC != nil {
+				p.gc = e.GC
+			}
 			switch {
 			case !ok:
 				return fmt.Errorf("child: ended while waiting for %q: %w: %s", kind, cmp.Or(p.err, errors.New("exit status 0")), p.tail())
@@ -96,6 +102,10 @@ func (p *Process) Next(ctx context.Context, kind string, patience time.Duration,
 		}
 	}
 }
+
+// GC returns what the child's garbage collector had done by the last event that Next took, since the child was ready or its window
+// began; nil before any.
+func (p *Process) GC() *result.GC { return p.gc }
 
 // tail returns the last lines that the child wrote to its standard error.
 func (p *Process) tail() string {

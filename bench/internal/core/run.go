@@ -25,7 +25,7 @@ type Result struct {
 const patience = 2 * time.Second
 
 // Run has the target do the work, first to warm it up, then to measure it for about the given time. It calls begin in between.
-func Run(t Target, w Work, warmup, length time.Duration, begin func()) (Result, error) {
+func Run(t Target, w Work, warmup, length time.Duration, begin func() error) (Result, error) {
 	h := newHarness(t, w)
 	if err := h.script.open(h); err != nil {
 		return Result{}, err
@@ -34,7 +34,9 @@ func Run(t Target, w Work, warmup, length time.Duration, begin func()) (Result, 
 		return Result{}, err
 	}
 	runtime.GC()
-	begin()
+	if err := begin(); err != nil {
+		return Result{}, err
+	}
 	var r Result
 	err := h.measure(length, &r)
 	return r, err

@@ -8,7 +8,7 @@ import (
 func TestHarnessAlone(t *testing.T) {
 	for _, w := range Works {
 		t.Run(string(w), func(t *testing.T) {
-			r, err := Run(NewHollow(w), w, time.Millisecond, 10*time.Millisecond, func() {})
+			r, err := Run(NewHollow(w), w, time.Millisecond, 10*time.Millisecond, func() error { return nil })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -31,7 +31,7 @@ func (silent) Work(func([]byte, int))               {}
 func (silent) Close()                               {}
 
 func TestSilentStackIsAnError(t *testing.T) {
-	if _, err := Run(silent{}, Receive, 0, time.Second, func() {}); err == nil {
+	if _, err := Run(silent{}, Receive, 0, time.Second, func() error { return nil }); err == nil {
 		t.Error("no error from a stack that does nothing")
 	}
 }

@@ -18,7 +18,7 @@ func TestNoAllocationsAndNoLeak(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := core.Run(m, w, 50*time.Millisecond, 100*time.Millisecond, func() {})
+		r, err := core.Run(m, w, 50*time.Millisecond, 100*time.Millisecond, func() error { return nil })
 		if err != nil {
 			t.Fatalf("%s: %v", w, err)
 		}

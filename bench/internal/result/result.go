@@ -11,13 +11,15 @@ import (
 
 // Run is one repeat of one side.
 type Run struct {
-	Value   float64            `json:"value"`            // in the benchmark's unit; 0 when the run failed
-	Seconds float64            `json:"seconds"`          // length of the measured window
-	Server  CPU                `json:"server"`           // of the process under test during the window
-	Client  CPU                `json:"client"`           // of the process that drives it
-	Busy    float64            `json:"busy,omitempty"`   // processor seconds of both processors together, whoever used them
-	Extra   map[string]float64 `json:"extra,omitempty"`  // further figures, by name with unit
-	Failed  string             `json:"failed,omitempty"` // why there is no value
+	Value    float64            `json:"value"`               // in the benchmark's unit; 0 when the run failed
+	Seconds  float64            `json:"seconds"`             // length of the measured window
+	Server   CPU                `json:"server"`              // of the process under test during the window
+	Client   CPU                `json:"client"`              // of the process that drives it
+	Busy     float64            `json:"busy,omitempty"`      // processor seconds of both processors together, whoever used them
+	Extra    map[string]float64 `json:"extra,omitempty"`     // further figures, by name with unit
+	GC       *GC                `json:"gc,omitempty"`        // of the process under test, from when it was ready; nil if it is not Go's
+	ClientGC *GC                `json:"gc_client,omitempty"` // of the process that drives it, during the window
+	Failed   string             `json:"failed,omitempty"`    // why there is no value
 }
 
 // CPU is processor time used during a window, in seconds.
@@ -43,6 +45,14 @@ func (r *Run) figure(name string) float64 {
 		}
 	}
 	return math.NaN()
+}
+
+// GC is what a process's garbage collector did.
+type GC struct {
+	Cycles   uint64  `json:"cycles"`
+	PauseMax float64 `json:"pause_max"` // seconds for which it stopped the process at most; the upper end of a bucket
+	Heap     uint64  `json:"heap"`      // bytes that were live at its last cycle
+	Seconds  float64 `json:"cpu"`       // processor time
 }
 
 // Side is one of the systems that a benchmark compares.
@@ -109,6 +119,7 @@ type Benchmark struct {
 	Skipped    string      `json:"skipped,omitempty"` // why the whole benchmark was not run
 	Notes      []string    `json:"notes,omitempty"`
 	Conditions []Condition `json:"conditions,omitempty"` // that hold for this one: MTU, offloads
+	Profile    *Profile    `json:"profile,omitempty"`
 	Sides      []*Side     `json:"sides,omitempty"`
 }
 

@@ -92,3 +92,28 @@ func perCPU(s *result.Side) (result.Summary, bool) {
 	})
 	return v, v.N > 0 && v.Median > 0
 }
+
+// collections formats what the garbage collector of the process under test did: cycles in a run, the longest pause of all runs.
+func collections(s *result.Side) string {
+	var pause float64
+	n := 0
+	for _, r := range s.Runs {
+		if r.GC != nil {
+			n++
+			pause = max(pause, r.GC.PauseMax)
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	cycles := s.Median(func(r result.Run) float64 {
+		if r.GC == nil {
+			return math.NaN()
+		}
+		return float64(r.GC.Cycles)
+	})
+	if cycles.Max == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%.0f / %s µs", cycles.Median, number(pause*1e6))
+}

@@ -20,13 +20,13 @@ func Table(w io.Writer, r *result.Report) {
 	t.Style().Options.SeparateRows = false
 	t.Style().Format.Header = text.FormatDefault
 	t.AppendHeader(table.Row{
-		"benchmark", "side", "median (spread)", "xdpstack is", "server CPU", "client CPU", "per CPU s", "remarks",
+		"benchmark", "side", "median (spread)", "xdpstack is", "server CPU", "client CPU", "per CPU s", "GC", "remarks",
 	})
 	right := table.ColumnConfig{Align: text.AlignRight}
 	columns := []table.ColumnConfig{
-		{Number: 1, WidthMax: 24, WidthMaxEnforcer: text.WrapSoft}, {Number: 8, WidthMax: 44, WidthMaxEnforcer: text.WrapSoft},
+		{Number: 1, WidthMax: 24, WidthMaxEnforcer: text.WrapSoft}, {Number: 9, WidthMax: 44, WidthMaxEnforcer: text.WrapSoft},
 	}
-	for _, n := range []int{3, 4, 5, 6, 7} {
+	for _, n := range []int{3, 4, 5, 6, 7, 8} {
 		c := right
 		c.Number = n
 		columns = append(columns, c)
@@ -64,7 +64,7 @@ func Markdown(w io.Writer, r *result.Report) {
 func appendBenchmark(t table.Writer, b *result.Benchmark) {
 	title := b.Title + ", " + b.Unit
 	if b.Skipped != "" {
-		t.AppendRow(table.Row{title, "not run", "", "", "", "", "", b.Skipped})
+		t.AppendRow(table.Row{title, "not run", "", "", "", "", "", "", b.Skipped})
 		return
 	}
 	for _, s := range b.Sides {
@@ -75,13 +75,13 @@ func appendBenchmark(t table.Writer, b *result.Benchmark) {
 
 func sideRow(title string, b *result.Benchmark, s *result.Side) table.Row {
 	if s.Skipped != "" {
-		return table.Row{title, s.Name, "not run", "", "", "", "", s.Skipped}
+		return table.Row{title, s.Name, "not run", "", "", "", "", "", s.Skipped}
 	}
 	if len(s.Runs) == 0 {
-		return table.Row{title, s.Name, "not run", "", "", "", "", ""}
+		return table.Row{title, s.Name, "not run", "", "", "", "", "", ""}
 	}
 	if s.Value.N == 0 {
-		return table.Row{title, s.Name, "failed", "", "", "", "", s.Failed()}
+		return table.Row{title, s.Name, "failed", "", "", "", "", "", s.Failed()}
 	}
 	remarks := append(verdicts(b, s), s.Notes...)
 	if s.ClientBound {
@@ -107,7 +107,7 @@ func sideRow(title string, b *result.Benchmark, s *result.Side) table.Row {
 	return table.Row{
 		title, s.Name, value(s.Value), ratio(s.Ratio),
 		cpu(s, func(r result.Run) result.CPU { return r.Server }), cpu(s, func(r result.Run) result.CPU { return r.Client }),
-		efficiency, strings.Join(remarks, ", "),
+		efficiency, collections(s), strings.Join(remarks, ", "),
 	}
 }
 
@@ -135,6 +135,7 @@ func footer(w io.Writer, r *result.Report) {
 		fmt.Fprintln(w, "A quick run: short windows and few repeats. Do not quote these numbers.")
 	}
 	fmt.Fprintln(w, "Medians with the extremes of the repeats; \"xdpstack is\" is above one when xdpstack is better, repeat by repeat.")
+	fmt.Fprintln(w, "GC: cycles of the server's collector in a run / for how long it stopped the process at most.")
 	fmt.Fprintln(w, "CPU: processor seconds per second, of the process / of the processor it is bound to, interrupts included.")
 	for _, b := range r.Benchmarks {
 		for _, n := range b.Notes {

@@ -150,7 +150,13 @@ func (r *Runner) window(
 	if r.ClientCPU != r.ServerCPU {
 		run.Busy += run.Client.Core
 	}
-	return run, teller.Next(ctx, "result", limit, v)
+	if err := teller.Next(ctx, "result", limit, v); err != nil {
+		return run, err
+	}
+	if teller == client {
+		run.ClientGC = client.GC()
+	}
+	return run, nil
 }
 
 // reading is both sides' CPU clocks.

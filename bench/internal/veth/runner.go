@@ -26,6 +26,7 @@ type Runner struct {
 	Congestion     string // the congestion control of xdpstack's and the kernel's servers, and of bulk clients
 	Path           *Path  // nil: the sides are joined directly
 	Prefer         bool   // put servers, clients and the threads that receive for them before ordinary processes
+	Profile        string // file for a profile of the server's processor time; empty for none
 }
 
 // Ready is what a server says when it listens.
@@ -76,9 +77,11 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[strin
 	if s.Free {
 		cpu = -1
 	}
-	server, err := child.Start(r.command(lab.Stack, s.Threads, "serve", "-kind", s.Kind, "-interface", lab.Stack.Interface,
+	cmd := r.command(lab.Stack, s.Threads, "serve", "-kind", s.Kind, "-interface", lab.Stack.Interface,
 		"-address", lab.Stack.Address.String(), "-cpu", strconv.Itoa(cpu), "-congestion", r.Congestion,
-		"-prefer="+strconv.FormatBool(r.prefer()), "-spin", s.Spin.String()))
+		"-prefer="+strconv.FormatBool(r.prefer()), "-spin", s.Spin.String())
+	child.Profiled(cmd, r.Profile)
+	server, err := child.Start(cmd)
 	if err != nil {
 		return ready, err
 	}
@@ -119,6 +122,7 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[strin
 			run.Extra = make(map[string]float64)
 		}
 		maps.Copy(run.Extra, extra)
+		run.GC = server.GC()
 		runs[w] = run
 	}
 	return ready, nil

@@ -32,7 +32,7 @@ func Run(t *testing.T, open func(core.Work) (Target, error)) {
 					wrong++
 				}
 			})
-			r, err := core.Run(target, w, 20*time.Millisecond, 100*time.Millisecond, func() {})
+			r, err := core.Run(target, w, 20*time.Millisecond, 100*time.Millisecond, func() error { return nil })
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,0 +1,31 @@
+package result
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Profile says what our process was busy with, in a turn of its own that was not measured.
+type Profile struct {
+	File    string     `json:"file"`    // in the format of pprof
+	Seconds float64    `json:"seconds"` // of processor time that was sampled
+	Top     []Function `json:"top"`     // those that had most of it, themselves
+}
+
+// Function is one function's own part of a profile.
+type Function struct {
+	Name  string  `json:"name"`
+	Share float64 `json:"share"` // of the whole
+}
+
+// Rank notes the first n functions by their seconds. A function's line is the innermost: what was inlined counts for itself.
+func (p *Profile) Rank(seconds map[string]float64, n int) {
+	names := slices.SortedFunc(maps.Keys(seconds), func(a, b string) int {
+		return cmp.Or(cmp.Compare(seconds[b], seconds[a]), strings.Compare(a, b))
+	})
+	for _, name := range names[:min(n, len(names))] {
+		p.Top = append(p.Top, Function{strings.TrimPrefix(name, "github.com/xdpstack/xdpstack/"), seconds[name] / p.Seconds})
+	}
+}
