@@ -67,9 +67,7 @@ func (c *Conn) is(f connFlags) bool { return c.flags&f != 0 }
 // room again.
 func (c *Conn) Write(p []byte) int {
 	n := c.tcp.Write(p)
-	if n > 0 {
-		c.shard.schedule(c)
-	}
+	c.shard.schedule(c) // Where nothing was taken for want of frames, there is a timer to be set.
 	return n
 }
 
