@@ -75,24 +75,21 @@ func TestCopiesAreJoined(t *testing.T) {
 	writer, reader := connectedPair(t)
 	reader.shard.call(func(s *Shard) { s.scarce = s.pool.Size() + 1 })
 	writer.SetNoDelay(true)
-	const n = 3 * copyRoom / 2
+	const n = 3000
 	for i := range n {
 		if _, err := writer.Write([]byte{byte(i * 7)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var kept, chunks int
+	memory := 0
 	eventually(t, "all bytes", func() bool {
-		reader.mu.Lock()
-		defer reader.mu.Unlock()
-		kept, chunks = 0, len(reader.received)
-		for _, ch := range reader.received {
-			kept += len(ch.data)
-		}
-		return kept == n
+		reader.in.mu.Lock()
+		defer reader.in.mu.Unlock()
+		memory = cap(reader.in.copies)
+		return len(reader.in.copies) == n
 	})
-	if chunks > 3 {
-		t.Errorf("%d bytes are kept in %d pieces", kept, chunks)
+	if memory > 2*n {
+		t.Errorf("%d bytes are kept in %d", n, memory)
 	}
 	got := make([]byte, n)
 	if _, err := io.ReadFull(reader, got); err != nil {

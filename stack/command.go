@@ -5,27 +5,29 @@ import (
 	"time"
 )
 
-// opcode says what an application's goroutine asks of a shard.
-type opcode uint8
-
-const (
-	opCall        opcode = iota // run a function on the shard
-	opWrite                     // TCPConn.Write waits for its bytes to be taken
-	opCancelWrite               // TCPConn.Write gave up waiting
-	opAccepted                  // Accept has returned the connection
-	opSendSYN                   // TCPConn.Read waits on a connection whose SYN waits for a Write
-	opCredit                    // TCPConn.Read has freed frames and window
-	opCloseWrite
-	opClose
-	opAbort
-)
-
-// command is one message to a shard. Those of the data path carry no allocation.
+// command is one message to a shard: a function to run there, or a connection whose application has asked for something. Those of the data
+// path carry no allocation.
 type command struct {
-	op   opcode
 	conn *TCPConn
 	call func(*Shard)
 }
+
+// request is something that an application's goroutine asks of the shard of its connection. What is asked before the shard gets to it
+// goes with one command.
+type request uint32
+
+const (
+	askAccepted     request = 1 << iota // Accept has returned the connection
+	askSYN                              // Read waits on a connection whose SYN waits for a Write
+	askCreditLazily                     // Read has freed frames and window, which may wait until the shard wakes for another reason
+	askCredit                           // the same, and the peer waits for it
+	askWrite                            // Write has left something
+	askCloseWrite
+	askClose
+	askAbort
+
+	askLazily = askAccepted | askCreditLazily
+)
 
 // commandBudget bounds the commands of one turn, so that busy applications cannot keep a shard from its packets.
 const commandBudget = 512
@@ -38,14 +40,27 @@ func (s *Shard) commands() bool {
 		if !ok {
 			break
 		}
-		if cmd.op == opCall {
-			cmd.call(s)
+		if cmd.conn != nil {
+			cmd.conn.serve()
 			continue
 		}
-		cmd.conn.command(cmd.op)
+		cmd.call(s)
 	}
 	s.stats.Commands += uint64(n)
 	return n > 0
+}
+
+// ask has the shard do something for the connection. It reports false when the shard has stopped.
+func (t *TCPConn) ask(what request) bool {
+	s := t.shard
+	if t.asked.Or(uint32(what)) == 0 && !s.postLazy(command{conn: t}) {
+		return false
+	}
+	// Whoever has asked meanwhile has relied on that command, which may not have been sent when he looked whether the shard sleeps.
+	if request(t.asked.Load())&^askLazily != 0 {
+		s.wake()
+	}
+	return true
 }
 
 // post sends a command and wakes the shard if it sleeps. A full mailbox is back-pressure: the caller waits. It reports false when
@@ -54,18 +69,14 @@ func (s *Shard) post(cmd command) bool {
 	if !s.postLazy(cmd) {
 		return false
 	}
-	if s.sleeping.Load() {
-		s.dev.Wake()
-	}
+	s.wake()
 	return true
 }
 
 // postLazy sends a command that may wait until the shard wakes for another reason.
 func (s *Shard) postLazy(cmd command) bool {
 	for try := 0; !s.mailbox.Push(cmd); try++ {
-		if s.sleeping.Load() {
-			s.dev.Wake()
-		}
+		s.wake()
 		select {
 		case <-s.done:
 			return false
@@ -88,7 +99,7 @@ func (s *Shard) call(fn func(*Shard)) bool {
 		return true
 	}
 	ran := make(chan struct{})
-	if !s.post(command{op: opCall, call: func(s *Shard) { fn(s); close(ran) }}) {
+	if !s.post(command{call: func(s *Shard) { fn(s); close(ran) }}) {
 		return false
 	}
 	select {

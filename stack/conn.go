@@ -149,8 +149,12 @@ func (s *Shard) deliver(c *Conn) bool {
 	if ev&reportEvents != 0 {
 		s.tell(c, ev)
 	}
-	for f := c.tcp.Recv(); f != frame.None; f = c.tcp.Recv() {
-		s.handOver(c, f)
+	if c.is(connKeeps) {
+		c.context.(*TCPConn).receive(c)
+	} else {
+		for f := c.tcp.Recv(); f != frame.None; f = c.tcp.Recv() {
+			s.handOver(c, f)
+		}
 	}
 	ev |= c.tcp.TakeEvents()
 	if ev&tcp.EventWritable != 0 && c.is(connOpened) {
@@ -190,10 +194,6 @@ func (s *Shard) established(c *Conn) {
 
 // handOver gives one frame of payload to the application.
 func (s *Shard) handOver(c *Conn, f frame.Index) {
-	if c.is(connKeeps) {
-		c.context.(*TCPConn).receivedFrame(c, f)
-		return
-	}
 	n := s.pool.Meta(f).Len
 	s.handing, s.retained = f, false
 	s.origins.at(c.origin).handler.Received(c, s.pool.Data(f))

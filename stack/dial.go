@@ -30,6 +30,7 @@ func (s *Stack) DialContext(ctx context.Context, network, address string) (net.C
 
 func (s *Stack) dialTCP(ctx context.Context, remote netip.AddrPort, cfg *tcp.Config) (*TCPConn, error) {
 	t := newTCPConn(nil)
+	t.opened = make(chan struct{})
 	sh := s.dialShard()
 	var err error
 	if !sh.call(func(sh *Shard) { _, err = sh.connect(remote, t, cfg) }) {
@@ -39,12 +40,13 @@ func (s *Stack) dialTCP(ctx context.Context, remote netip.AddrPort, cfg *tcp.Con
 		return nil, err
 	}
 	select {
-	case <-t.established:
+	case <-t.opened:
+		if err := t.failure(); err != nil {
+			return nil, err
+		}
 		return t, nil
-	case <-t.finished:
-		return nil, t.failure()
 	case <-ctx.Done():
-		sh.post(command{op: opAbort, conn: t})
+		t.ask(askAbort)
 		return nil, contextError(ctx)
 	case <-sh.done:
 		return nil, errClosed

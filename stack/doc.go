@@ -31,6 +31,7 @@
 //	ln, err := s.Listen("tcp", ":80")
 //	err = http.Serve(ln, handler)
 //
-// A TCPConn crosses between goroutines and the shard with a message a call: through a mailbox that any goroutine may push to
-// one way, through a list under a mutex that is held for a few instructions the other.
+// A TCPConn crosses between goroutines and the shard: through a mailbox that any goroutine may push to one way, through a list under a
+// mutex that is held for a few instructions the other. Whatever is asked of the shard before its next turn goes with one message, a
+// short Write does not wait for that turn, and a reader is woken once for all that a turn brought.
 package stack

@@ -112,7 +112,7 @@ func (s *Shard) takeError(e tcpError) bool {
 
 // offerError lets another shard look whether the error is about a connection of its own.
 func (s *Shard) offerError(e tcpError) bool {
-	ok := s.mailbox.Push(command{op: opCall, call: func(s *Shard) { s.takeError(e) }})
+	ok := s.mailbox.Push(command{call: func(s *Shard) { s.takeError(e) }})
 	if ok && s.sleeping.Load() {
 		s.dev.Wake()
 	}

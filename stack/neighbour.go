@@ -145,7 +145,7 @@ func (s *Shard) arpInput(b []byte) {
 
 // offerARP lets another shard learn from an ARP packet that this one received. Nothing waits for it: ARP asks again.
 func (s *Shard) offerARP(a ethernet.ARP) bool {
-	ok := s.mailbox.Push(command{op: opCall, call: func(s *Shard) {
+	ok := s.mailbox.Push(command{call: func(s *Shard) {
 		s.neigh.Observe(&a, s.now)
 	}})
 	if ok && s.sleeping.Load() {

@@ -151,9 +151,9 @@ func TestCloseWithUnreadDataResets(t *testing.T) {
 	}
 	eventually(t, "the data to arrive", func() bool {
 		tc := c2.(*TCPConn)
-		tc.mu.Lock()
-		defer tc.mu.Unlock()
-		return len(tc.received) > 0
+		tc.in.mu.Lock()
+		defer tc.in.mu.Unlock()
+		return !tc.in.received.Empty()
 	})
 	c2.Close()
 	c1.SetReadDeadline(time.Now().Add(5 * time.Second))

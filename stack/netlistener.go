@@ -45,7 +45,7 @@ func (l *NetListener) Accept() (net.Conn, error) {
 	}
 	select {
 	case t := <-l.accepted:
-		t.shard.postLazy(command{op: opAccepted, conn: t})
+		t.ask(askAccepted)
 		return t, nil
 	case <-l.closing:
 		return nil, l.opError(net.ErrClosed)
@@ -63,7 +63,7 @@ func (l *NetListener) Close() error {
 		for {
 			select {
 			case t := <-l.accepted:
-				t.shard.post(command{op: opAbort, conn: t})
+				t.ask(askAbort)
 			default:
 				return
 			}

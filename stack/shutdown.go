@@ -2,14 +2,14 @@ package stack
 
 import (
 	"net"
+	"runtime"
 
-	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
 // shutdown resets what is still open, so that no peer waits for a stack that is gone, and takes every frame back.
 func (s *Shard) shutdown(now clock.Time) {
-	s.now = now
+	s.now, s.stopping = now, true
 	for id := range uint32(s.conns.size()) {
 		if c := s.conns.at(id); c.is(connOpen) {
 			c.Abort()
@@ -38,20 +38,13 @@ func (s *Shard) shutdown(now clock.Time) {
 
 // shutdown takes the frames that Read has not seen back: their memory is about to go.
 func (t *TCPConn) shutdown() {
-	t.readMu.Lock()
-	defer t.readMu.Unlock()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, ch := range append(t.reading[t.position:], t.received...) {
-		if ch.frame != frame.None {
-			t.returned = append(t.returned, ch.frame)
-		}
+	t.in.end(net.ErrClosed)
+	t.out.end(net.ErrClosed)
+	for !t.in.turn.TryLock() { // A reader may be waiting for room in the mailbox.
+		t.shard.mailbox.Pop()
+		runtime.Gosched()
 	}
-	for _, f := range append(t.returned, t.spent...) {
-		t.shard.pool.Release(f)
-	}
-	t.reading, t.position, t.received, t.returned, t.spent = nil, 0, nil, nil, nil
-	if t.err == nil {
-		t.err = net.ErrClosed
-	}
+	t.discard()
+	t.in.turn.Unlock()
+	t.settle()
 }

@@ -34,7 +34,8 @@ type Stack struct {
 	started atomic.Bool
 	stopped chan struct{} // closed when Close begins
 
-	directory directory
+	directory    directory
+	writeBuffers sync.Pool // of *[writeBuffer]byte
 
 	// secret is what initial numbers, timestamps and cookies derive from. All shards have the same, for a flow may come to any of
 	// them: a later connection of it must not seem older, and a cookie is good on all.
@@ -132,7 +133,7 @@ func (s *Stack) Close() error {
 	var errs []error
 	for _, sh := range s.shards {
 		if s.started.Load() {
-			sh.post(command{op: opCall, call: func(sh *Shard) { sh.stopping = true }})
+			sh.post(command{call: func(sh *Shard) { sh.stopping = true }})
 			<-sh.done
 		} else {
 			sh.shutdown(sh.now)

@@ -118,10 +118,8 @@ func (t *TCPConn) set(change func(c *Conn)) error {
 // try changes the connection on its shard, which may refuse.
 func (t *TCPConn) try(change func(c *Conn) error) error {
 	err := net.ErrClosed
-	select {
-	case <-t.closing:
+	if t.isClosed() {
 		return t.opError("set", err)
-	default:
 	}
 	t.shard.call(func(*Shard) {
 		if t.conn != nil {

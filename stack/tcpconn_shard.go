@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"errors"
 	"net"
 
 	"github.com/xdpstack/xdpstack/frame"
@@ -9,21 +8,21 @@ import (
 
 // What follows runs on the shard: the half of a TCPConn that is a [Handler].
 
-// errCancelled marks a Write whose slice was taken back before all of it was sent.
-var errCancelled = errors.New("stack: write cancelled")
-
 // attach binds the adapter to its connection, before anybody else can see it.
 func (t *TCPConn) attach(c *Conn) {
 	t.shard, t.conn = c.shard, c
 	c.shard.adapters[t] = struct{}{}
-	t.local, t.remote = net.TCPAddrFromAddrPort(c.LocalAddr()), net.TCPAddrFromAddrPort(c.RemoteAddr())
+	t.local, t.remote = c.LocalAddr(), c.RemoteAddr()
 }
 
 // Opened hands the connection to Accept or Dial.
 func (t *TCPConn) Opened(c *Conn) {
 	t.held.Store(c.tcp.Held())
-	t.promised = c.tcp.Promised()
-	close(t.established)
+	t.in.promised = c.tcp.Promised()
+	t.out.room = c.tcp.Room()
+	if t.opened != nil {
+		close(t.opened)
+	}
 	if t.origin != nil {
 		t.origin.deliver(t)
 	}
@@ -32,174 +31,186 @@ func (t *TCPConn) Opened(c *Conn) {
 // Received is not called: the connection takes the frames themselves.
 func (t *TCPConn) Received(*Conn, []byte) {}
 
-// receivedFrame hands a frame over to Read. Where too much of the memory is held already, the payload is copied out of it, so
-// that a slow reader cannot stop the NIC.
-func (t *TCPConn) receivedFrame(c *Conn, f frame.Index) {
-	s := c.shard
-	data := s.pool.Data(f)
-	scarce := s.pool.Free() < s.scarce
-	t.mu.Lock()
-	first := len(t.received) == 0
-	if scarce {
-		t.copyOut(data)
-	} else {
-		t.received = append(t.received, chunk{data: data, frame: f})
+// receive hands over to Read what the last run of the connection brought, all at once. Where too much of the memory is held already, the
+// payload is copied out of it, so that a slow reader cannot stop the NIC.
+func (t *TCPConn) receive(c *Conn) {
+	f := c.tcp.Recv()
+	if f == frame.None {
+		return
 	}
-	t.promised = c.tcp.Promised()
-	t.mu.Unlock()
-	if scarce {
+	s, in := c.shard, &t.in
+	if t.ending == askClose {
+		for ; f != frame.None; f = c.tcp.Recv() {
+			s.pool.Release(f)
+		}
+		c.Abort() // Nobody will read it, as in finish.
+		return
+	}
+	in.mu.Lock()
+	for ; f != frame.None; f = c.tcp.Recv() {
+		if len(in.copies) == 0 && s.pool.Free() >= s.scarce {
+			in.received.PushBack(s.pool, f)
+			continue
+		}
+		in.copies = append(in.copies, s.pool.Data(f)...)
 		s.stats.CopiedOut++
 		s.pool.Release(f)
 	}
-	if first {
-		t.wakeReader()
-	}
+	in.promised = c.tcp.Promised()
+	in.changed.Signal()
+	in.mu.Unlock()
 }
 
-// copyRoom is up to which length, in bytes, copies are joined: the window counts payload, and a peer that sends it byte by byte would
-// otherwise have many times of that allocated.
-const copyRoom = 2048
-
-// copyOut keeps a copy of payload for Read, joined with the copy before it if there is one. The caller holds mu.
-func (t *TCPConn) copyOut(data []byte) {
-	if n := len(t.received); n != 0 {
-		if last := &t.received[n-1]; last.frame == frame.None && len(last.data)+len(data) <= copyRoom {
-			last.data = append(last.data, data...)
-			return
-		}
-	}
-	t.received = append(t.received, chunk{data: append([]byte(nil), data...), frame: frame.None})
-}
-
-func (t *TCPConn) wakeReader() {
-	select {
-	case t.readable <- struct{}{}:
-	default:
-	}
-}
-
-// Writable goes on with a Write that waits for room.
-func (t *TCPConn) Writable(*Conn) {
-	if t.pushOn {
-		t.push()
-	}
-}
+// Writable goes on with what waits for room.
+func (t *TCPConn) Writable(*Conn) { t.push() }
 
 // PeerClosed makes Read return io.EOF once everything before the FIN was read.
 func (t *TCPConn) PeerClosed(*Conn) {
-	t.mu.Lock()
-	t.eof = true
-	t.mu.Unlock()
-	t.wakeReader()
+	t.in.mu.Lock()
+	t.in.eof = true
+	t.in.changed.Broadcast()
+	t.in.mu.Unlock()
 }
 
 // Closed ends every call that waits.
 func (t *TCPConn) Closed(c *Conn, err error) {
-	t.mu.Lock()
-	t.err = err
-	if err == nil {
-		t.eof = true
-	}
-	t.mu.Unlock()
 	t.conn = nil
-	if t.pushOn {
-		if err == nil {
-			err = net.ErrClosed
-		}
-		t.wroteAll(err)
+	if t.shard.stopping {
+		err = net.ErrClosed
 	}
-	close(t.finished)
-	t.wakeReader()
+	if err == nil {
+		t.PeerClosed(c)
+		t.out.end(net.ErrClosed)
+	} else {
+		t.in.end(err)
+		t.out.end(err)
+	}
+	t.forget()
+	if t.opened != nil && !c.is(connOpened) {
+		close(t.opened)
+	}
 }
 
-// command runs what a method asked for.
-func (t *TCPConn) command(op opcode) {
-	switch op {
-	case opWrite:
-		t.pushOn = true
-		t.push()
-	case opCancelWrite:
-		if t.pushOn {
-			t.wroteAll(errCancelled)
-		}
-	case opAccepted:
-		if t.conn != nil {
-			t.conn.taken()
-		}
-	case opSendSYN:
-		if t.conn != nil {
-			t.conn.tcp.SendSYNSoon(t.shard.now)
-			t.shard.schedule(t.conn)
-		}
-	case opCredit:
+// serve does what the application's methods have asked for.
+func (t *TCPConn) serve() {
+	asked := request(t.asked.Swap(0))
+	c := t.conn
+	if asked&askAccepted != 0 && c != nil {
+		c.taken()
+	}
+	if asked&askSYN != 0 && c != nil {
+		c.tcp.SendSYNSoon(t.shard.now)
+		t.shard.schedule(c)
+	}
+	if asked&(askCredit|askCreditLazily) != 0 {
 		t.settle()
-	case opCloseWrite:
-		if t.conn != nil {
-			t.conn.CloseWrite()
-		}
-	case opClose, opAbort:
-		t.finish(op == opAbort)
+	}
+	if asked&askWrite != 0 {
+		t.push()
+	}
+	if asked&askCloseWrite != 0 {
+		t.endAfter(askCloseWrite)
+	}
+	if asked&(askClose|askAbort) != 0 {
+		t.finish(asked&askAbort != 0)
 	}
 }
 
 // finish ends the connection for an application that will not read any more. What came in since it asked for that is unread data,
 // too.
 func (t *TCPConn) finish(abort bool) {
+	in := &t.in
+	in.mu.Lock()
+	unread := !in.received.Empty() || len(in.copies) > 0
+	in.returned.Append(t.shard.pool, &in.received)
+	in.copies = nil
+	in.mu.Unlock()
 	t.settle()
-	t.mu.Lock()
-	unread := t.received
-	t.received = nil
-	t.mu.Unlock()
-	for _, ch := range unread {
-		if ch.frame != frame.None {
-			t.shard.pool.Release(ch.frame)
-		}
-	}
 	delete(t.shard.adapters, t)
 	switch {
 	case t.conn == nil:
-	case abort || len(unread) > 0:
+	case abort || unread:
 		t.conn.Abort()
 	default:
-		t.conn.Close()
+		t.endAfter(askClose)
 	}
 }
 
-// push moves as much as there is room for from the waiting Write into the connection.
+// endAfter ends the sending side, or both, once all that was written has been taken: at once, but for what found no frame.
+func (t *TCPConn) endAfter(what request) {
+	t.ending = max(t.ending, what)
+	t.push()
+}
+
+// push moves as much as there is room for into the connection: of the buffer, then of what a Write waits with.
 func (t *TCPConn) push() {
-	if t.conn == nil {
-		err := t.failure()
-		if err == nil {
-			err = net.ErrClosed
-		}
-		t.wroteAll(err)
+	c, o := t.conn, &t.out
+	if c == nil {
 		return
 	}
-	t.taken += t.conn.Write(t.writing[t.taken:])
-	if t.taken == len(t.writing) {
-		t.wroteAll(nil)
+	o.mu.Lock()
+	done := true
+	if o.buffer != nil {
+		o.first += c.Write(o.buffer[o.first:o.last])
+		done = o.first == o.last
+		if done {
+			t.shard.stack.takeBack(o.buffer)
+			o.buffer, o.first, o.last = nil, 0, 0
+		}
+	}
+	switch {
+	case o.closed || o.shut:
+		o.waiting = nil // The Write that waits ends without it.
+	case done && o.waiting != nil:
+		done = o.writeWaiting(c)
+	}
+	o.room = c.tcp.Room() - (o.last - o.first)
+	o.mu.Unlock()
+	switch {
+	case !done:
+	case t.ending == askClose:
+		c.Close()
+	case t.ending == askCloseWrite:
+		c.CloseWrite()
 	}
 }
 
-// wroteAll ends the waiting Write. From here on the slice is the writer's again.
-func (t *TCPConn) wroteAll(err error) {
-	t.pushOn = false
-	t.writeErr = err
-	t.wrote <- struct{}{}
+// writeWaiting moves what a Write waits with, and ends its wait when that is all. The caller holds mu.
+func (o *outbound) writeWaiting(c *Conn) bool {
+	for i, b := range o.waiting {
+		n := c.Write(b)
+		o.taken += n
+		o.waiting[i] = b[n:]
+		if n < len(b) {
+			o.waiting = o.waiting[i:]
+			return false
+		}
+	}
+	o.waiting = nil
+	o.changed.Signal()
+	return true
+}
+
+// forget gives up what was written and will not be sent.
+func (t *TCPConn) forget() {
+	o := &t.out
+	o.mu.Lock()
+	if o.buffer != nil {
+		t.shard.stack.takeBack(o.buffer)
+		o.buffer, o.first, o.last = nil, 0, 0
+	}
+	o.mu.Unlock()
 }
 
 // settle takes back the frames that Read is done with and lets the window open.
 func (t *TCPConn) settle() {
-	t.creditPosted.Store(false)
-	t.mu.Lock()
-	frames, n := t.returned, t.returnedBytes
-	t.returnedBytes = 0
-	pool := t.shard.pool
-	for _, f := range frames {
-		pool.Release(f)
-	}
-	t.returned = frames[:0]
-	t.mu.Unlock()
+	in := &t.in
+	in.mu.Lock()
+	frames, n := in.returned, in.returnedBytes
+	in.returned.Init()
+	in.returnedBytes = 0
+	in.mu.Unlock()
+	frames.ReleaseAll(t.shard.pool)
 	if t.conn != nil && n > 0 {
 		t.conn.tcp.Consumed(n)
 		t.shard.schedule(t.conn)

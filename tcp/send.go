@@ -124,6 +124,14 @@ func (c *Conn) room() int {
 	return max(n, 0)
 }
 
+// Room returns how many bytes Write would take now, as long as there are frames.
+func (c *Conn) Room() int {
+	if !c.writable() {
+		return 0
+	}
+	return c.room()
+}
+
 // notSent returns how many bytes were written and not sent.
 func (c *Conn) notSent() int { return max(int(c.snd.end.Sub(c.snd.nxt)), 0) }
 
