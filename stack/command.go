@@ -45,6 +45,7 @@ func (s *Shard) commands() bool {
 			continue
 		}
 		cmd.call(s)
+		s.woke = true
 	}
 	s.stats.Commands += uint64(n)
 	return n > 0

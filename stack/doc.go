@@ -15,8 +15,8 @@
 //	                     Device.Transmit ─► Device.Flush ─► Device.Recycle
 //
 // Nothing in a shard is shared with another shard and nothing in it is locked. Step never blocks and takes the time as an argument.
-// [Stack.Start] gives each shard a goroutine that is locked to a thread and calls Step; when there is nothing to do it spins for
-// a while and then sleeps until a packet, a command or a timer.
+// [Stack.Start] gives each shard a goroutine that calls Step, locked to a thread if the shard has a CPU of its own; when there is nothing
+// to do it spins for a while and then sleeps until a packet, a command or a timer.
 //
 // # Two ways to use it
 //

@@ -66,6 +66,7 @@ type Shard struct {
 	pass                  passing
 	done                  chan struct{} // closed when the shard has stopped
 	stopping              bool
+	woke                  bool // the turn has woken goroutines, which may run first
 	affinityErr, closeErr error
 	stats                 ShardStats
 

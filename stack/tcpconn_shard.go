@@ -20,6 +20,7 @@ func (t *TCPConn) Opened(c *Conn) {
 	t.held.Store(c.tcp.Held())
 	t.in.promised = c.tcp.Promised()
 	t.out.room = c.tcp.Room()
+	t.shard.woke = true
 	if t.opened != nil {
 		close(t.opened)
 	}
@@ -59,6 +60,7 @@ func (t *TCPConn) receive(c *Conn) {
 	in.promised = c.tcp.Promised()
 	in.changed.Signal()
 	in.mu.Unlock()
+	s.woke = true
 }
 
 // Writable goes on with what waits for room.
@@ -70,11 +72,12 @@ func (t *TCPConn) PeerClosed(*Conn) {
 	t.in.eof = true
 	t.in.changed.Broadcast()
 	t.in.mu.Unlock()
+	t.shard.woke = true
 }
 
 // Closed ends every call that waits.
 func (t *TCPConn) Closed(c *Conn, err error) {
-	t.conn = nil
+	t.conn, t.shard.woke = nil, true
 	if t.shard.stopping {
 		err = net.ErrClosed
 	}
@@ -163,6 +166,7 @@ func (t *TCPConn) push() {
 		o.waiting = nil // The Write that waits ends without it.
 	case done && o.waiting != nil:
 		done = o.writeWaiting(c)
+		t.shard.woke = t.shard.woke || done
 	}
 	o.room = c.tcp.Room() - (o.last - o.first)
 	o.mu.Unlock()

@@ -88,6 +88,7 @@ func (c *UDPConn) ReceivedPacket(u *PacketSocket, from netip.AddrPort, p []byte)
 	c.n++
 	c.mu.Unlock()
 	c.wake()
+	u.shard.woke = true
 }
 
 func (c *UDPConn) wake() {
