@@ -25,6 +25,7 @@ type Core struct {
 
 	now      clock.Time // of the present batch
 	sample   rateSample // of the present ACK
+	pieces   frame.List // the frames behind the current one that the present segment lies in
 	rxBudget uint32     // bytes that all windows together may promise
 
 	// What connections hold of what was received, in bytes of memory: frames in receive and out-of-order queues.
@@ -92,6 +93,7 @@ func NewCore(pool *frame.Pool, headroom uint32, mss uint16, rxBudget uint32, sec
 	k.share = rxBudget
 	k.kept = make(map[*Config]int)
 	k.rares.at(k.rares.alloc()).rest(0)
+	k.pieces.Init()
 	k.fastOpen.init(&k.Keys)
 	return k, nil
 }

@@ -56,6 +56,31 @@ func inject(c *Conn, seg []byte) bool {
 	return true
 }
 
+// injectPieces is inject with the segment in several frames: the header and so many bytes of payload in the first, as many in each
+// other but the last.
+func injectPieces(c *Conn, seg []byte, size int) bool {
+	p := c.core.Pool
+	if p.Free() < len(seg)/size+2 {
+		return false
+	}
+	first, last := frame.None, frame.None
+	for n := int(seg[12]>>4)*4 + size; len(seg) > 0; n = size {
+		f := p.Alloc()
+		m := p.Meta(f)
+		m.Off, m.Len = 34, uint32(copy(p.Chunk(f)[34:], seg[:min(n, len(seg))]))
+		seg = seg[m.Len:]
+		if first == frame.None {
+			first = f
+		} else {
+			p.Meta(last).Next = f
+			p.Meta(last).Flags |= MetaMore
+		}
+		last = f
+	}
+	c.Enqueue(first)
+	return true
+}
+
 // wireBytes writes a segment that was pulled as it would be on the wire, and checks that sending it in place would do no harm.
 func wireBytes(t testing.TB, c *Conn, f Flow, o *OutSegment) []byte {
 	t.Helper()

@@ -8,8 +8,15 @@ import (
 )
 
 // Enqueue queues a received segment for Process: the frame's range is the TCP header with options and payload, parsed once without
-// error, its checksum verified. The connection takes over the caller's ownership.
-func (c *Conn) Enqueue(f frame.Index) { c.in.PushBack(c.core.Pool, f) }
+// error, its checksum verified. If the segment goes on in others (MetaMore), these come with it. The connection takes over the caller's
+// ownership.
+func (c *Conn) Enqueue(f frame.Index) {
+	if c.core.Pool.Meta(f).Flags&MetaMore != 0 {
+		c.enqueuePieces(f)
+		return
+	}
+	c.in.PushBack(c.core.Pool, f)
+}
 
 // Process uses queued segments, at most MaxSegmentsPerWake of them, and reports whether more are queued. What the segments have in
 // common, the ACK and the events, is settled once at the end.
@@ -32,14 +39,21 @@ func (c *Conn) Process(now clock.Time) (more bool) {
 		}
 		n++
 		c.current = f
+		rest := uint32(0)
+		if p.Meta(f).Flags&MetaMore != 0 {
+			rest = c.takePieces()
+		}
 		if Parse(p.Data(f), &s) != nil {
 			k.Stats.DropMalformed++
-		} else if !c.predicted(f, &s, now) {
+		} else if s.PayloadLen += rest; !c.predicted(f, &s, now) {
 			c.segment(&s, now)
 		}
 		if c.current != frame.None {
 			p.Release(c.current)
 			c.current = frame.None
+		}
+		if !k.pieces.Empty() {
+			k.pieces.ReleaseAll(p)
 		}
 	}
 	k.Stats.SegmentsIn += uint64(n)
@@ -98,11 +112,15 @@ func (c *Conn) predicted(f frame.Index, s *Segment, now clock.Time) bool {
 		m := c.core.Pool.Meta(f)
 		m.Seq = uint32(s.Seq)
 		m.Off += uint32(s.HeaderLen)
-		m.Len = s.PayloadLen
+		m.Len -= uint32(s.HeaderLen)
 		if m.Flags&MetaCE != 0 || c.is(flagECE) {
 			c.arrivedWith(m)
 		}
-		c.deliver(f, m, s.PayloadLen)
+		if m.Len == s.PayloadLen {
+			c.deliver(f, m, s.PayloadLen)
+		} else {
+			c.deliverPieces(s)
+		}
 	}
 	c.core.Stats.FastPath++
 	return true
@@ -117,7 +135,7 @@ func (c *Conn) segment(s *Segment, now clock.Time) {
 	}
 	m := c.core.Pool.Meta(c.current)
 	m.Off += uint32(s.HeaderLen)
-	m.Len = s.PayloadLen
+	m.Len -= uint32(s.HeaderLen)
 	switch c.state {
 	case StateClosed, StateListen:
 		st.DropClosed++

@@ -65,6 +65,8 @@ type reassembly struct {
 	edge     Seq // the last right edge that was advertised
 	consumed int
 	versions bool // what is sent again may differ
+	split    int  // bytes of payload in each frame of a segment; 0: it is in one frame
+	unknown  bool // there was room for a part of a segment: the model does not know which
 }
 
 // FuzzReassembly has a connection receive any sequence of segments that are pieces of a stream, overlapping, beyond the window, in any
@@ -74,33 +76,43 @@ func FuzzReassembly(f *testing.F) {
 	f.Add([]byte{0x71, 40, 0, 200, 200, 0, 100, 255, 0, 0, 100, 3, 5, 0, 0, 255})
 	f.Add([]byte{0x0c, 3, 0x10, 60, 60, 0x10, 30, 90, 0x20, 0, 255, 4, 3, 0x20, 0, 255, 5, 3})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		in := &fuzzInput{data}
-		v := in.byte()
-		cfg := Config{NoSACK: v&1 != 0}
-		if v&2 == 0 {
-			cfg.RecvBuffer = 1 << (9 + v>>5)
-		}
-		k := newFuzzCore(t, 0, cfg)
-		r := &reassembly{t: t, c: new(Conn), now: clock.Time(time.Hour), versions: v&4 != 0}
-		irs := Seq(1<<32 - 1000)
-		r.base, r.length = irs+1, int(in.byte())<<7|int(v>>3)
-		k.BeginBatch(r.now)
-		r.c.Accept(k, &Accepted{Flow: flowA, IRS: irs, ISS: 7, RcvWnd: min(1000, k.Config.RecvBuffer), MSS: 1460, RcvWScale: v >> 3 & 3, HasWScale: true,
-			SACKPermitted: v&1 == 0}, nil, r.now)
-		r.edge = r.c.rcv.adv
-		for steps := 0; len(in.b) > 0 && steps < 2000; steps++ {
-			r.step(in)
-		}
-		r.output()
-		r.readFrames(1 << 20)
-		if r.c.core != nil && r.read != min(r.nxt, r.length) {
-			t.Fatalf("%d bytes were delivered, %d received in order", r.read, min(r.nxt, r.length))
-		}
-		r.c.Release()
-		if err := checkPool(k); err != nil {
-			t.Fatal(err)
-		}
+		fuzzReassembly(t, data, 0)
+		fuzzReassembly(t, data, 100)
 	})
+}
+
+// fuzzReassembly does it with segments in one frame, or with so many bytes of payload in each frame.
+func fuzzReassembly(t *testing.T, data []byte, split int) {
+	in := &fuzzInput{data}
+	v := in.byte()
+	cfg := Config{NoSACK: v&1 != 0}
+	if v&2 == 0 {
+		cfg.RecvBuffer = 1 << (9 + v>>5)
+	}
+	k := newFuzzCore(t, 0, cfg)
+	r := &reassembly{t: t, c: new(Conn), now: clock.Time(time.Hour), versions: v&4 != 0, split: split}
+	irs := Seq(1<<32 - 1000)
+	r.base, r.length = irs+1, int(in.byte())<<7|int(v>>3)
+	k.BeginBatch(r.now)
+	r.c.Accept(k, &Accepted{Flow: flowA, IRS: irs, ISS: 7, RcvWnd: min(1000, k.Config.RecvBuffer), MSS: 1460, RcvWScale: v >> 3 & 3, HasWScale: true,
+		SACKPermitted: v&1 == 0}, nil, r.now)
+	r.edge = r.c.rcv.adv
+	for steps := 0; len(in.b) > 0 && steps < 2000 && !r.unknown; steps++ {
+		r.step(in)
+	}
+	if r.unknown {
+		r.c.Release()
+		return
+	}
+	r.output()
+	r.readFrames(1 << 20)
+	if r.c.core != nil && r.read != min(r.nxt, r.length) {
+		t.Fatalf("%d bytes were delivered, %d received in order", r.read, min(r.nxt, r.length))
+	}
+	r.c.Release()
+	if err := checkPool(k); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (r *reassembly) step(in *fuzzInput) {
@@ -124,6 +136,9 @@ func (r *reassembly) step(in *fuzzInput) {
 	}
 	if err := checkInvariants(r.c); err != nil {
 		r.t.Fatal(err)
+	}
+	if r.unknown {
+		return
 	}
 	if got := int(r.c.rcv.nxt - r.base); got != r.nxt {
 		r.t.Fatalf("RCV.NXT is %d, the model's %d", got, r.nxt)
@@ -154,7 +169,7 @@ func (r *reassembly) segment(in *fuzzInput, op byte) {
 	adv := int(c.rcv.adv - r.base)
 	had := append([]uint8(nil), r.have[from:to]...)
 	ooo := from > r.nxt
-	if !inject(c, r.wire(from, to, fin, version)) {
+	if !r.inject(r.wire(from, to, fin, version)) {
 		return
 	}
 	full := k.Stats.DropOutOfOrderFull
@@ -164,9 +179,20 @@ func (r *reassembly) segment(in *fuzzInput, op byte) {
 		if !ooo {
 			r.t.Fatalf("there was no room for what is in order")
 		}
+		if r.split != 0 {
+			r.unknown = true
+			return
+		}
 		r.forgets(had, from)
 	}
 	r.advance()
+}
+
+func (r *reassembly) inject(seg []byte) bool {
+	if r.split == 0 {
+		return inject(r.c, seg)
+	}
+	return injectPieces(r.c, seg, r.split)
 }
 
 // wire is the segment as it comes in.

@@ -84,30 +84,43 @@ func (c *Conn) text(s *Segment) {
 		c.refuse(s)
 		return
 	}
+	if !c.core.pieces.Empty() {
+		c.textPieces(s)
+		return
+	}
+	c.textPiece(s, true)
+}
+
+// textPiece takes the payload in the current frame. It reports whether that lies in the window and the connection may have more; the
+// first such piece of a segment brings the mark that came with it.
+func (c *Conn) textPiece(s *Segment, first bool) bool {
 	f := c.current
 	m := c.core.Pool.Meta(f)
 	end := s.Seq.Add(s.PayloadLen)
 	if !c.trim(s, m) {
 		s.Seq, s.PayloadLen = end, 0 // for the FIN that may follow it
-		return
+		return false
 	}
 	if c.pressed() {
 		c.core.Stats.DropMemory++
 		c.due |= dueACK
 		s.Flags &^= FlagFIN
-		return
+		return false
 	}
-	if s.Flags&FlagCWR != 0 {
-		c.reducedByPeer()
-	}
-	if m.Flags&MetaCE != 0 || c.is(flagECE) {
-		c.arrivedWith(m)
+	if first {
+		if s.Flags&FlagCWR != 0 {
+			c.reducedByPeer()
+		}
+		if m.Flags&MetaCE != 0 || c.is(flagECE) {
+			c.arrivedWith(m)
+		}
 	}
 	if s.Seq == c.rcv.nxt {
 		c.inOrder(f, m, s.PayloadLen)
 	} else {
 		c.outOfOrder(f, m, s.Seq)
 	}
+	return true
 }
 
 // pressed reports whether the connection gets no more data for now: the applications have not consumed what came, this one's among
