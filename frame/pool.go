@@ -15,12 +15,18 @@ type Index uint32
 // None is the index of no frame: the end of a list, or an allocation that failed.
 const None Index = 1<<32 - 1
 
-// Desc names a range of bytes in a frame: what a ring descriptor says.
+// Desc names a range of bytes in a frame: what a ring descriptor says. A packet that is larger than a frame lies in several, whose
+// descriptors follow each other.
 type Desc struct {
 	Frame Index
 	Off   uint32 // bytes from the start of the chunk
 	Len   uint32 // bytes
+	More  bool   // the packet goes on with the next descriptor
 }
+
+// MaxFrames is how many frames one packet has at most: what AF_XDP takes from every sender in copy mode, the linear part of an sk_buff
+// and the 17 fragments that it has at least. Frames of 4096 bytes hold the largest IP packet in that many.
+const MaxFrames = 18
 
 // Meta is the record about one frame, a cache line. Its owner uses the exported fields; the pool uses the others.
 type Meta struct {

@@ -134,10 +134,10 @@ func TestHostileDescriptors(t *testing.T) {
 	p.Transmitting(sent)
 	want := Account{Free: 1, Fill: 1, Held: 2}
 	for _, d := range []Desc{
-		{held, 0, 60}, {sent, 0, 60}, {3, 0, 60}, // not in the fill ring
-		{4, 0, 60}, {None, 0, 60}, {1 << 31, 0, 60}, // no such frame
-		{filled, 0, chunk + 1}, {filled, chunk, 1}, {filled, chunk + 1, 0}, // not within the chunk
-		{filled, 1<<32 - 1, 2}, {filled, 2, 1<<32 - 1}, {filled, 1 << 31, 1 << 31}, // nor with a sum that overflows
+		{Frame: held, Off: 0, Len: 60}, {Frame: sent, Off: 0, Len: 60}, {Frame: 3, Off: 0, Len: 60}, // not in the fill ring
+		{Frame: 4, Off: 0, Len: 60}, {Frame: None, Off: 0, Len: 60}, {Frame: 1 << 31, Off: 0, Len: 60}, // no such frame
+		{Frame: filled, Off: 0, Len: chunk + 1}, {Frame: filled, Off: chunk, Len: 1}, {Frame: filled, Off: chunk + 1, Len: 0}, // not within the chunk
+		{Frame: filled, Off: 1<<32 - 1, Len: 2}, {Frame: filled, Off: 2, Len: 1<<32 - 1}, {Frame: filled, Off: 1 << 31, Len: 1 << 31}, // nor with a sum that overflows
 	} {
 		if p.Received(d.Frame, d.Off, d.Len) {
 			t.Errorf("received %+v", d)
@@ -187,7 +187,7 @@ func TestBytesAreTheFramesOwn(t *testing.T) {
 	}
 	for i := range Index(4) {
 		p.Meta(i).Off, p.Meta(i).Len = 100, 50
-		whole := p.Bytes(Desc{i, 0, chunk})
+		whole := p.Bytes(Desc{Frame: i, Len: chunk})
 		part := p.Data(i)
 		if len(part) != 50 || cap(part) != 50 || &part[0] != &whole[100] {
 			t.Errorf("frame %d: range of %d bytes, capacity %d", i, len(part), cap(part))

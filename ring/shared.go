@@ -148,6 +148,9 @@ func (c *Consumer[T]) Peek(n int) (first uint32, got int) {
 	return first, got
 }
 
+// Unpeek gives back the last n peeked slots, as if they had not been peeked.
+func (c *Consumer[T]) Unpeek(n int) { c.next -= uint32(n) }
+
 // Slot returns the slot of a peeked index.
 func (c *Consumer[T]) Slot(index uint32) *T { return &c.mem.Slots[index&c.mask] }
 

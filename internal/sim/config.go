@@ -12,13 +12,13 @@ import (
 type Config struct {
 	Name         string  // for errors; default its hardware address
 	HardwareAddr [6]byte // default a locally administered one, different for each device of a Network or Pipe
-	MTU          int     // largest IP packet in bytes; default 1500
+	MTU          int     // largest IP packet in bytes, which may lie in several frames; default 1500
 	Frames       int     // frames in the pool; default 4096
 	FrameSize    int     // bytes, a power of two; default 2048
 	Headroom     int     // bytes before a received packet; default 256 as the kernel has it
 	FillRing     int     // frames that the device may have to receive into, a power of two; default half of the pool
 	RxRing       int     // a power of two; default FillRing
-	TxRing       int     // packets that were sent and not recycled; default 2048
+	TxRing       int     // frames that were sent and not recycled; default 2048
 
 	// Memory is what the pool is made of, at least Frames times FrameSize bytes: of another device, which is not used any more.
 	// By default it is allocated, which takes longer than a short exchange.
@@ -62,9 +62,9 @@ func (c *Config) check() error {
 	if c.MTU < 68 {
 		return fmt.Errorf("sim: device %s: MTU %d is below IPv4's minimum of 68", c.Name, c.MTU)
 	}
-	if c.Headroom < 0 || c.maxPacket()+c.Headroom > c.FrameSize {
-		return fmt.Errorf("sim: device %s: a packet of MTU %d behind %d bytes of headroom does not fit into a frame of %d bytes",
-			c.Name, c.MTU, c.Headroom, c.FrameSize)
+	if c.Headroom < 0 || c.Headroom >= c.FrameSize || c.maxPacket() > frame.MaxFrames*(c.FrameSize-c.Headroom) {
+		return fmt.Errorf("sim: device %s: a packet of MTU %d does not fit into %d frames of %d bytes, behind %d bytes of headroom",
+			c.Name, c.MTU, frame.MaxFrames, c.FrameSize, c.Headroom)
 	}
 	if c.FillRing >= c.Frames {
 		return fmt.Errorf("sim: device %s: a fill ring of %d takes all of %d frames, none is left to send with",

@@ -17,7 +17,8 @@ type Device struct {
 	index  int          // in its network
 	staged []frame.Desc // taken by Transmit, not flushed yet
 	done   []frame.Index
-	busy   int // places of the TX ring in use: staged, under way, and done but not recycled
+	busy   int    // places of the TX ring in use: staged, under way, and done but not recycled
+	packet []byte // one of several frames, copied together
 	stats  Stats
 
 	// The rings towards whoever delivers packets, which in a Pipe is the other end's goroutine.
@@ -34,8 +35,9 @@ type Device struct {
 
 // wire takes packets from devices to others.
 type wire interface {
-	// send takes a packet of a device. It reports whether the frame is completed already; else the wire calls complete later.
-	send(from *Device, d frame.Desc) (completed bool)
+	// send takes a packet of a device, which lies in these frames. It reports whether they are completed already; else the wire calls
+	// complete later, for each.
+	send(from *Device, b []byte, frames []frame.Desc) (completed bool)
 	// flushed is called after the packets of one Flush.
 	flushed(from *Device)
 }
@@ -45,7 +47,7 @@ type Stats struct {
 	Received    uint64 `help:"packets given to Receive's caller"`
 	Sent        uint64 `help:"packets put on the wire"`
 	TxOversize  uint64 `help:"packets dropped: longer than the MTU allows"`
-	TxMalformed uint64 `help:"packets dropped: the descriptor is not within its frame"`
+	TxMalformed uint64 `help:"packets dropped: of too many frames, or a descriptor is not within its frame"`
 	PeerNoFrame uint64 `help:"packets dropped: the receiver had no frame in its fill ring"`
 	PeerRxFull  uint64 `help:"packets dropped: the receiver's RX ring was full"`
 	PeerClosed  uint64 `help:"packets dropped: the receiver was closed, or its MTU is smaller"`
@@ -95,9 +97,13 @@ func (d *Device) ChecksumOffload() (rx, tx bool) { return d.cfg.Offload, d.cfg.O
 // Stats returns the counters.
 func (d *Device) Stats() Stats { return d.stats }
 
-// Receive fills batch with received packets, whose frames then belong to the caller, and returns their number.
+// Receive fills batch with received packets, whole ones, whose frames then belong to the caller, and returns the number of frames. The
+// batch must have room for the largest packet.
 func (d *Device) Receive(batch []frame.Desc) int {
 	first, got := d.rx.Peek(len(batch))
+	for ; got > 0 && d.rx.Slot(first+uint32(got)-1).More; got-- {
+		d.rx.Unpeek(1)
+	}
 	if got == 0 {
 		return 0
 	}
@@ -110,22 +116,27 @@ func (d *Device) Receive(batch []frame.Desc) int {
 		}
 		batch[n] = p
 		n++
+		if !p.More {
+			d.stats.Received++
+		}
 	}
 	d.rx.Release()
-	d.stats.Received += uint64(n)
 	return n
 }
 
-// Room returns how many packets Transmit would take now.
+// Room returns how many frames Transmit would take now.
 func (d *Device) Room() int { return d.cfg.TxRing - d.busy }
 
-// Transmit queues packets in order and returns how many it took. The caller keeps its ownership of the frames, whose bytes must
-// not change until they are completed.
+// Transmit queues packets in order, whole ones, and returns how many frames it took. The caller keeps its ownership of the frames,
+// whose bytes must not change until they are completed.
 func (d *Device) Transmit(batch []frame.Desc) int {
 	if d.closed.Load() {
 		return 0
 	}
 	n := min(len(batch), d.Room())
+	for n > 0 && batch[n-1].More {
+		n--
+	}
 	for _, p := range batch[:n] {
 		d.pool.Transmitting(p.Frame)
 	}
@@ -139,29 +150,58 @@ func (d *Device) Flush() error {
 	if len(d.staged) == 0 {
 		return nil
 	}
-	for _, p := range d.staged {
-		if d.acceptable(p) && !d.wire.send(d, p) {
+	for rest := d.staged; len(rest) > 0; {
+		frames := firstPacket(rest)
+		rest = rest[len(frames):]
+		if b := d.acceptable(frames); b != nil && !d.wire.send(d, b, frames) {
 			continue
 		}
-		d.done = append(d.done, p.Frame)
+		for _, p := range frames {
+			d.done = append(d.done, p.Frame)
+		}
 	}
 	d.staged = d.staged[:0]
 	d.wire.flushed(d)
 	return nil
 }
 
-// acceptable counts a packet as sent, or as dropped if it cannot be sent.
-func (d *Device) acceptable(p frame.Desc) bool {
-	switch size := uint32(d.cfg.FrameSize); {
-	case p.Off > size || p.Len > size-p.Off:
-		d.stats.TxMalformed++
-	case int(p.Len) > d.cfg.maxPacket():
-		d.stats.TxOversize++
-	default:
-		d.stats.Sent++
-		return true
+// firstPacket returns the frames of the first packet of the batch, which ends with a whole one.
+func firstPacket(batch []frame.Desc) []frame.Desc {
+	n := 1
+	for batch[n-1].More {
+		n++
 	}
-	return false
+	return batch[:n]
+}
+
+// acceptable counts a packet as sent and returns its bytes, valid until the next call; one that cannot be sent it counts as dropped,
+// and returns nil.
+func (d *Device) acceptable(frames []frame.Desc) []byte {
+	size, length := uint32(d.cfg.FrameSize), 0
+	for _, p := range frames {
+		if p.Off > size || p.Len > size-p.Off {
+			d.stats.TxMalformed++
+			return nil
+		}
+		length += int(p.Len)
+	}
+	switch {
+	case len(frames) > frame.MaxFrames:
+		d.stats.TxMalformed++
+		return nil
+	case length > d.cfg.maxPacket():
+		d.stats.TxOversize++
+		return nil
+	}
+	d.stats.Sent++
+	if len(frames) == 1 {
+		return d.pool.Bytes(frames[0])
+	}
+	d.packet = d.packet[:0]
+	for _, p := range frames {
+		d.packet = append(d.packet, d.pool.Bytes(p)...)
+	}
+	return d.packet
 }
 
 // complete notes that the wire is done with a frame.
@@ -211,26 +251,32 @@ func (d *Device) Close() error {
 	return nil
 }
 
-// deliver copies a packet into a frame of the device and puts that into the RX ring. It is called by the deliverer. Packets
-// become visible when deliveries is called.
+// deliver copies a packet into frames of the device and puts them into the RX ring. It is called by the deliverer. Packets become
+// visible when deliveries is called.
 func (d *Device) deliver(b []byte, from *Stats) bool {
 	if d.closed.Load() || len(b) > d.cfg.maxPacket() {
 		from.PeerClosed++
 		return false
 	}
-	if d.rxOut.Free(1) == 0 {
+	room := d.cfg.FrameSize - d.cfg.Headroom
+	frames := max((len(b)+room-1)/room, 1)
+	if d.rxOut.Free(frames) < frames {
 		from.PeerRxFull++
 		return false
 	}
-	slot, got := d.fillIn.Peek(1)
-	if got == 0 {
+	slot, got := d.fillIn.Peek(frames)
+	if got < frames {
+		d.fillIn.Unpeek(got)
 		from.PeerNoFrame++
 		return false
 	}
-	f := *d.fillIn.Slot(slot)
-	copy(d.pool.Chunk(f)[d.cfg.Headroom:], b)
-	index, _ := d.rxOut.Reserve(1)
-	*d.rxOut.Slot(index) = frame.Desc{Frame: f, Off: uint32(d.cfg.Headroom), Len: uint32(len(b))}
+	index, _ := d.rxOut.Reserve(frames)
+	for i := range uint32(frames) {
+		f := *d.fillIn.Slot(slot + i)
+		n := copy(d.pool.Chunk(f)[d.cfg.Headroom:], b)
+		b = b[n:]
+		*d.rxOut.Slot(index + i) = frame.Desc{Frame: f, Off: uint32(d.cfg.Headroom), Len: uint32(n), More: len(b) > 0}
+	}
 	return true
 }
 

@@ -79,8 +79,7 @@ func (n *Network) Link(a, b *Device, imp Impairment) (*Link, error) {
 }
 
 // send is called by a device's Flush.
-func (n *Network) send(from *Device, d frame.Desc) (completed bool) {
-	b := from.pool.Bytes(d)
+func (n *Network) send(from *Device, b []byte, frames []frame.Desc) (completed bool) {
 	if n.Sent != nil {
 		n.Sent(n.now, from, b)
 	}
@@ -93,7 +92,9 @@ func (n *Network) send(from *Device, d frame.Desc) (completed bool) {
 	if from.cfg.CompletionDelay == 0 {
 		return true
 	}
-	n.schedule(event{at: n.now.Add(from.cfg.CompletionDelay), dev: from, packet: n.copyOf(b), desc: d})
+	for _, d := range frames {
+		n.schedule(event{at: n.now.Add(from.cfg.CompletionDelay), dev: from, packet: n.copyOf(from.pool.Bytes(d)), desc: d})
+	}
 	return false
 }
 

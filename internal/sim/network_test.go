@@ -60,33 +60,88 @@ func packet(to *Device, number, size int) []byte {
 
 func number(b []byte) int { return int(binary.BigEndian.Uint32(b[14:])) }
 
-// transmit sends one packet as a stack does, and reports whether the device took it.
+// transmit sends one packet as a stack does, in as many frames as it needs, and reports whether the device took it.
 func transmit(d *Device, b []byte) bool {
 	p := d.Pool()
-	f := p.Alloc()
-	if f == frame.None {
-		return false
+	var frames []frame.Desc
+	for more := true; more; {
+		f := p.Alloc()
+		if f == frame.None {
+			return false
+		}
+		desc := frame.Desc{Frame: f, Off: 100, Len: uint32(copy(p.Chunk(f)[100:], b))}
+		b = b[desc.Len:]
+		more = len(b) > 0
+		desc.More = more
+		frames = append(frames, desc)
 	}
-	desc := frame.Desc{Frame: f, Off: 100, Len: uint32(len(b))}
-	copy(p.Bytes(desc), b)
-	n := d.Transmit([]frame.Desc{desc})
-	p.Release(f)
-	return n == 1
+	n := d.Transmit(frames)
+	for _, desc := range frames {
+		p.Release(desc.Frame)
+	}
+	return n == len(frames)
 }
 
 // receive takes all received packets of a device.
 func receive(d *Device) (packets [][]byte) {
-	batch := make([]frame.Desc, 16)
+	batch := make([]frame.Desc, frame.MaxFrames)
 	for {
 		n := d.Receive(batch)
+		var b []byte
 		for _, desc := range batch[:n] {
-			packets = append(packets, bytes.Clone(d.Pool().Bytes(desc)))
+			b = append(b, d.Pool().Bytes(desc)...)
 			d.Pool().Release(desc.Frame)
+			if !desc.More {
+				packets = append(packets, b)
+				b = nil
+			}
 		}
 		if n == 0 {
 			d.Recycle()
 			return packets
 		}
+	}
+}
+
+// TestLargePackets sends packets that lie in several frames, and more than the receiver has frames for.
+func TestLargePackets(t *testing.T) {
+	n, a, b, _ := pair(t, 1, Config{MTU: 65535, FrameSize: 4096, Frames: 256, CompletionDelay: time.Millisecond}, Impairment{})
+	sizes := []int{60, 3840, 3841, 9000, 65535, 3996, 3997, 65549}
+	for _, size := range sizes {
+		p := packet(b, size, size)
+		for i := 18; i < size; i++ {
+			p[i] = byte(i * 7)
+		}
+		if !transmit(a, p) {
+			t.Fatalf("%d bytes: not taken", size)
+		}
+	}
+	a.Flush()
+	n.RunFor(time.Second)
+	a.Recycle()
+	got := receive(b)
+	if len(got) != len(sizes) {
+		t.Fatalf("%d packets of %d: %+v", len(got), len(sizes), a.Stats())
+	}
+	for i, p := range got {
+		if len(p) != sizes[i] || number(p) != sizes[i] || len(p) > 18 && p[len(p)-1] != byte((len(p)-1)*7) {
+			t.Errorf("packet %d of %d bytes, want %d", i, len(p), sizes[i])
+		}
+	}
+	for i := range 10 { // the receiver has 128 frames to receive into
+		transmit(a, packet(b, i, 65549))
+		a.Flush()
+		n.RunFor(time.Second)
+		a.Recycle()
+	}
+	got = receive(b)
+	if st := a.Stats(); len(got) != 7 || st.PeerNoFrame+st.PeerRxFull != 3 {
+		t.Errorf("%d large packets arrived: %+v", len(got), st)
+	}
+	checkFrames(t, a)
+	checkFrames(t, b)
+	if err := n.Err(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -468,7 +523,7 @@ func TestCloseReturnsEveryFrame(t *testing.T) {
 func TestConfigErrors(t *testing.T) {
 	for want, cfg := range map[string]Config{
 		"minimum":      {MTU: 67},
-		"does not fit": {MTU: 2000},
+		"does not fit": {MTU: 65535},
 		"headroom":     {Headroom: -1},
 		"none is left": {Frames: 64, FillRing: 64},
 		"TX ring":      {TxRing: -1},

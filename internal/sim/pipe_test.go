@@ -130,7 +130,7 @@ func TestPipePeerIsGone(t *testing.T) {
 }
 
 func TestPipeConfigError(t *testing.T) {
-	if _, _, err := Pipe(Config{MTU: 9000}); err == nil {
+	if _, _, err := Pipe(Config{MTU: 65535}); err == nil {
 		t.Error("no error")
 	}
 }
