@@ -66,9 +66,19 @@ func (h *Header) IsFragment() bool { return h.MF || h.FragOffset != 0 }
 // an error h has no meaning.
 //
 // A time to live of zero or one is no reason to drop a packet that has arrived (RFC 1122 section 3.2.1.7).
-func Parse(b []byte, h *Header) error {
-	if err := parse(b, h); err != nil {
+func Parse(b []byte, h *Header) error { return ParseFirst(b, len(b), true, h) }
+
+// ParseNoChecksum is Parse for a packet whose checksum the device has verified.
+func ParseNoChecksum(b []byte, h *Header) error { return ParseFirst(b, len(b), false, h) }
+
+// ParseFirst is Parse for a packet of length bytes of which b is the beginning, with all of the header. The checksum is verified if
+// that is asked for.
+func ParseFirst(b []byte, length int, verify bool, h *Header) error {
+	if err := parse(b, length, h); err != nil {
 		return err
+	}
+	if !verify {
+		return check(b, h)
 	}
 	sum := checksum.SumHeader((*[MinHeaderLen]byte)(b))
 	if h.HeaderLen > MinHeaderLen {
@@ -80,16 +90,8 @@ func Parse(b []byte, h *Header) error {
 	return check(b, h)
 }
 
-// ParseNoChecksum is Parse for a packet whose checksum the device has verified.
-func ParseNoChecksum(b []byte, h *Header) error {
-	if err := parse(b, h); err != nil {
-		return err
-	}
-	return check(b, h)
-}
-
 // parse reads the fields and checks the lengths.
-func parse(b []byte, h *Header) error {
+func parse(b []byte, length int, h *Header) error {
 	if len(b) < MinHeaderLen {
 		return ErrShort
 	}
@@ -100,7 +102,7 @@ func parse(b []byte, h *Header) error {
 		return ErrVersion
 	case h.HeaderLen < MinHeaderLen || int(h.HeaderLen) > len(b):
 		return ErrHeaderLen
-	case int(h.TotalLen) < int(h.HeaderLen) || int(h.TotalLen) > len(b):
+	case int(h.TotalLen) < int(h.HeaderLen) || int(h.TotalLen) > length:
 		return ErrTotalLen
 	}
 	return nil

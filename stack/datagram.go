@@ -8,8 +8,13 @@ import (
 // fragment takes in a part of a datagram. When it was the last one that was missing, the whole goes on: in a frame if it fits one,
 // else from the reassembler's memory.
 func (s *Shard) fragment(f frame.Index, ip *ipv4.Header) {
-	whole := s.reasm.Input(s.pool.Data(f), ip, s.now)
+	s.reassemble(s.pool.Data(f), ip)
 	s.pool.Release(f)
+}
+
+// reassemble is fragment for the packet b.
+func (s *Shard) reassemble(b []byte, ip *ipv4.Header) {
+	whole := s.reasm.Input(b, ip, s.now)
 	if whole == nil {
 		return
 	}
@@ -35,7 +40,8 @@ func (s *Shard) fragment(f frame.Index, ip *ipv4.Header) {
 	s.transport(g, &h)
 }
 
-// largeDatagram handles a datagram that is larger than a frame. TCP never is: its segments fit the link.
+// largeDatagram handles a datagram that is larger than a frame. TCP does not come here, unless its segments were fragmented: it is not
+// taken then.
 func (s *Shard) largeDatagram(b []byte, h *ipv4.Header) {
 	switch p := h.Payload(b); h.Proto {
 	case ipv4.ProtoUDP:
@@ -62,7 +68,7 @@ func (s *Shard) largeDatagram(b []byte, h *ipv4.Header) {
 func (s *Shard) sendDatagram(proto uint8, dst ipv4.Addr, payload []byte) {
 	h := ipv4.Header{TTL: s.cfg.TTL, TOS: s.cfg.TOS, Proto: proto, Src: s.local, Dst: dst, ID: s.ids.next(s.local, dst, proto)}
 	for off := 0; off < len(payload); {
-		fh, n := h.FragmentAt(off, len(payload), s.mtu)
+		fh, n := h.FragmentAt(off, len(payload), s.oneFrame)
 		d, b := s.newPacket(n)
 		if b == nil {
 			return

@@ -9,6 +9,9 @@ import (
 // Device is one queue pair of a network interface: what a shard needs of the world below it. The AF_XDP drivers and the simulator
 // satisfy it. All methods but Wake belong to the shard's goroutine.
 //
+// A packet that does not fit a frame lies in several, whose descriptors follow each other (frame.Desc.More), up to frame.MaxFrames of
+// them. Only a device whose MTU is larger than a frame holds is given such packets, or gives them.
+//
 // Ownership: a frame from Receive belongs to the caller. Transmit does not take the caller's ownership away; the pool keeps the
 // frame out of the free list until the device has completed it as well.
 type Device interface {
@@ -20,11 +23,11 @@ type Device interface {
 	MTU() int
 	// ChecksumOffload tells which checksum work the device does: rx, it has verified those of IP, TCP and UDP; tx, it fills them in.
 	ChecksumOffload() (rx, tx bool)
-	// Receive fills batch with received packets and returns their number.
+	// Receive fills batch with received packets, whole ones, and returns the number of their frames.
 	Receive(batch []frame.Desc) int
-	// Room returns how many packets Transmit would take now.
+	// Room returns how many frames Transmit would take now.
 	Room() int
-	// Transmit queues packets in order and returns how many it took, fewer than all if the ring is full.
+	// Transmit queues packets in order, whole ones, and returns how many frames it took, fewer than all if the ring is full.
 	Transmit(batch []frame.Desc) int
 	// Flush publishes what Transmit queued and wakes the device if it asks for that.
 	Flush() error

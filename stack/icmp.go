@@ -6,14 +6,6 @@ import (
 	"github.com/xdpstack/xdpstack/tcp"
 )
 
-// parseIP reads the header, and verifies its checksum unless the device has.
-func (s *Shard) parseIP(b []byte, h *ipv4.Header) error {
-	if s.rxSum {
-		return ipv4.ParseNoChecksum(b, h)
-	}
-	return ipv4.Parse(b, h)
-}
-
 // icmpInput handles an ICMP message: it answers an echo request in the frame that it came in, and tells the sockets that an
 // error is about. The frame's range is the message.
 func (s *Shard) icmpInput(f frame.Index, ip *ipv4.Header) {

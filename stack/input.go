@@ -23,9 +23,15 @@ type segment struct {
 func (s *Shard) input(batch []frame.Desc) {
 	s.segments = s.segments[:0]
 	bytes := uint64(0)
-	for _, d := range batch {
+	for i := 0; i < len(batch); i++ {
+		d := &batch[i]
 		bytes += uint64(d.Len)
-		if !s.plain(d.Frame) {
+		if d.More {
+			more := s.link(batch[i:])
+			s.stats.Rx.Frames -= uint64(more)
+			i += more
+			s.parseFrame(d.Frame)
+		} else if !s.plain(d.Frame) {
 			s.parseFrame(d.Frame)
 		}
 	}
@@ -63,7 +69,7 @@ func (s *Shard) parseFrame(f frame.Index) {
 	off, err := ethernet.Parse(b, &eth)
 	if err != nil {
 		s.stats.Ethernet.Count(err)
-		s.pool.Release(f)
+		s.release(f)
 		return
 	}
 	switch {
@@ -71,7 +77,7 @@ func (s *Shard) parseFrame(f frame.Index) {
 		s.drop(f, &s.stats.Drop.VLAN)
 	case eth.Type == ethernet.TypeARP:
 		s.arpInput(b[off:])
-		s.pool.Release(f)
+		s.release(f)
 	case eth.Type != ethernet.TypeIPv4:
 		s.drop(f, &s.stats.Drop.EtherType)
 	case eth.Dst != s.hw:
@@ -87,16 +93,20 @@ func (s *Shard) parseFrame(f frame.Index) {
 // drop counts a frame's end under a reason and releases it.
 func (s *Shard) drop(f frame.Index, reason *uint64) {
 	*reason++
-	s.pool.Release(f)
+	s.release(f)
 }
 
 func (s *Shard) ipInput(f frame.Index) {
 	m := s.pool.Meta(f)
 	b := s.pool.Data(f)
+	n := len(b)
+	if m.Flags&tcp.MetaMore != 0 {
+		n = s.packetLen(f)
+	}
 	var ip ipv4.Header
-	if err := s.parseIP(b, &ip); err != nil {
+	if err := ipv4.ParseFirst(b, n, !s.rxSum, &ip); err != nil {
 		s.stats.IP.Count(err)
-		s.pool.Release(f)
+		s.release(f)
 		return
 	}
 	if ip.Dst != s.local {
@@ -105,6 +115,10 @@ func (s *Shard) ipInput(f frame.Index) {
 	}
 	if s.stack.isBroadcast(ip.Src) { // RFC 9293 section 3.9.2.3, RFC 1122 section 3.2.1.3
 		s.drop(f, &s.stats.Drop.Source)
+		return
+	}
+	if m.Flags&tcp.MetaMore != 0 {
+		s.largePacket(f, &ip)
 		return
 	}
 	if ip.IsFragment() {
@@ -138,7 +152,7 @@ func (s *Shard) tcpInput(f frame.Index, ip *ipv4.Header) {
 		s.drop(f, &s.stats.Drop.TCPHeader)
 		return
 	}
-	if !s.rxSum && !tcp.VerifyChecksum(b, ipv4.PseudoHeaderSum(ip.Src, ip.Dst, ipv4.ProtoTCP, len(b))) {
+	if !s.rxSum && !s.validChecksum(f, ip) {
 		s.drop(f, &s.stats.Drop.TCPChecksum)
 		return
 	}
@@ -165,7 +179,7 @@ func (s *Shard) orphan(g *segment) {
 		return
 	}
 	seg := &s.seg
-	if tcp.Parse(s.pool.Data(g.frame), seg) != nil {
+	if tcp.ParseFrames(s.pool, g.frame, seg) != nil {
 		s.drop(g.frame, &s.stats.Drop.TCPHeader)
 		return
 	}
@@ -221,7 +235,7 @@ func (s *Shard) accept(l *listener, g *segment) {
 		if tcp.ResetFor(&s.seg, &s.out) {
 			s.replyTCP(&g.flow, &s.out)
 		}
-		s.pool.Release(g.frame)
+		s.release(g.frame)
 		return
 	}
 	c.flags |= connWaiting

@@ -66,7 +66,7 @@ func (u *PacketSocket) WriteTo(p []byte, to netip.AddrPort) error {
 
 // buffer returns n bytes to build a datagram in: of a frame, or, with d.Frame frame.None, on the heap if it must be fragmented.
 func (u *PacketSocket) buffer(n int) (d frame.Desc, b []byte) {
-	if n+ipv4.MinHeaderLen > u.shard.mtu {
+	if n+ipv4.MinHeaderLen > u.shard.oneFrame {
 		return frame.Desc{Frame: frame.None}, make([]byte, n)
 	}
 	return u.shard.newPacket(n)

@@ -59,8 +59,7 @@ const passedHeader = 16
 
 // handOn gives a copy of a segment to another shard, and its frame back.
 func (s *Shard) handOn(g *segment, owner *Shard) {
-	data := s.pool.Data(g.frame)
-	b := s.queueTo(owner).Append(passedHeader + len(data))
+	b := s.queueTo(owner).Append(passedHeader + s.packetLen(g.frame))
 	if b == nil {
 		s.drop(g.frame, &s.stats.Drop.PassOn)
 		return
@@ -69,8 +68,8 @@ func (s *Shard) handOn(g *segment, owner *Shard) {
 	copy(b[4:], g.flow.RemoteAddr[:])
 	binary.NativeEndian.PutUint16(b[8:], g.flow.LocalPort)
 	binary.NativeEndian.PutUint16(b[10:], g.flow.RemotePort)
-	binary.NativeEndian.PutUint16(b[12:], s.pool.Meta(g.frame).Flags)
-	copy(b[passedHeader:], data)
+	binary.NativeEndian.PutUint16(b[12:], s.pool.Meta(g.frame).Flags&^tcp.MetaMore)
+	s.appendPacket(b[:passedHeader], g.frame)
 	s.drop(g.frame, &s.stats.PassedOn)
 	if !s.pass.isFor[owner.id] {
 		s.pass.isFor[owner.id] = true
@@ -141,17 +140,12 @@ func (s *Shard) takePassed() bool {
 // takeOver puts a segment that another shard received, with the flags of its frame, into the batch.
 func (s *Shard) takeOver(b []byte) {
 	data := b[passedHeader:]
-	f := frame.None
-	if s.pool.Free() > s.reserve && headroom+len(data) <= s.pool.ChunkSize() {
-		f = s.pool.Alloc()
-	}
+	f := s.allocPacket(data)
 	if f == frame.None {
 		s.stats.Drop.PassOn++
 		return
 	}
-	m := s.pool.Meta(f)
-	m.Off, m.Len, m.Flags = headroom, uint32(len(data)), binary.NativeEndian.Uint16(b[12:])
-	copy(s.pool.Data(f), data)
+	s.pool.Meta(f).Flags |= binary.NativeEndian.Uint16(b[12:])
 	flow := tcp.Flow{
 		LocalAddr: [4]byte(b), RemoteAddr: [4]byte(b[4:]),
 		LocalPort: binary.NativeEndian.Uint16(b[8:]), RemotePort: binary.NativeEndian.Uint16(b[10:]),

@@ -15,16 +15,17 @@ import (
 // Shard is one queue pair with everything that its traffic needs: nothing in it is shared with another shard, and one goroutine
 // at a time may use it. Start gives it a goroutine of its own; a simulator calls Step instead.
 type Shard struct {
-	stack *Stack
-	cfg   *Config
-	id    int
-	dev   Device
-	pool  *frame.Pool
-	hw    ethernet.Addr
-	local ipv4.Addr
-	mtu   int
-	rxSum bool // the device verified the checksums
-	txSum bool // the device computes the checksums
+	stack    *Stack
+	cfg      *Config
+	id       int
+	dev      Device
+	pool     *frame.Pool
+	hw       ethernet.Addr
+	local    ipv4.Addr
+	mtu      int
+	oneFrame int  // the largest IP packet that one frame holds, at most the MTU: what is not TCP is sent in fragments of that size
+	rxSum    bool // the device verified the checksums
+	txSum    bool // the device computes the checksums
 
 	now           clock.Time
 	core          *tcp.Core
@@ -52,6 +53,7 @@ type Shard struct {
 	reporter      *ipv4.Reporter
 
 	rx       []frame.Desc
+	large    []byte    // a packet that was copied together
 	segments []segment // the TCP segments of the batch, between the passes
 	txq      []frame.Desc
 	room     int // how many more packets the device and txq take
@@ -84,13 +86,19 @@ type signals struct {
 
 func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 	cfg := &s.cfg
+	oneFrame := min(dev.MTU(), dev.Pool().ChunkSize()-headroom+ipv4.MinHeaderLen)
+	batch := cfg.BatchSize
+	if dev.MTU() > oneFrame {
+		batch = max(batch, frame.MaxFrames)
+	}
 	sh := &Shard{
 		stack: s, cfg: cfg, id: id, dev: dev, pool: dev.Pool(),
 		hw: ethernet.Addr(dev.HardwareAddr()), local: ipv4.Addr(s.address.Addr().As4()), mtu: dev.MTU(),
+		oneFrame: oneFrame,
 		adapters: make(map[*TCPConn]struct{}), done: make(chan struct{}),
 		ports: make(map[uint16]*listener), udp: make(map[uint16]*PacketSocket),
-		rx:       make([]frame.Desc, cfg.BatchSize),
-		segments: make([]segment, 0, cfg.BatchSize),
+		rx:       make([]frame.Desc, batch),
+		segments: make([]segment, 0, batch),
 		txq:      make([]frame.Desc, 0, txQueue),
 		due:      make([]uint32, 256),
 	}

@@ -178,7 +178,7 @@ func (s *Stack) route(dst ipv4.Addr) (hop ipv4.Addr, ok bool) {
 
 // initProtocols makes the protocols of a shard.
 func (s *Shard) initProtocols() error {
-	mss := s.mtu - ipv4.MinHeaderLen - tcp.MinHeaderLen
+	mss := s.oneFrame - ipv4.MinHeaderLen - tcp.MinHeaderLen
 	if mss < tcp.MinMSS || mss > 1<<16-1 {
 		return fmt.Errorf("%w: the device's MTU of %d bytes leaves no sensible segment size", ErrConfig, s.mtu)
 	}

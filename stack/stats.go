@@ -68,7 +68,7 @@ type DropStats struct {
 	UDPNoSocket uint64 `help:"UDP datagrams dropped: nobody listens on the port"`
 	UDPQueue    uint64 `help:"UDP datagrams dropped: the application does not read them fast enough"`
 	ICMPType    uint64 `help:"ICMP messages dropped: of a type that is not handled"`
-	Datagram    uint64 `help:"reassembled datagrams dropped: larger than a frame"`
+	Datagram    uint64 `help:"datagrams dropped: larger than a frame, and neither UDP nor ICMP"`
 	ConnLimit   uint64 `help:"connections refused: the shard has as many as it may"`
 	NoFrame     uint64 `help:"answers dropped: no free frame"`
 	Neighbour   uint64 `help:"packets dropped: the next hop does not answer ARP"`
