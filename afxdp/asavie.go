@@ -82,7 +82,7 @@ func (q *asavie) Transmit(batch []frame.Desc) int {
 	size := uint32(q.pool.ChunkSize())
 	for i := range batch[:n] {
 		d := &batch[i]
-		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off {
+		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More {
 			q.stats.TxMalformed++
 			continue
 		}

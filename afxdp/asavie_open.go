@@ -12,11 +12,12 @@ import (
 	"github.com/xdpstack/xdpstack/frame"
 )
 
-// openAsavie opens one queue. The XDP program is attached already, in that mode: that package's own Attach would remove any
-// program that is there.
-func openAsavie(at place, info *Info, o *Options, attached bpf.AttachMode) (*asavie, error) {
+// openAsavie opens one queue. The XDP program is attached already: that package's own Attach would remove any program that is
+// there. mode is what that and the options make of all queues.
+func openAsavie(at place, info *Info, o *Options, mode BoundMode) (*asavie, error) {
 	q := &asavie{txRing: o.TxRing, filled: o.FillRing, chunks: o.FillRing + 2*o.TxRing}
 	q.init(at, info, o)
+	q.mode = mode
 	q.mtu = min(info.MTU, room(o.FrameSize, 0)) // the package has no headroom
 	var err error
 	if q.mem, err = newUMEM(at, o); err != nil {
@@ -33,8 +34,8 @@ func openAsavie(at place, info *Info, o *Options, attached bpf.AttachMode) (*asa
 	if err != nil {
 		return nil, errors.Join(err, q.Close())
 	}
-	q.mode.Driver, q.mode.Attach, q.mode.Memory = DriverAsavie, attached, q.mem.kind
-	q.mode.ZeroCopy = zeroCopy(q.fd) && attached == bpf.AttachNative
+	q.mode.Memory = q.mem.kind
+	q.mode.ZeroCopy = zeroCopy(q.fd) && mode.Attach == bpf.AttachNative
 	setSendBuffer(q.fd, o.SendBuffer)
 	q.mode.TxBudget = setTxBudget(q.fd, o.TxBudget)
 	q.spare = make([]xdp.Desc, 0, o.TxRing)

@@ -49,7 +49,8 @@ func (b *base) Pool() *frame.Pool { return b.pool }
 // HardwareAddr returns the interface's Ethernet address.
 func (b *base) HardwareAddr() [6]byte { return b.mac }
 
-// MTU returns the longest network packet in bytes, without the Ethernet header, that the queue can receive and send.
+// MTU returns the longest network packet in bytes, without the Ethernet header, that the queue can receive and send. One that is larger
+// than a frame's room lies in several.
 func (b *base) MTU() int { return b.mtu }
 
 // ChecksumOffload reports that the device neither verifies nor fills checksums: XDP has no hint that says so.

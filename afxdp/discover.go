@@ -28,6 +28,8 @@ type Info struct {
 	// XDP is what the driver does for XDP; XDPUnknown says why that could not be learned, nil if it could.
 	XDP        Features
 	XDPUnknown error
+	// ZeroCopyFrames is of how many frames a packet may be with zero-copy; 0 if unknown.
+	ZeroCopyFrames int
 	// Program is the id of the XDP program that is attached now, 0 for none.
 	Program uint32
 }

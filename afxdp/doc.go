@@ -21,6 +21,13 @@
 // Two drivers have this one interface. The native one is this package's own; the other is on github.com/asavie/xdp, which keeps a
 // UMEM of its own, so that each packet is copied: it is there to compare with.
 //
+// # Packets larger than a frame
+//
+// A frame is at most a page. Where the interface's MTU is larger than one holds, packets lie in several frames, up to
+// [frame.MaxFrames], whose descriptors follow each other ([frame.Desc] says which do): up to the 65535 bytes that a veth may have. That
+// takes the native driver, a program attached in native mode, and Linux 6.6. What cannot be so is in BoundMode.NoMultiBuffer,
+// and the MTU that the queue gives is then what one frame holds.
+//
 // # Modes
 //
 // In zero-copy mode the network card itself reads and writes the frames, and a kick (sendto) only starts it. In copy mode, which

@@ -18,6 +18,7 @@ var (
 	ErrPermission    = errors.New("missing privilege")
 	ErrMemory        = errors.New("not enough memory")
 	ErrNoZeroCopy    = errors.New("no zero-copy")
+	ErrNoMultiBuffer = errors.New("no multi-buffer: packets larger than a frame are neither received nor sent")
 	ErrUnsupported   = errors.New("not supported")
 	ErrGone          = errors.New("interface is gone")
 	ErrClosed        = errors.New("queue is closed")

@@ -33,6 +33,7 @@ const (
 	netdevCmdDevGet    = 1
 	netdevAttrIfindex  = 1
 	netdevAttrFeatures = 3
+	netdevAttrSegments = 4 // xdp-zc-max-segs
 )
 
 // genericHeader is a generic netlink header (genlmsghdr). The library's own serializes two bytes of whatever lies behind it as the
@@ -47,7 +48,7 @@ func (h genericHeader) Serialize() []byte { return []byte{h.command, h.version, 
 // errNoFeatures says that the kernel does not tell which XDP features drivers have.
 var errNoFeatures = errors.New("the kernel does not tell (before 6.3)")
 
-// askFeatures asks the kernel which XDP features the interface's driver has.
+// askFeatures asks the kernel which XDP features the interface's driver has, and of how many frames a packet may be with zero-copy.
 func (i *Info) askFeatures() (Features, error) {
 	family, err := netlink.GenlFamilyGet("netdev")
 	if errors.Is(err, syscall.ENOENT) {
@@ -71,11 +72,21 @@ func (i *Info) askFeatures() (Features, error) {
 		if err != nil {
 			return 0, fmt.Errorf("netdev family: %w", err)
 		}
-		for _, a := range attrs {
-			if a.Attr.Type&nl.NLA_TYPE_MASK == netdevAttrFeatures && len(a.Value) >= 8 {
-				return Features(binary.NativeEndian.Uint64(a.Value)), nil
-			}
+		if f, ok := i.readFeatures(attrs); ok {
+			return f, nil
 		}
 	}
 	return 0, errNoFeatures
+}
+
+func (i *Info) readFeatures(attrs []syscall.NetlinkRouteAttr) (f Features, ok bool) {
+	for _, a := range attrs {
+		switch kind := a.Attr.Type & nl.NLA_TYPE_MASK; {
+		case kind == netdevAttrFeatures && len(a.Value) >= 8:
+			f, ok = Features(binary.NativeEndian.Uint64(a.Value)), true
+		case kind == netdevAttrSegments && len(a.Value) >= 4:
+			i.ZeroCopyFrames = int(binary.NativeEndian.Uint32(a.Value))
+		}
+	}
+	return f, ok
 }

@@ -20,9 +20,9 @@ type Queue interface {
 	HardwareAddr() [6]byte
 	MTU() int                         // bytes of a network packet
 	ChecksumOffload() (rx, tx bool)   // both false: XDP has no hint for it
-	Receive(batch []frame.Desc) int   // received packets; their frames are the caller's
-	Room() int                        // how many packets Transmit would take
-	Transmit(batch []frame.Desc) int  // queues packets in order and returns how many it took; the frames stay their owners'
+	Receive(batch []frame.Desc) int   // received packets, whole ones; their frames are the caller's. A batch has frame.MaxFrames at least
+	Room() int                        // how many frames Transmit would take
+	Transmit(batch []frame.Desc) int  // queues packets in order and returns how many frames it took; these stay their owners'
 	Flush() error                     // hands over what was queued; the error is of a link that is down (ENETDOWN) or gone (ENXIO)
 	Recycle() int                     // takes completions, returns their number, and tops up what the kernel receives into
 	Wait(timeout time.Duration) error // sleeps until a packet may be there, Wake, or the timeout (below 0: none); may be early
@@ -37,7 +37,7 @@ type Queue interface {
 type Interface struct {
 	info    Info
 	program *bpf.Program
-	attach  bpf.AttachMode
+	mode    BoundMode // what all queues have in common
 	rxRing  int
 	queues  []Queue
 }
@@ -98,12 +98,8 @@ func chooseQueues(at place, info *Info, wanted []int) ([]int, error) {
 }
 
 func (i *Interface) open(at place, opt *Options, steer bpf.Config, queues []int) error {
-	var err error
-	if i.program, err = bpf.Load(steer); err != nil {
-		return at.fail("load the XDP program", privilege(err), err, "")
-	}
-	if i.attach, err = i.program.Attach(i.info.Index, opt.Attach); err != nil {
-		return at.fail("attach the XDP program", privilege(err), err, "")
+	if err := i.loadProgram(at, opt, steer); err != nil {
+		return err
 	}
 	for _, n := range queues {
 		at.queue = n
@@ -119,15 +115,54 @@ func (i *Interface) open(at place, opt *Options, steer bpf.Config, queues []int)
 	return nil
 }
 
+// loadProgram loads and attaches the XDP program: one that bears packets larger than a frame if the MTU lets them come.
+func (i *Interface) loadProgram(at place, opt *Options, steer bpf.Config) (err error) {
+	m := &i.mode
+	m.Driver = opt.Driver
+	m.MultiBuffer, m.NoMultiBuffer = wantsMulti(at, i.info.MTU, opt)
+	steer.Fragments = steer.Fragments || m.MultiBuffer
+	i.program, err = bpf.Load(steer)
+	if errors.Is(err, bpf.ErrFragments) {
+		m.MultiBuffer, m.NoMultiBuffer = false, at.fail("load the XDP program", ErrNoMultiBuffer, err, "")
+		steer.Fragments = false
+		i.program, err = bpf.Load(steer)
+	}
+	if err != nil {
+		return at.fail("load the XDP program", privilege(err), err, "")
+	}
+	if m.Attach, err = i.program.Attach(i.info.Index, opt.Attach); err != nil {
+		return at.fail("attach the XDP program", privilege(err), err, "")
+	}
+	if m.MultiBuffer && m.Attach != bpf.AttachNative {
+		m.MultiBuffer = false
+		m.NoMultiBuffer = at.fail("attach the XDP program", ErrNoMultiBuffer, i.program.Fallback(), "a driver with native XDP is needed")
+	}
+	return nil
+}
+
+// wantsMulti reports whether packets of that MTU may lie in several frames; if they are too large for one and may not, why.
+func wantsMulti(at place, mtu int, opt *Options) (bool, error) {
+	most := room(opt.FrameSize, opt.Headroom)
+	switch {
+	case mtu <= most:
+		return false, nil
+	case opt.Driver != DriverNative:
+		return false, at.fail("open", ErrNoMultiBuffer, nil, fmt.Sprintf("use the native driver, or an MTU of at most %d", most))
+	case opt.Attach == bpf.AttachGeneric:
+		return false, at.fail("open", ErrNoMultiBuffer, nil, fmt.Sprintf("use native XDP, or an MTU of at most %d", most))
+	}
+	return true, nil
+}
+
 func (i *Interface) openQueue(at place, opt *Options) (Queue, int, error) {
 	if opt.Driver == DriverAsavie {
-		q, err := openAsavie(at, &i.info, opt, i.attach)
+		q, err := openAsavie(at, &i.info, opt, i.mode)
 		if err != nil {
 			return nil, 0, err
 		}
 		return q, q.fd, nil
 	}
-	q, err := openNative(at, &i.info, opt, i.attach)
+	q, err := openNative(at, &i.info, opt, i.mode)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -16,6 +16,9 @@ type BoundMode struct {
 	Memory     string         // "huge pages", "transparent huge pages", "pages"
 	TxBudget   int            // frames that one kick sends in copy mode
 	NoZeroCopy error          // why ModeAuto did not get zero-copy
+
+	MultiBuffer   bool  // packets larger than a frame are received and sent, in several
+	NoMultiBuffer error // why they are not, although the interface's MTU is larger
 }
 
 // String describes the mode in one line.
@@ -26,6 +29,9 @@ func (m BoundMode) String() string {
 	}
 	if m.NeedWakeup {
 		s = append(s, "need-wakeup")
+	}
+	if m.MultiBuffer {
+		s = append(s, "multi-buffer")
 	}
 	return strings.Join(append(s, m.Memory), ", ")
 }

@@ -16,6 +16,7 @@ type native struct {
 	mem        *umem
 	queued     bool // packets are in the TX ring that were not submitted
 	copying    bool // frames are copied, and sent, within the kick
+	broken     bool // what is received next belongs to a packet that was dropped
 	fillTarget int  // frames that the kernel should have to receive into
 	maxKicks   int  // bound of one Flush
 }
@@ -30,10 +31,13 @@ const (
 	fillFloor   = 8
 )
 
-// Receive takes received packets, up to the length of the batch. The caller becomes the owner of their frames.
+// Receive takes received packets, whole ones, up to the length of the batch in frames. The caller becomes the owner of their frames.
 func (q *native) Receive(batch []frame.Desc) int {
 	if q.fd < 0 {
 		return 0
+	}
+	if q.mode.MultiBuffer {
+		return q.receiveMulti(batch)
 	}
 	first, n := q.rx.Peek(len(batch))
 	if n == 0 {
@@ -57,7 +61,7 @@ func (q *native) Receive(batch []frame.Desc) int {
 	return taken
 }
 
-// Room returns how many packets Transmit would take now.
+// Room returns how many frames Transmit would take now.
 func (q *native) Room() int {
 	if q.fd < 0 {
 		return 0
@@ -65,19 +69,22 @@ func (q *native) Room() int {
 	return q.tx.Free(q.tx.Size())
 }
 
-// Transmit queues packets in order and returns how many it took; their owners keep the frames and must not write to them while
-// the pool says that they are in transmission. A packet whose range is impossible is counted and not sent: the kernel would
-// drop it without ever completing it.
+// Transmit queues packets in order, whole ones, and returns how many frames it took; their owners keep them and must not write to
+// them while the pool says that they are in transmission. A packet whose range is impossible is counted and not sent: the kernel
+// would drop it without ever completing it.
 func (q *native) Transmit(batch []frame.Desc) int {
 	if q.fd < 0 {
 		return 0
+	}
+	if q.mode.MultiBuffer {
+		return q.transmitMulti(batch)
 	}
 	first, n := q.tx.Reserve(len(batch))
 	size := uint32(q.pool.ChunkSize())
 	next, bytes := first, uint64(0)
 	for i := range batch[:n] {
 		d := &batch[i]
-		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off {
+		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More {
 			q.stats.TxMalformed++
 			continue
 		}
@@ -203,7 +210,7 @@ func (q *native) Wait(timeout time.Duration) error {
 	if !q.rx.Empty() {
 		return nil
 	}
-	starved := q.pool.Free() == 0 && q.stats.TxPackets != q.stats.Completions
+	starved := q.pool.Free() == 0 && q.stats.TxPackets+q.stats.TxFragments != q.stats.Completions
 	return q.wait(timeout, starved || q.tx.Pending() > 0)
 }
 

@@ -166,9 +166,9 @@ func TestQueueInUse(t *testing.T) {
 		opt = opt.withDefaults(info.MTU)
 		err := r.lab.Stack.Do(func() (err error) {
 			if driver == DriverAsavie {
-				_, err = openAsavie(at, &info, &opt, bpf.AttachNative)
+				_, err = openAsavie(at, &info, &opt, BoundMode{Attach: bpf.AttachNative})
 			} else {
-				_, err = openNative(at, &info, &opt, bpf.AttachNative)
+				_, err = openNative(at, &info, &opt, BoundMode{Attach: bpf.AttachNative})
 			}
 			return err
 		})

@@ -52,7 +52,7 @@ type Options struct {
 	Queues []int          // the queues to open; default all receive queues
 
 	Frames    int // frames of each queue's pool; default 16384
-	FrameSize int // bytes of a frame, 2048 or 4096; default the smaller that holds a packet of the interface's MTU
+	FrameSize int // bytes of a frame, 2048 or 4096; default the smaller that holds a packet of the interface's MTU, or 4096 if none does
 	Headroom  int // free bytes in front of a received packet, beyond the 256 that XDP keeps; default 0
 
 	// Sizes of the rings, powers of two.
@@ -111,6 +111,11 @@ func (o Options) withDefaults(mtu int) Options {
 
 // room returns how many bytes of network packet, behind the link header, a received frame can have.
 func room(frameSize, headroom int) int { return frameSize - xdpHeadroom - headroom - linkHeader }
+
+// roomOfFrames returns how many bytes of network packet so many frames can have together.
+func roomOfFrames(n, frameSize, headroom int) int {
+	return n*(frameSize-xdpHeadroom-headroom) - linkHeader
+}
 
 // check finds what the kernel would refuse with a bare EINVAL, or what could not work. The defaults have been set.
 func (o *Options) check() error {

@@ -73,7 +73,7 @@ type rig struct {
 	lab   *netlab.Lab
 	iface *Interface
 	peer  *packetSocket
-	buf   [2048]byte
+	buf   [70000]byte
 	batch [64]frame.Desc
 }
 
@@ -193,7 +193,7 @@ func (r *rig) settle(q Queue) {
 	for end := time.Now().Add(3 * time.Second); ; time.Sleep(time.Millisecond) {
 		q.Recycle()
 		s := q.Stats()
-		if s.Completions == s.TxPackets && q.Pool().Account().TX == 0 {
+		if s.Completions == s.TxPackets+s.TxFragments && q.Pool().Account().TX == 0 {
 			return
 		}
 		if time.Now().After(end) {
@@ -257,7 +257,7 @@ func (p *packetSocket) send(b []byte) {
 // receive returns the numbers of the test packets that came in, until want have come or nothing comes for a while.
 func (p *packetSocket) receive(want int) (got []uint32) {
 	p.t.Helper()
-	buf := make([]byte, 4096)
+	buf := make([]byte, 70000)
 	for len(got) < want {
 		n, err := unix.Read(p.fd, buf)
 		if err == unix.EAGAIN {

@@ -10,10 +10,11 @@ import (
 	"github.com/xdpstack/xdpstack/frame"
 )
 
-// openNative opens one queue. The XDP program is attached already, in that mode.
-func openNative(at place, info *Info, o *Options, attached bpf.AttachMode) (*native, error) {
+// openNative opens one queue. The XDP program is attached already; mode is what that and the options make of all queues.
+func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, error) {
 	q := &native{}
 	q.init(at, info, o)
+	q.mode = mode
 	q.fillTarget = o.fillTarget()
 	var err error
 	if q.mem, err = newUMEM(at, o); err != nil {
@@ -28,11 +29,12 @@ func openNative(at place, info *Info, o *Options, attached bpf.AttachMode) (*nat
 	if err != nil {
 		return nil, errors.Join(err, q.Close())
 	}
-	q.mode.Driver, q.mode.Attach, q.mode.Memory = DriverNative, attached, q.mem.kind
+	q.mode.Memory = q.mem.kind
 	q.mode.NeedWakeup = !o.NoNeedWakeup
 	// The flag stays set with a program in generic mode although the kernel copies each frame.
-	q.mode.ZeroCopy = zeroCopy(q.fd) && attached == bpf.AttachNative
+	q.mode.ZeroCopy = zeroCopy(q.fd) && mode.Attach == bpf.AttachNative
 	q.copying = !zeroCopy(q.fd)
+	q.settleMTU(info, o)
 	setSendBuffer(q.fd, o.SendBuffer)
 	q.mode.TxBudget = setTxBudget(q.fd, o.TxBudget)
 	q.maxKicks = 2*o.TxRing/q.mode.TxBudget + 2
@@ -43,16 +45,39 @@ func openNative(at place, info *Info, o *Options, attached bpf.AttachMode) (*nat
 func (q *native) connect(o *Options) error {
 	switch o.Mode {
 	case ModeZeroCopy:
-		return q.attempt(o, unix.XDP_ZEROCOPY)
+		return q.attemptMulti(o, unix.XDP_ZEROCOPY)
 	case ModeCopy:
-		return q.attempt(o, unix.XDP_COPY)
+		return q.attemptMulti(o, unix.XDP_COPY)
 	}
 	err := q.attempt(o, unix.XDP_ZEROCOPY)
 	if !errors.Is(err, ErrNoZeroCopy) {
 		return err
 	}
 	q.mode.NoZeroCopy = err
-	return q.attempt(o, unix.XDP_COPY)
+	return q.attemptMulti(o, unix.XDP_COPY)
+}
+
+// attemptMulti is attempt, for packets of one frame only if it cannot be several: before Linux 6.6 the kernel does not know the flag,
+// and a driver need not have it with zero-copy.
+func (q *native) attemptMulti(o *Options, mode uint16) error {
+	err := q.attempt(o, mode)
+	if !q.mode.MultiBuffer || !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EOPNOTSUPP) {
+		return err
+	}
+	q.mode.MultiBuffer, q.mode.NoMultiBuffer = false, q.at.fail("bind", ErrNoMultiBuffer, err, "use Linux 6.6 or later, and mode copy")
+	return q.attempt(o, mode)
+}
+
+// settleMTU says how large packets can be in as many frames as they may have: one, or what the driver takes with zero-copy.
+func (q *native) settleMTU(info *Info, o *Options) {
+	if !q.mode.MultiBuffer {
+		return
+	}
+	frames := frame.MaxFrames
+	if q.mode.ZeroCopy && info.ZeroCopyFrames != 0 {
+		frames = min(frames, info.ZeroCopyFrames)
+	}
+	q.mtu = min(info.MTU, roomOfFrames(frames, o.FrameSize, o.Headroom))
 }
 
 // attempt makes a socket with its rings and binds it in one mode; after an error nothing is left of it. A new socket for each
@@ -92,6 +117,9 @@ func (q *native) bind(o *Options, mode uint16) error {
 	address := &unix.SockaddrXDP{Flags: mode, Ifindex: uint32(q.at.index), QueueID: uint32(q.at.queue)}
 	if !o.NoNeedWakeup {
 		address.Flags |= unix.XDP_USE_NEED_WAKEUP
+	}
+	if q.mode.MultiBuffer {
+		address.Flags |= unix.XDP_USE_SG
 	}
 	pause := 5 * time.Millisecond
 	for waited := time.Duration(0); ; waited += pause {

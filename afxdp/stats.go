@@ -3,13 +3,15 @@ package afxdp
 // Stats counts what one queue did. The goroutine that uses the queue writes it.
 type Stats struct {
 	RxPackets   uint64 `help:"packets received"`
+	RxFragments uint64 `help:"frames of received packets beyond the first of each"`
 	RxBytes     uint64 `help:"bytes of received packets"`
-	RxInvalid   uint64 `help:"RX descriptors that named no frame of the fill ring, ignored"`
+	RxInvalid   uint64 `help:"packets dropped: an RX descriptor named no frame of the fill ring, or they had too many"`
 	RxNoFrame   uint64 `help:"times that packets had to wait in the RX ring because no frame was free"`
 	TxPackets   uint64 `help:"packets given to the kernel"`
+	TxFragments uint64 `help:"frames of packets given to the kernel beyond the first of each"`
 	TxBytes     uint64 `help:"bytes of packets given to the kernel"`
-	TxMalformed uint64 `help:"packets dropped: their range is shorter than an Ethernet header, or not within the frame"`
-	Completions uint64 `help:"packets that the kernel reported as sent"`
+	TxMalformed uint64 `help:"packets dropped: shorter than an Ethernet header, of too many frames, or not within them"`
+	Completions uint64 `help:"frames that the kernel reported as sent"`
 	CqInvalid   uint64 `help:"completions of frames that were not being sent, ignored"`
 	Filled      uint64 `help:"frames given to the kernel to receive into"`
 	Kicks       uint64 `help:"system calls that woke the kernel to transmit"`

@@ -132,6 +132,9 @@ func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
 	if why := st.Interface().Program().Fallback(); why != nil {
 		s.log.Warn("generic XDP, which costs throughput", "because", why)
 	}
+	if why := st.Interface().Queues()[0].Mode().NoMultiBuffer; why != nil {
+		s.log.Warn("packets are smaller than the interface's MTU allows", "mtu", st.MTU(), "because", why)
+	}
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

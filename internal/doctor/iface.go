@@ -120,8 +120,14 @@ const (
 func judgeMTU(info *afxdp.Info) Finding {
 	f := Finding{Subject: info.Name + " MTU", Level: OK, Fact: fmt.Sprint(info.MTU)}
 	switch {
+	case info.MTU > largeFrameMTU && info.XDPUnknown != nil:
+		f.Level = Note
+		f.Cure = fmt.Sprintf("packets of more than %d need several frames (multi-buffer): whether the driver has that is unknown", largeFrameMTU)
+	case info.MTU > largeFrameMTU && !info.XDP.Has(afxdp.FeatureReceiveMulti):
+		f.Level, f.Fact = Fail, f.Fact+", and no multi-buffer in the driver"
+		f.Cure = fmt.Sprintf("ip link set %s mtu 1500 (at most %d: a packet must fit a frame)", info.Name, largeFrameMTU)
 	case info.MTU > largeFrameMTU:
-		f.Level, f.Cure = Fail, fmt.Sprintf("ip link set %s mtu 1500 (at most %d: a packet must fit a frame)", info.Name, largeFrameMTU)
+		f.Fact += ", with packets in several frames (multi-buffer)"
 	case info.MTU > smallFrameMTU:
 		f.Level, f.Cure = Note, fmt.Sprintf("frames of 4 KiB will be used; up to %d, 2 KiB are enough", smallFrameMTU)
 	case info.MTU < 576:

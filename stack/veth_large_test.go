@@ -1,0 +1,79 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/netlab"
+)
+
+// largeMTUs are those whose packets lie in several frames: of network cards, and the largest that veth has.
+var largeMTUs = []int{9000, 65535}
+
+func forLargeMTUs(t *testing.T, test func(t *testing.T, s *Stack, l *netlab.Lab)) {
+	for _, mtu := range largeMTUs {
+		t.Run(fmt.Sprint(mtu), func(t *testing.T) {
+			s, l := openOnVeth(t, netlab.Config{MTU: mtu}, Config{})
+			if m := s.Interface().Queues()[0].Mode(); s.MTU() != mtu || !m.MultiBuffer {
+				t.Fatalf("MTU %d, %+v", s.MTU(), m)
+			}
+			test(t, s, l)
+		})
+	}
+}
+
+func TestKernelPingsLarge(t *testing.T) {
+	if _, missing := exec.LookPath("ping"); missing != nil {
+		t.Skip("no ping command; install iputils-ping")
+	}
+	forLargeMTUs(t, func(t *testing.T, s *Stack, l *netlab.Lab) {
+		for _, size := range []string{"56", "3798", "3799", "8000", "8972", "60000", "65507"} {
+			out, err := l.Kernel.Command(context.Background(), "ping", "-c", "2", "-i", "0.2", "-W", "5", "-s", size,
+				s.Address().Addr().String()).CombinedOutput()
+			if err != nil || !strings.Contains(string(out), " 0% packet loss") {
+				t.Errorf("size %s: %v\n%s", size, err, out)
+			}
+		}
+	})
+}
+
+func TestKernelSendsLargeDatagrams(t *testing.T) {
+	forLargeMTUs(t, func(t *testing.T, s *Stack, l *netlab.Lab) {
+		pc, err := s.ListenPacket("udp", ":9")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pc.Close()
+		c, err := l.Kernel.Dial("udp", addr(s.Address(), 9))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for _, n := range []int{1, 1472, 3798, 3799, 8972, 8973, 65507} {
+			sent := bytes.Repeat([]byte{byte(n), byte(n >> 8), 7}, n)[:n]
+			got := make([]byte, 1<<16)
+			for _, d := range []interface{ SetDeadline(time.Time) error }{c, pc} {
+				d.SetDeadline(time.Now().Add(5 * time.Second))
+			}
+			if _, err := c.Write(sent); err != nil {
+				t.Fatal(err)
+			}
+			k, from, err := pc.ReadFrom(got)
+			if err != nil || !bytes.Equal(got[:k], sent) {
+				t.Fatalf("%d bytes to the stack: got %d, %v", n, k, err)
+			}
+			if _, err := pc.WriteTo(sent, from); err != nil {
+				t.Fatal(err)
+			}
+			if k, err = c.(net.Conn).Read(got); err != nil || !bytes.Equal(got[:k], sent) {
+				t.Fatalf("%d bytes back: got %d, %v", n, k, err)
+			}
+		}
+	})
+}
