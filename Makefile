@@ -33,10 +33,10 @@ NEEDS := \
 	/usr/include/bpf/bpf_helpers.h:libbpf-dev:the~regeneration~of~the~BPF~object
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test setup race fuzz soak lint bench packetdrill generate clean
+.PHONY: help build demo test setup race fuzz soak lint bench bench-quick packetdrill generate clean
 
 help: ## list these tasks
-	@awk -F ":( setup)?.*## " '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ":( setup)?.*## " '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/xdpstack
 	$(GO) build -o $(BIN) ./cmd/xdpstack
@@ -68,8 +68,11 @@ lint: ## run go vet and golangci-lint (pinned in internal/tools)
 	$(GO) vet ./...
 	$(LINT) run
 
-bench: build ## run the benchmarks beside their peers (root), print the table, write bench/results
+bench: build ## run the benchmarks beside their peers (root), print the table, write bench/results/bench.html
 	@cd bench && $(GO) run . $(ARGS)
+
+bench-quick: ## the same in three minutes, to see that it works: numbers not to be quoted
+	@$(MAKE) bench ARGS="-quick $(ARGS)"
 
 packetdrill: setup ## play SCRIPTS=dir with PACKETDRILL=/path/to/binary, the original program, on this TCP; ARGS=-json for JSON
 	@[ -n '$(PACKETDRILL)' ] && [ -n '$(SCRIPTS)' ] || { echo 'say: make packetdrill PACKETDRILL=/path/to/binary SCRIPTS=dir' >&2; exit 2; }

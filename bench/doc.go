@@ -1,5 +1,6 @@
 // Command bench runs xdpstack beside its peers, alternating, and prints one table of ratios with their spread, the processor time
-// of each side and the conditions. It also writes results/bench.json and results/bench.svg.
+// of each side and the conditions, and a second table that says which targets were met. It also writes results/bench.json,
+// results/bench.svg and results/bench.html.
 //
 //	make bench                          everything, in under 20 minutes; as root
 //	make bench ARGS="-quick"            everything, briefly: to see that it works

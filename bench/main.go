@@ -46,11 +46,14 @@ type options struct {
 	only     []string
 	json     string
 	chart    string
+	html     string
 	show     string
 	times    times
 	prefer   bool
 	markdown bool
 	profile  string // directory
+
+	profileAll bool // not only what does not meet its target
 }
 
 // times say how long and how often.
@@ -82,10 +85,13 @@ func parse(args []string) (options, error) {
 	only := fs.String("only", "", "run only what begins with one of these names, separated by commas: "+strings.Join(names(all), ", "))
 	fs.StringVar(&o.json, "json", "results/bench.json", "where to write the report; empty for nowhere")
 	fs.StringVar(&o.chart, "chart", "results/bench.svg", "where to write the chart; empty for nowhere")
+	fs.StringVar(&o.html, "html", "results/bench.html", "where to write the page; empty for nowhere")
 	fs.StringVar(&o.show, "show", "", "print the table of a report that was written before, and run nothing")
 	fs.BoolVar(&o.markdown, "markdown", false, "with -show: print the table as the README has it")
 	fs.BoolVar(&o.prefer, "prefer", false, "put what is measured over veth before all other processes: for a machine that is busy with other things")
-	fs.StringVar(&o.profile, "profile", "", "in one more repeat, profile xdpstack's process, into this directory")
+	fs.StringVar(&o.profile, "profile", "results/profiles",
+		"directory for profiles of xdpstack's process, from one more turn of each benchmark with a target that is not met, or of every one "+
+			"if this flag is given; empty, or with -quick, for none")
 	repeats := fs.Int("repeats", 0, "repeats of each benchmark, instead of 5")
 	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory, 2s over veth and 3.2s over bad paths")
 	if err := fs.Parse(args); err != nil {
@@ -105,6 +111,10 @@ func parse(args []string) (options, error) {
 	}
 	if *window > 0 {
 		o.times.coreWindow, o.times.window, o.times.rawWindow, o.times.pathWindow = *window, *window, *window, *window
+	}
+	fs.Visit(func(f *flag.Flag) { o.profileAll = o.profileAll || f.Name == "profile" })
+	if o.quick && !o.profileAll {
+		o.profile = ""
 	}
 	if o.profile != "" { // a child's working directory may be another
 		dir, err := filepath.Abs(o.profile)
@@ -139,11 +149,6 @@ func run(args []string) error {
 		}
 		return nil
 	}
-	if o.profile != "" {
-		if err := os.MkdirAll(o.profile, 0o755); err != nil {
-			return fmt.Errorf("make the directory for profiles: %w", err)
-		}
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	started := time.Now()
@@ -152,6 +157,11 @@ func run(args []string) error {
 	r.Started, r.Took, r.Quick, r.Stopped = started, time.Since(started), o.quick, ctx.Err() != nil
 	s.clearLine()
 	show.Table(os.Stdout, r)
+	if o.html != "" {
+		if err := show.HTML(o.html, r); err != nil {
+			return err
+		}
+	}
 	if o.json != "" {
 		if err := r.Write(o.json); err != nil {
 			return err

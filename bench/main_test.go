@@ -88,7 +88,7 @@ func TestCore(t *testing.T) {
 
 func TestProfile(t *testing.T) {
 	s := tiny("core-send")
-	s.profile = t.TempDir()
+	s.profile, s.profileAll = t.TempDir(), true
 	short := profileWindow
 	profileWindow = 300 * time.Millisecond
 	defer func() { profileWindow = short }()

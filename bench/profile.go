@@ -18,41 +18,59 @@ var profileWindow = 5 * time.Second
 // topFunctions is how many functions of a profile the report names.
 const topFunctions = 12
 
-// profileGroup gives our side one more turn for each of the group's benchmarks, which counts for nothing but its profile.
-func (s *session) profileGroup(ctx context.Context, j job) {
+// profiles gives our side one more turn for each benchmark that does not meet its targets, or for every one. It counts for nothing but
+// its profile.
+func (s *session) profiles(ctx context.Context, jobs []job) {
+	if err := os.MkdirAll(s.profile, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: make the directory for profiles:", err)
+		return
+	}
 	measured := s.times
 	defer func() { s.times, s.profileTo = measured, "" }()
 	t := &s.times
 	for _, w := range []*time.Duration{&t.coreWindow, &t.window, &t.pathWindow} {
 		*w = max(*w, profileWindow)
 	}
-	for _, i := range j.sides {
-		side := &j.group.sides[i]
-		if side.name != ourName {
-			continue
-		}
-		for _, n := range j.names {
-			if ctx.Err() != nil {
-				return
+	type todo struct {
+		job
+		side *side
+		name string
+	}
+	var all []todo
+	for _, j := range jobs {
+		for _, i := range j.sides {
+			for _, n := range j.names {
+				if j.group.sides[i].name == ourName && (s.profileAll || s.found[n].Missed()) {
+					all = append(all, todo{j, &j.group.sides[i], n})
+					s.plan.add(1, j.takes(t, 1))
+				}
 			}
-			s.progress("%s, profile", n)
-			s.profileTo = filepath.Join(s.profile, n+".pprof")
-			run := j.run(ctx, s, turn{side: side, names: []string{n}})[n]
-			s.plan.done++
-			s.plan.estimated += j.takes(&measured, 1) + profileWindow
-			b := s.found[n]
-			if run.Failed != "" {
-				b.Notes = append(b.Notes, "no profile: "+run.Failed)
-				continue
-			}
-			p, err := readProfile(s.profileTo)
-			if err != nil {
-				b.Notes = append(b.Notes, "no profile: "+err.Error())
-				continue
-			}
-			b.Profile = p
 		}
 	}
+	for _, x := range all {
+		if ctx.Err() != nil {
+			return
+		}
+		s.progress("%s, profile", x.name)
+		s.profileTo = filepath.Join(s.profile, x.name+".pprof")
+		run := x.run(ctx, s, turn{side: x.side, names: []string{x.name}})[x.name]
+		s.plan.had(x.takes(t, 1))
+		s.attach(s.found[x.name], run)
+	}
+}
+
+// attach adds the profile of a turn to the report.
+func (s *session) attach(b *result.Benchmark, run result.Run) {
+	if run.Failed != "" {
+		b.Notes = append(b.Notes, "no profile: "+run.Failed)
+		return
+	}
+	p, err := readProfile(s.profileTo)
+	if err != nil {
+		b.Notes = append(b.Notes, "no profile: "+err.Error())
+		return
+	}
+	b.Profile = p
 }
 
 // readProfile sums up a profile of processor time by the functions that were running.

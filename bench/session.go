@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/term"
@@ -53,11 +52,6 @@ func (s *session) all(ctx context.Context, groups []*group) *result.Report {
 			}
 		}
 	}
-	if s.profile != "" {
-		for _, j := range jobs {
-			s.profileGroup(ctx, j)
-		}
-	}
 	for _, b := range s.report.Benchmarks {
 		b.Finish()
 	}
@@ -68,6 +62,9 @@ func (s *session) all(ctx context.Context, groups []*group) *result.Report {
 	}
 	for _, b := range s.report.Benchmarks {
 		b.Judge()
+	}
+	if s.profile != "" {
+		s.profiles(ctx, jobs)
 	}
 	s.report.Conditions = s.conditions()
 	return &s.report
@@ -99,13 +96,7 @@ func (s *session) jobs(groups []*group) []job {
 				j.sides = append(j.sides, i)
 			}
 		}
-		turns := len(j.sides) * g.repeats(&s.times)
-		s.plan.turns += turns
-		s.plan.estimate += time.Duration(turns) * g.takes(&s.times, len(j.names))
-		if s.profile != "" && slices.ContainsFunc(j.sides, func(i int) bool { return g.sides[i].name == ourName }) {
-			s.plan.turns += len(j.names)
-			s.plan.estimate += time.Duration(len(j.names)) * (g.takes(&s.times, 1) + profileWindow)
-		}
+		s.plan.add(len(j.sides)*g.repeats(&s.times), g.takes(&s.times, len(j.names)))
 		jobs = append(jobs, j)
 	}
 	return jobs
@@ -142,8 +133,7 @@ func (s *session) round(ctx context.Context, j job, repeat int) {
 		side := &j.group.sides[i]
 		s.progress("%s, %s, %d of %d", j.names[0], side.name, repeat+1, j.repeats(&s.times))
 		runs := j.run(ctx, s, turn{side: side, repeat: repeat, names: j.names})
-		s.plan.done++
-		s.plan.estimated += j.takes(&s.times, len(j.names))
+		s.plan.had(j.takes(&s.times, len(j.names)))
 		if ctx.Err() != nil {
 			return
 		}
@@ -152,6 +142,16 @@ func (s *session) round(ctx context.Context, j job, repeat int) {
 			to.Runs = append(to.Runs, runs[n])
 		}
 	}
+}
+
+func (p *plan) add(turns int, each time.Duration) {
+	p.turns += turns
+	p.estimate += time.Duration(turns) * each
+}
+
+func (p *plan) had(estimate time.Duration) {
+	p.done++
+	p.estimated += estimate
 }
 
 // left is the estimate of the time left, corrected by how long the turns so far took.

@@ -2,6 +2,7 @@ package result
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -66,6 +67,11 @@ func (b *Benchmark) Judge() {
 	for i := range b.Targets {
 		b.judge(&b.Targets[i])
 	}
+}
+
+// Missed reports whether a target is not met, or is unproven.
+func (b *Benchmark) Missed() bool {
+	return slices.ContainsFunc(b.Targets, func(t Target) bool { return t.Verdict == NotMet || t.Verdict == Unproven })
 }
 
 func (b *Benchmark) judge(t *Target) {

@@ -62,9 +62,7 @@ func drawPanels(to vg.CanvasSizer, panels []*plot.Plot, rows, cols int) {
 		grid[i] = make([]*plot.Plot, cols)
 		copy(grid[i], panels[i*cols:min(len(panels), (i+1)*cols)])
 	}
-	canvas := draw.New(to)
-	canvas.SetColor(color.White)
-	canvas.Fill(canvas.Path())
+	canvas := newCanvas(to)
 	gap := 10 * vg.Length(1)
 	tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: gap, PadY: gap, PadTop: gap, PadBottom: gap, PadLeft: gap, PadRight: 2 * gap}
 	for y, row := range plot.Align(grid, tiles, canvas) {
@@ -76,17 +74,42 @@ func drawPanels(to vg.CanvasSizer, panels []*plot.Plot, rows, cols int) {
 	}
 }
 
+func newCanvas(to vg.CanvasSizer) draw.Canvas {
+	canvas := draw.New(to)
+	canvas.SetColor(color.White)
+	canvas.Fill(canvas.Path())
+	return canvas
+}
+
+// panelHeightOf leaves a bar room enough.
+func panelHeightOf(b *result.Benchmark) vg.Length {
+	n := 0
+	for _, s := range b.Sides {
+		if s.Value.N > 0 {
+			n++
+		}
+	}
+	return 30 + vg.Length(n)*(barWidth+8)
+}
+
+// svgBytes is the file. Whoever looks at it may lack the font whose widths the layout is made for; the others have the same ones.
+func svgBytes(svg *vgsvg.Canvas) ([]byte, error) {
+	var b bytes.Buffer
+	if _, err := svg.WriteTo(&b); err != nil {
+		return nil, fmt.Errorf("show: make the chart: %w", err)
+	}
+	return bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Serif"),
+		[]byte("font-family:'Liberation Serif',Tinos,'Times New Roman',Times,serif")), nil
+}
+
 func save(path string, svg *vgsvg.Canvas) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("show: make the chart's directory: %w", err)
 	}
-	var b bytes.Buffer
-	if _, err := svg.WriteTo(&b); err != nil {
-		return fmt.Errorf("show: make the chart: %w", err)
+	out, err := svgBytes(svg)
+	if err != nil {
+		return err
 	}
-	// Whoever looks at it may lack the font whose widths the layout is made for; these have the same ones.
-	out := bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Serif"),
-		[]byte("font-family:'Liberation Serif',Tinos,'Times New Roman',Times,serif"))
 	if err := os.WriteFile(path, out, 0o644); err != nil {
 		return fmt.Errorf("show: write the chart: %w", err)
 	}

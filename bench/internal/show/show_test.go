@@ -73,6 +73,66 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
+func TestSummary(t *testing.T) {
+	r := report()
+	r.Benchmarks[0].Row = "10"
+	r.Benchmarks[1].Row, r.Benchmarks[1].Targets = "6b", []result.Target{{Against: "kernel", AtLeast: 1}}
+	slow := &result.Benchmark{
+		Name: "slow", Row: "6", Ours: "xdpstack", Unit: "Gbit/s", Profile: &result.Profile{Top: []result.Function{{Name: "copy", Share: 0.5}}},
+		Targets: []result.Target{{Against: "kernel", AtLeast: 2, Bound: "the copy"}},
+		Sides:   []*result.Side{{Name: "xdpstack", Runs: []result.Run{{Value: 3}}}, {Name: "kernel", Runs: []result.Run{{Value: 3}}}},
+	}
+	slow.Finish()
+	slow.Judge()
+	r.Benchmarks[1].Judge()
+	r.Benchmarks = append(r.Benchmarks, slow)
+	var b strings.Builder
+	Summary(&b, r)
+	out := b.String()
+	at := 0
+	for _, want := range []string{
+		"│ 6 ", "1.00×", "not met", "bounded by the copy; busiest: copy 50 %", "│ 6b", "not measured", "needs root", "│ 10 ", "2.49×", "met",
+		"1 of 3 targets met, 1 not met, 1 not measured.",
+	} {
+		i := strings.Index(out[at:], want)
+		if i < 0 {
+			t.Fatalf("the summary lacks %q, or has it too early:\n%s", want, out)
+		}
+		at += i
+	}
+}
+
+func TestPageNeedsNothingBesideIt(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "bench.html")
+	r := report()
+	r.Benchmarks[0].Sides[0].Setup = `<script>alert("a setup")</script>`
+	r.Benchmarks[0].Profile = &result.Profile{
+		File: filepath.Join(dir, "profiles", "bulk-receive.pprof"), Seconds: 5, Top: []result.Function{{Name: "tcp.(*Conn).Input", Share: 0.125}},
+	}
+	if err := HTML(path, r); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := string(page)
+	for _, want := range []string{
+		"<svg", `href="profiles/bulk-receive.pprof"`, "tcp.(*Conn).Input", "12.5", "6.00 (5.80 … 6.20)", "needs root: network namespaces",
+		`class="verdict met"`, "failed: stalled",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	for _, never := range []string{"<script", "<link", "src=", "@import", "url(", `href="http`} {
+		if strings.Contains(out, never) {
+			t.Errorf("the page has %q", never)
+		}
+	}
+}
+
 func TestChart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "results", "bench.svg")
 	if err := Chart(path, report()); err != nil {

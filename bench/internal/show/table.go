@@ -3,6 +3,7 @@ package show
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,7 @@ func Table(w io.Writer, r *result.Report) {
 	}
 	t.Render()
 	footer(w, r)
+	Summary(w, r)
 }
 
 // Markdown writes the report as the README has it: the table without the remarks, then the conditions.
@@ -83,23 +85,11 @@ func sideRow(title string, b *result.Benchmark, s *result.Side) table.Row {
 	if s.Value.N == 0 {
 		return table.Row{title, s.Name, "failed", "", "", "", "", "", s.Failed()}
 	}
-	remarks := append(verdicts(b, s), s.Notes...)
-	if s.ClientBound {
-		remarks = append(remarks, "client-bound: proves nothing")
-	}
+	said := verdicts(b, s)
 	if s.NetRatio.N > 0 {
-		remarks = append(remarks, fmt.Sprintf("less %s: %.2f×", b.Overhead, s.NetRatio.Median))
+		said = append(said, fmt.Sprintf("less %s: %.2f×", b.Overhead, s.NetRatio.Median))
 	}
-	for _, f := range []struct{ name, format string }{
-		{"p50 µs", "p50 %s µs"}, {"p99 µs", "p99 %s µs"}, {"allocations", "%s allocations"}, {"of limit %", "%s %% of the limit"},
-	} {
-		if v, ok := s.Extra(f.name); ok {
-			remarks = append(remarks, fmt.Sprintf(f.format, small(v.Median)))
-		}
-	}
-	if n := len(s.Runs) - s.Value.N; n > 0 {
-		remarks = append(remarks, fmt.Sprintf("%d of %d runs failed: %s", n, len(s.Runs), s.Failed()))
-	}
+	said = append(said, remarks(s)...)
 	efficiency := ""
 	if v, ok := perCPU(s); ok {
 		efficiency = number(v.Median)
@@ -107,8 +97,34 @@ func sideRow(title string, b *result.Benchmark, s *result.Side) table.Row {
 	return table.Row{
 		title, s.Name, value(s.Value), ratio(s.Ratio),
 		cpu(s, func(r result.Run) result.CPU { return r.Server }), cpu(s, func(r result.Run) result.CPU { return r.Client }),
-		efficiency, collections(s), strings.Join(remarks, ", "),
+		efficiency, collections(s), strings.Join(said, ", "),
 	}
+}
+
+// extras are further figures that are worth a remark.
+var extras = []struct{ name, format string }{
+	{"p50 µs", "p50 %s µs"}, {"p99 µs", "p99 %s µs"}, {"p99.9 µs", "p99.9 %s µs"}, {"allocations", "%s allocations"},
+	{"of limit %", "%s %% of the limit"},
+}
+
+// remarks says what else there is to say about a side.
+func remarks(s *result.Side) []string {
+	said := slices.Clone(s.Notes)
+	if s.Skipped != "" {
+		return append(said, s.Skipped)
+	}
+	if s.ClientBound {
+		said = append(said, "client-bound: proves nothing")
+	}
+	for _, f := range extras {
+		if v, ok := s.Extra(f.name); ok {
+			said = append(said, fmt.Sprintf(f.format, small(v.Median)))
+		}
+	}
+	if n := len(s.Runs) - s.Value.N; n > 0 {
+		said = append(said, fmt.Sprintf("%d of %d runs failed: %s", n, len(s.Runs), s.Failed()))
+	}
+	return said
 }
 
 // verdicts are those of the targets that this side decided, or is about if they need no peer.
