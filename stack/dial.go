@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/xdpstack/xdpstack/internal/rss"
 	"github.com/xdpstack/xdpstack/ipv4"
 	"github.com/xdpstack/xdpstack/tcp"
 )
@@ -110,20 +111,36 @@ func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config) (*Con
 }
 
 // choosePort gives the flow an ephemeral port that is free for its remote end: RFC 6056 section 3.3.3 (algorithm 3), a keyed hash
-// of the remote end as the place to start and a counter to go on from there.
+// of the remote end as the place to start and a counter to go on from there. Where it is known at which shard the answers arrive, it is
+// one with which they come to this one; if none is free, one with which they come to any.
 func (s *Shard) choosePort(f *tcp.Flow) (hash uint32, ok bool) {
+	h := &s.stack.homes
+	table := h.current.Load()
+	if hash, ok = s.findPort(f, table, true); !ok && h.first != nil && table != h.first {
+		hash, ok = s.findPort(f, table, false)
+	}
+	return hash, ok
+}
+
+// findPort looks for a free port of this shard with which answers arrive at it, or else at any, by a table that may be nil.
+func (s *Shard) findPort(f *tcp.Flow, table *rss.Table, here bool) (hash uint32, ok bool) {
+	h := &s.stack.homes
 	offset := f.Hash(s.hashKey[1], s.hashKey[0])
 	for range numEphemeral {
-		port := uint16(firstEphemeral + (offset+s.portSeq)%numEphemeral)
+		f.LocalPort = uint16(firstEphemeral + (offset+s.portSeq)%numEphemeral)
 		s.portSeq++
-		if s.stack.portShard(port) != s {
-			continue // each shard has ports of its own, so that no two shards choose the same flow
+		if h.owner(f) != s {
+			continue // each shard has flows of its own, so that no two shards choose the same
 		}
-		if s.ports[port] != nil {
+		if table != nil {
+			if a := h.arrival(table, f); a == nil || here && a != s {
+				continue
+			}
+		}
+		if s.ports[f.LocalPort] != nil {
 			continue
 		}
-		f.LocalPort = port
-		hash = s.hash(f)
+		hash = f.Hash(s.hashKey[0], s.hashKey[1])
 		if s.flows.lookup(&s.conns, f, hash) == nil && !s.timeWait.Has(*f) {
 			return hash, true
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/ethernet"
+	"github.com/xdpstack/xdpstack/internal/rss"
 )
 
 // Open attaches to cfg.Interface, opens a shard for each of its queues, and starts them: the stack owns cfg.Address from then on,
@@ -46,6 +47,7 @@ func Open(cfg Config) (*Stack, error) {
 		return nil, errors.Join(err, iface.Close())
 	}
 	s.iface = iface
+	s.findHomes(iface)
 	if err := iface.Program().AddAddress(full.Address.Addr()); err != nil {
 		return nil, errors.Join(err, iface.Close())
 	}
@@ -58,6 +60,23 @@ func Open(cfg Config) (*Stack, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// findHomes learns how the interface spreads packets over its queues. Many do not tell, veth for one; then segments that come to the wrong
+// shard are passed on.
+func (s *Stack) findHomes(iface *afxdp.Interface) {
+	if len(s.shards) == 1 && iface.Info().RxQueues == 1 {
+		return
+	}
+	r, err := rss.Open(iface.Info().Name)
+	if err != nil {
+		return
+	}
+	queues := make([]int, len(s.shards))
+	for i, q := range iface.Queues() {
+		queues[i] = q.Index()
+	}
+	s.homes.init(r, queues, iface.Info().RxQueues)
 }
 
 // checkKernelAddresses makes sure that the kernel does not have the address, on whatever interface: it answers for its addresses on

@@ -10,18 +10,17 @@ import (
 	"github.com/xdpstack/xdpstack/tcp"
 )
 
-// portShard returns the shard that dials from an ephemeral port.
-func (s *Stack) portShard(port uint16) *Shard { return s.shards[int(port)%len(s.shards)] }
-
 // passOn gives a segment for a connection of another shard to that shard, and reports whether it did. The interface chooses the queue
-// that a packet arrives at, by a hash that the dialing side does not control, so the answers to a dialed connection may come to
-// any. Accepted connections live on the shard that their packets come to, but may move: see directory.
+// that a packet arrives at. Where it does not tell how, the answers to a dialed connection may come to any: see homes. Accepted
+// connections live on the shard that their packets come to, but may move: see directory.
 func (s *Shard) passOn(g *segment) bool {
 	owner := s
 	if n := s.stack.directory.find(&g.flow); n >= 0 {
 		owner = s.stack.shards[n]
 	} else if g.flow.LocalPort >= firstEphemeral && s.ports[g.flow.LocalPort] == nil {
-		owner = s.stack.portShard(g.flow.LocalPort)
+		if owner = s.stack.homes.owner(&g.flow); owner != s {
+			s.stack.homes.astray(s, &g.flow)
+		}
 	}
 	if owner == s {
 		return false

@@ -35,6 +35,7 @@ type Stack struct {
 	stopped chan struct{} // closed when Close begins
 
 	directory    directory
+	homes        homes
 	writeBuffers sync.Pool // of *[writeBuffer]byte
 
 	// secret is what initial numbers, timestamps and cookies derive from. All shards have the same, for a flow may come to any of
@@ -86,6 +87,7 @@ func New(cfg Config, devices ...Device) (*Stack, error) {
 		}
 		s.shards = append(s.shards, sh)
 	}
+	s.homes.shards = s.shards
 	var key [16]byte
 	binary.LittleEndian.PutUint64(key[:], s.random.Uint64())
 	binary.LittleEndian.PutUint64(key[8:], s.random.Uint64())
@@ -141,6 +143,7 @@ func (s *Stack) Close() error {
 		}
 		errs = append(errs, sh.closeErr)
 	}
+	s.homes.close()
 	if s.iface != nil {
 		errs = append(errs, s.iface.Close())
 	}

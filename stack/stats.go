@@ -31,6 +31,8 @@ type ShardStats struct {
 	TimeWaitSegments uint64 `help:"TCP segments answered from TIME-WAIT"`
 	ListenerSegments uint64 `help:"TCP segments of handshakes that were not complete"`
 	PassedOn         uint64 `help:"TCP segments that another shard's connection was waiting for, given to it"`
+	Misdirected      uint64 `help:"TCP segments among them that came to another queue than the network card's table says"`
+	HashReads        uint64 `help:"times that the card's table was read again, because of such segments"`
 	CopiedOut        uint64 `help:"received frames copied to the heap because frames were scarce"`
 	EchoReplies      uint64 `help:"ICMP echo requests answered"`
 	ICMPErrors       uint64 `help:"ICMP errors taken in"`
