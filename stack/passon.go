@@ -127,6 +127,7 @@ func (s *Shard) takePassed() bool {
 			continue
 		}
 		q.Release()
+		s.stats.TakenOver += uint64(n)
 		s.dispatch()
 		worked = true
 		if n == s.cfg.BatchSize {

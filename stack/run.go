@@ -10,8 +10,8 @@ import (
 // maxSleep bounds a sleep of a shard, so that a lost wake-up costs time and not the connection.
 const maxSleep = time.Second
 
-// loop drives a shard until the stack is closed. It spins for a bounded time after there was something to do, because the next
-// packet often follows at once and a sleep costs two context switches, then sleeps until a packet, a command or a timer.
+// loop drives a shard until the stack is closed. When there is nothing to do it polls for a while, because the next packet often follows
+// at once and a sleep costs two context switches, and then sleeps until a packet, a command or a timer.
 //
 // Only a shard that has a CPU of its own is locked to its thread. Between goroutines on one thread a switch is a matter of a fraction of a
 // microsecond, and what a turn has woken runs right after it, all before the shard takes its next batch: their answers then leave in one.
@@ -22,39 +22,69 @@ func (s *Shard) loop() {
 		runtime.LockOSThread()
 		s.affinityErr = setAffinity(cpu)
 	}
-	idleSince := clock.Now()
+	spin := spinner{limit: s.cfg.SpinTime}
+	var idle, slept bool
+	var since clock.Time // when the shard became idle
 	for !s.stopping {
 		now := clock.Now()
+		frames, commands := s.arrivals()
 		worked := s.Step(now)
 		if s.woke {
 			s.woke = false
 			runtime.Gosched()
 		}
 		if worked {
-			idleSince = now
+			switch {
+			case slept:
+				spin.slept(now.Sub(since))
+				s.countWake(frames, commands)
+			case idle:
+				spin.found()
+				s.stats.SpinHits++
+			}
+			idle, slept = false, false
 			continue
 		}
-		if now.Sub(idleSince) < s.cfg.SpinTime {
-			continue
+		if !idle {
+			idle, since = true, now
 		}
-		s.sleep(now)
-		idleSince = clock.Now()
+		if slept || now.Sub(since) >= spin.length() {
+			slept = s.sleep(now) || slept
+		}
 	}
 	s.shutdown(clock.Now())
 }
 
-// sleep waits for the device, a command or the next timer.
-func (s *Shard) sleep(now clock.Time) {
+// arrivals returns how many segments and commands have come so far.
+func (s *Shard) arrivals() (frames, commands uint64) {
+	return s.stats.Rx.Frames + s.stats.TakenOver, s.stats.Commands
+}
+
+// countWake says what a sleep has ended for, by what had arrived before the turn that followed it.
+func (s *Shard) countWake(frames, commands uint64) {
+	switch f, c := s.arrivals(); {
+	case f != frames:
+		s.stats.WokenByPacket++
+	case c != commands:
+		s.stats.WokenByCommand++
+	default:
+		s.stats.WokenByTimer++
+	}
+}
+
+// sleep waits for the device, a command or the next timer. It reports false if there was no need to.
+func (s *Shard) sleep(now clock.Time) bool {
 	wait := maxSleep
 	if d := s.Deadline(); d != clock.Never {
 		wait = min(wait, max(d.Sub(now), 0))
 	}
 	if wait == 0 {
-		return
+		return false
 	}
 	// Who leaves something for the shard after this store sees it and wakes the device; what was left before is seen here.
 	s.sleeping.Store(true)
-	if s.mailbox.Empty() && !s.passed.Load() {
+	slept := s.mailbox.Empty() && !s.passed.Load()
+	if slept {
 		s.stats.Sleeps++
 		if err := s.dev.Wait(wait); err != nil {
 			s.stats.Rx.WaitErrors++
@@ -62,6 +92,7 @@ func (s *Shard) sleep(now clock.Time) {
 		}
 	}
 	s.sleeping.Store(false)
+	return slept
 }
 
 // wake ends the sleep of the shard, so that it sees what the caller has just left for it. Any goroutine may call it.

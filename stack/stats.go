@@ -25,13 +25,18 @@ type ShardStats struct {
 
 	Steps            uint64 `help:"turns of the shard's loop"`
 	Sleeps           uint64 `help:"times that the shard slept because there was nothing to do"`
+	SpinHits         uint64 `help:"times that there was something to do again before the shard slept"`
+	WokenByPacket    uint64 `help:"sleeps that ended because a packet came, from the device or from another shard"`
+	WokenByCommand   uint64 `help:"sleeps that ended because an application's goroutine asked for something"`
+	WokenByTimer     uint64 `help:"sleeps that ended because a timer was due"`
 	Commands         uint64 `help:"requests from applications' goroutines"`
 	Opened           uint64 `help:"connections opened"`
 	Closed           uint64 `help:"connections closed"`
 	TimeWaitSegments uint64 `help:"TCP segments answered from TIME-WAIT"`
 	ListenerSegments uint64 `help:"TCP segments of handshakes that were not complete"`
 	PassedOn         uint64 `help:"TCP segments that another shard's connection was waiting for, given to it"`
-	Misdirected      uint64 `help:"TCP segments among them that came to another queue than the network card's table says"`
+	TakenOver        uint64 `help:"TCP segments taken from other shards"`
+	Misdirected      uint64 `help:"TCP segments passed on that came to another queue than the network card's table says"`
 	HashReads        uint64 `help:"times that the card's table was read again, because of such segments"`
 	CopiedOut        uint64 `help:"received frames copied to the heap because frames were scarce"`
 	EchoReplies      uint64 `help:"ICMP echo requests answered"`

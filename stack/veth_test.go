@@ -19,7 +19,7 @@ import (
 )
 
 // openOnVeth opens a stack on the one end of a veth pair; the kernel's TCP is on the other.
-func openOnVeth(t *testing.T, lab netlab.Config, cfg Config) (*Stack, *netlab.Lab) {
+func openOnVeth(t testing.TB, lab netlab.Config, cfg Config) (*Stack, *netlab.Lab) {
 	t.Helper()
 	l := netlab.ForTest(t, lab)
 	cfg.Interface, cfg.Address = l.Stack.Interface, l.Stack.Address
