@@ -145,3 +145,44 @@ func BenchmarkList(b *testing.B) {
 		l.PushBack(p, l.PopFront(p))
 	}
 }
+
+// TestQueueAgainstSlice does random operations on a queue and on a slice.
+func TestQueueAgainstSlice(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 5))
+	p := pool(t, 20)
+	var q Queue
+	q.Init()
+	var model []Index
+	for step := range 5000 {
+		switch f := p.Alloc(); {
+		case f != None && r.IntN(2) == 0:
+			q.PushBack(p, f)
+			model = append(model, f)
+		default:
+			if f != None {
+				p.Release(f)
+			}
+			want := None
+			if len(model) != 0 {
+				want, model = model[0], model[1:]
+			}
+			got := q.PopFront(p)
+			if got != want {
+				t.Fatalf("step %d: got frame %d, want %d", step, got, want)
+			}
+			if got != None {
+				p.Release(got)
+			}
+		}
+		var forth []Index
+		for i := q.Front(); i != None; i = p.Meta(i).Next {
+			forth = append(forth, i)
+		}
+		if !slices.Equal(forth, model) || q.Empty() != (len(model) == 0) || len(model) != 0 && q.Back() != model[len(model)-1] {
+			t.Fatalf("step %d: the queue has %v, want %v", step, forth, model)
+		}
+	}
+	if n := q.ReleaseAll(p); n != len(model) || !q.Empty() || p.Free() != 20 {
+		t.Fatalf("%d frames released, want %d; %d of 20 are free", n, len(model), p.Free())
+	}
+}

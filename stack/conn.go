@@ -3,6 +3,7 @@ package stack
 import (
 	"net/netip"
 
+	"github.com/xdpstack/xdpstack/ethernet"
 	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
 	"github.com/xdpstack/xdpstack/tcp"
@@ -43,8 +44,11 @@ type Conn struct {
 type state struct {
 	tcp     tcp.Conn
 	runNext uint32 // next connection in the run queue, or in the list of those that are free, plus one
-	link    link
-	flags   connFlags
+	hopGen  uint32 // generation of the neighbour table when hop was looked up
+
+	hop   ethernet.Addr // the next hop's, if connLinked is set
+	tos   uint8         // differentiated services of what is sent, without the ECN bits
+	flags connFlags
 }
 
 // connFlags are what is true of a connection in its shard.
@@ -55,7 +59,7 @@ const (
 	connOpened                         // Opened was called
 	connInRun                          // in the run queue
 	connKeeps                          // the handler is a TCPConn, which takes the frames themselves
-	connLinked                         // link has the next hop's hardware address
+	connLinked                         // hop has the next hop's hardware address
 	connParked                         // waits for that
 	connHopRetry                       // is to ask for it again after hopRetry
 	connWaiting                        // the listener that it came from counts it as one that the application has not been told of
@@ -211,7 +215,7 @@ func (s *Shard) open(f tcp.Flow, hash, origin uint32, t *TCPConn) *Conn {
 		return nil
 	}
 	c := s.conns.alloc()
-	*c.state = state{flags: connOpen, link: link{tos: s.cfg.TOS}}
+	*c.state = state{flags: connOpen, tos: s.cfg.TOS}
 	c.shard, c.origin = s, origin
 	c.tcp.SetFlow(f)
 	s.origins.use(origin)

@@ -13,13 +13,6 @@ import (
 // hopRetry is how long a connection waits before it asks again, when the neighbour table had no room for its question.
 const hopRetry = 100 * time.Millisecond
 
-// link is what the headers below TCP need of a connection.
-type link struct {
-	gen uint32        // generation of the neighbour table when hw was looked up
-	hw  ethernet.Addr // of the next hop, if connLinked is set
-	tos uint8         // differentiated services of what is sent, without the ECN bits
-}
-
 // nextHop returns where the connection's packets go first. That there is a route was found out before it was opened.
 func (c *Conn) nextHop() ipv4.Addr {
 	hop, _ := c.shard.stack.route(ipv4.Addr(c.tcp.Flow().RemoteAddr))
@@ -29,13 +22,13 @@ func (c *Conn) nextHop() ipv4.Addr {
 // resolve makes sure that the connection has the next hop's hardware address. Where that is not known yet, the connection is
 // parked until it is: nothing is pulled from it meanwhile, so nothing is lost.
 func (s *Shard) resolve(c *Conn) bool {
-	if c.is(connLinked) && c.link.gen == s.neigh.Generation() {
+	if c.is(connLinked) && c.hopGen == s.neigh.Generation() {
 		return true
 	}
 	hop := c.nextHop()
 	hw, ok := s.neigh.Lookup(hop, s.now)
 	if ok {
-		c.link.hw, c.link.gen = hw, s.neigh.Generation()
+		c.hop, c.hopGen = hw, s.neigh.Generation()
 		c.flags |= connLinked
 		return true
 	}

@@ -110,4 +110,4 @@ func (c *Conn) SetNotSentLowat(n uint32) {
 
 // SetTOS sets the differentiated services field of what is sent from now on (RFC 9293 section 3.9.2). Its lower two bits are those
 // of ECN, which are not the application's: they are ignored, and TCP sets them as RFC 3168 says.
-func (c *Conn) SetTOS(tos uint8) { c.link.tos = tos &^ tcp.ECNMask }
+func (c *Conn) SetTOS(tos uint8) { c.tos = tos &^ tcp.ECNMask }

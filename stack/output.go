@@ -82,9 +82,9 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 	dst := binary.BigEndian.Uint32(flow.RemoteAddr[:])
 	dstSum := dst>>16 + dst&0xffff
 	*(*[len(h.bytes)]byte)(b) = h.bytes
-	*(*ethernet.Addr)(b) = c.link.hw
+	*(*ethernet.Addr)(b) = c.hop
 	ip := b[ethernet.HeaderLen:]
-	tos := c.link.tos | o.ECN
+	tos := c.tos | o.ECN
 	ip[1] = tos
 	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
 	binary.BigEndian.PutUint16(ip[10:], checksum.Finish(h.ipSum+dstSum+uint32(tos)+uint32(len(ip))))

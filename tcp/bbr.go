@@ -41,6 +41,7 @@ type bbr struct {
 	aggRound uint8 // rounds in the present half of agg
 	flags    bbrFlags
 	random   uint16
+	at       uint32 // where the Core has it
 }
 
 type bbrMode uint8
@@ -128,8 +129,7 @@ func (b *bbr) cwndGain() uint32 {
 // bbrBegin makes the state that of a connection about whose path nothing is known but its window.
 func (c *Congestion) bbrBegin() {
 	b := c.bbr()
-	b.random = c.seed
-	b.prior = c.cwnd
+	*b = bbr{random: c.seed, prior: c.cwnd, at: b.at}
 	c.ssthresh = infSsthresh
 }
 

@@ -83,7 +83,7 @@ type Delivery struct {
 	InRecovery bool   // a loss or a timeout is being repaired
 }
 
-// Congestion is the congestion control of a connection: a value without pointers that lives in the connection and is told values
+// Congestion is the congestion control of a connection: a value that lives in the connection and is told values
 // only, never the connection.
 //
 // It says how much may be in the network: the connection sends while what is in flight is below Window. In flight is what was sent
@@ -110,6 +110,7 @@ type Congestion struct {
 	ssthresh  uint32 // bytes
 	initial   uint32 // the initial window, bytes
 	own       ownState
+	model     *bbr // BBR's state, which is too large for own
 }
 
 // lossBased is where the states of all algorithms but BBR begin: of those that grow the window until it is too large.
@@ -121,17 +122,18 @@ type lossBased struct {
 	used    uint32 // when the window was last used, ticks of rate.go; 0: never
 }
 
-// ownState is what the algorithm keeps for itself, one struct for each algorithm in the same bytes: a union, because a connection has
-// one algorithm at a time, and a million connections pay for the largest. It has no pointers, so the garbage collector need not know
-// which struct it is, and it is aligned for any field.
-type ownState [10]uint64
+// ownState is what an algorithm other than BBR keeps for itself, one struct for each algorithm in the same bytes: a union, because a
+// connection has one algorithm at a time, and a million connections pay for the largest. It has no pointers, so the garbage collector
+// need not know which struct it is, and it is aligned for fields of 32 bits.
+type ownState [11]uint32
 
 // The structs fit, and begin with what they have in common: a constant below zero does not compile.
 const (
 	_ = unsafe.Sizeof(ownState{}) - unsafe.Sizeof(cubic{})
 	_ = -unsafe.Offsetof(cubic{}.lossBased) - unsafe.Offsetof(dctcp{}.lossBased)
 	_ = unsafe.Sizeof(ownState{}) - unsafe.Sizeof(dctcp{})
-	_ = unsafe.Sizeof(ownState{}) - unsafe.Sizeof(bbr{})
+	_ = unsafe.Alignof(ownState{}) - unsafe.Alignof(cubic{})
+	_ = unsafe.Alignof(ownState{}) - unsafe.Alignof(dctcp{})
 )
 
 // lossBased returns what the states of all algorithms but BBR begin with.
@@ -144,7 +146,7 @@ func (c *Congestion) cubic() *cubic { return (*cubic)(unsafe.Pointer(&c.own)) }
 func (c *Congestion) dctcp() *dctcp { return (*dctcp)(unsafe.Pointer(&c.own)) }
 
 // bbr returns the state that is BBR's.
-func (c *Congestion) bbr() *bbr { return (*bbr)(unsafe.Pointer(&c.own)) }
+func (c *Congestion) bbr() *bbr { return c.model }
 
 // windows are what the last reduction of the window replaced, bytes.
 type windows struct{ cwnd, ssthresh uint32 }
@@ -158,7 +160,7 @@ const (
 // 5681 section 3.1). Segments larger than Ethernet's make it fewer, as RFC 6928 section 2 says.
 func (c *Congestion) Init(a CongestionAlgorithm, mss, segments uint32) {
 	mss = max(mss, MinMSS)
-	*c = Congestion{algorithm: a, mss: mss, ssthresh: infSsthresh}
+	*c = Congestion{algorithm: a, mss: mss, ssthresh: infSsthresh, model: c.model}
 	c.initial = min(segments*mss, max(2*mss, segments*1460))
 	if segments <= 1 {
 		c.initial = mss
@@ -171,6 +173,9 @@ func (c *Congestion) Init(a CongestionAlgorithm, mss, segments uint32) {
 func (c *Congestion) begin() {
 	c.own = ownState{}
 	if c.algorithm == BBR {
+		if c.model == nil {
+			c.model = new(bbr) // A Conn has one of its Core's.
+		}
 		c.bbrBegin()
 		return
 	}
@@ -243,7 +248,9 @@ func (a CongestionAlgorithm) wantsDeliveries() bool { return a == BBR }
 
 // OnDelivered takes what an ACK tells about the path's delivery rate, after all else that the ACK says was used. It reports whether what
 // is sent now is limited on purpose: then the samples of it count as limited by the application.
-func (c *Congestion) OnDelivered(s *Delivery) (limited bool) { return c.bbrDelivered(s) }
+func (c *Congestion) OnDelivered(s *Delivery) (limited bool) {
+	return c.algorithm == BBR && c.bbrDelivered(s)
+}
 
 // OnSent notes how much is in flight after sending.
 func (c *Congestion) OnSent(inFlight uint32, una, nxt Seq) {

@@ -292,8 +292,9 @@ func TestCongestionDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// TestCongestionHasNoPointers is what lets the algorithms share their bytes: the garbage collector would not see a pointer there.
-func TestCongestionHasNoPointers(t *testing.T) {
+// TestCongestionStatesHaveNoPointers is what lets the algorithms share their bytes, and BBR have its own in a Core: the garbage collector
+// would not see a pointer there.
+func TestCongestionStatesHaveNoPointers(t *testing.T) {
 	var check func(reflect.Type)
 	check = func(v reflect.Type) {
 		switch v.Kind() {
@@ -308,9 +309,13 @@ func TestCongestionHasNoPointers(t *testing.T) {
 			t.Errorf("%v is not a plain value", v)
 		}
 	}
-	check(reflect.TypeFor[Congestion]())
 	check(reflect.TypeFor[cubic]())
+	check(reflect.TypeFor[hyStart]())
+	check(reflect.TypeFor[cubicLater]())
+	check(reflect.TypeFor[dctcp]())
 	check(reflect.TypeFor[bbr]())
+	check(reflect.TypeFor[rare]())
+	check(reflect.TypeFor[history]())
 }
 
 // TestMarkGrowsNoWindow has a mark leave a window of one segment as it is, with each algorithm: two segments are what a reduction ends at.

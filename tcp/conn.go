@@ -26,8 +26,9 @@ type Conn struct {
 
 	segsOut, segsIn uint32 // segments sent, and received
 
-	in      frame.List  // segments received and not yet processed
-	current frame.Index // the one being processed, frame.None once a queue has taken it
+	historyAt uint32 // where the Core has the connection's history, 0: it has none
+
+	in      frame.Queue // segments received and not yet processed
 	timers  timers
 	ts      timestamps
 	rcv     receiver
@@ -35,6 +36,7 @@ type Conn struct {
 	rtt     RTT
 	cc      Congestion
 	count   counters
+	outside uint32 // when a segment without data that was outside the window was last answered, ticks of rate.go; 0: never
 }
 
 // connFlags are what is true of a connection for longer than a moment.
@@ -93,9 +95,9 @@ const (
 
 // timestamps are the variables of RFC 7323 section 4.
 type timestamps struct {
-	recentAt clock.Time // when recent was set
-	recent   uint32     // TS.Recent
-	offset   uint32     // added to the clock in what is sent
+	recentAt uint32 // when recent was set, as seconds has it
+	recent   uint32 // TS.Recent
+	offset   uint32 // added to the clock in what is sent
 }
 
 // tsValue returns the timestamp to send.
@@ -114,7 +116,6 @@ func (c *Conn) begin(k *Core, f Flow, cfg *Config) {
 	c.setFlag(flagKeepAlive, c.cfg.KeepAlive.Idle != 0)
 	c.count.dataAt = tick(k.now)
 	c.in.Init()
-	c.current = frame.None
 	c.rcv.init(c.cfg)
 	c.snd.init()
 	c.timers.init()
@@ -161,6 +162,8 @@ func (c *Conn) Release() {
 	c.releaseReceive()
 	c.rcv.releaseQueue(c.core)
 	c.dropRare()
+	c.dropHistory()
+	c.dropModel()
 	c.core.unread -= uint64(c.rcv.nxt - c.rcv.read)
 	k, cfg := c.core, c.cfg
 	*c = Conn{}

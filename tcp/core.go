@@ -40,7 +40,12 @@ type Core struct {
 	previous  uint32 // in the last one
 	share     uint32 // bytes that one connection's window may promise
 
-	rares records[rare] // the first is at rest, for connections that have none
+	current frame.Index // the segment being processed, frame.None once a queue has taken it
+
+	// What only some connections have. The first record of each stands for that of connections that have none.
+	rares     records[rare]
+	histories records[history]
+	models    records[bbr]
 
 	// kept are the configurations of connections, but for the Core's own, with how many use each. A Conn may lie where the garbage
 	// collector does not see what it points to.
@@ -92,7 +97,10 @@ func NewCore(pool *frame.Pool, headroom uint32, mss uint16, rxBudget uint32, sec
 	k := &Core{Pool: pool, Headroom: headroom, Config: full, Keys: NewKeys(secret), MaxUnread: DefaultMaxUnread, rxBudget: rxBudget}
 	k.share = rxBudget
 	k.kept = make(map[*Config]int)
+	k.current = frame.None
 	k.rares.at(k.rares.alloc()).rest(0)
+	k.histories.at(k.histories.alloc()).begin()
+	k.models.alloc()
 	k.pieces.Init()
 	k.fastOpen.init(&k.Keys)
 	return k, nil

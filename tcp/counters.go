@@ -6,18 +6,13 @@ import (
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
-// counters are what TCPInfo tells and nothing else needs. What follows from sequence numbers is not counted: payload acknowledged and
+// counters are what TCPInfo tells and nothing else needs, but for what is in history. What follows from sequence numbers is not counted: payload acknowledged and
 // received are distances from the initial numbers, and only how often those wrapped has to be kept.
 type counters struct {
-	resentBytes uint64
-	resent      uint32 // segments sent again, SYN and FIN included
-	dataOut     uint32 // segments with payload sent for the first time
-	dataAt      uint32 // when payload in order last came, as tick has it
-	outOfOrder  uint32 // segments that came out of order
-	timeouts    uint16
-	dsacks      uint16
-	sentWraps   uint16 // times that rttNext passed the initial number
-	recvWraps   uint16 // times that epochFrom passed the peer's
+	dataOut   uint32 // segments with payload sent for the first time
+	dataAt    uint32 // when payload in order last came, as tick has it
+	sentWraps uint16 // times that rttNext passed the initial number
+	recvWraps uint16 // times that epochFrom passed the peer's
 }
 
 // measuredTo begins a round trip that ends when more than to is acknowledged. There is one within every 2^31 bytes, so this is
@@ -67,21 +62,13 @@ const tickShift = 20
 // tick returns the time in 32 bits, which wrap after 52 days.
 func tick(now clock.Time) uint32 { return uint32(now >> tickShift) }
 
+// secondShift makes a second of the clock of something over one.
+const secondShift = 30
+
+// seconds returns the time in 32 bits, which do not wrap.
+func seconds(now clock.Time) uint32 { return uint32(now >> secondShift) }
+
 // millisSince returns how long ago a tick was, in milliseconds.
 func millisSince(now clock.Time, at uint32) uint32 {
 	return uint32((uint64(tick(now)-at) << tickShift) / uint64(time.Millisecond))
-}
-
-// countDSACK counts a report of the peer's that something arrived twice.
-func (n *counters) countDSACK() {
-	if n.dsacks < 1<<16-1 {
-		n.dsacks++
-	}
-}
-
-// countTimeout counts an expiry of the retransmission timer.
-func (n *counters) countTimeout() {
-	if n.timeouts < 1<<16-1 {
-		n.timeouts++
-	}
 }

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"time"
+	"unsafe"
 
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
@@ -20,15 +21,32 @@ import (
 //	        0                K = ∛((W_max - cwnd_epoch) / C)
 //
 // Times are microseconds of the connection's clock, which wrap after 71 minutes: only their differences count.
+//
+// HyStart++ is over when the first threshold is known, and what comes after that is not needed before: they share their bytes.
 type cubic struct {
 	lossBased
+	at    uint32    // up to when time counts in the epoch, see cubicSkip; 0: congestion avoidance has not begun
+	wMax  uint32    // W_max, bytes; 0: not known
+	later [3]uint32 // the hyStart of the first slow start, and the cubicLater of all after it
+}
+
+// cubicLater is what CUBIC needs once there is a threshold.
+type cubicLater struct {
 	origin     uint32 // when the function reaches wMax: the epoch's start + K
-	at         uint32 // up to when time counts in the epoch, see cubicSkip; 0: congestion avoidance has not begun
-	wMax       uint32 // W_max, bytes; 0: not known
 	wMaxBefore uint32 // what it was before the last reduction of the window
 	wEst       uint32 // W_est: what Reno's window would be, bytes
-	hystart    hyStart
 }
+
+const (
+	_ = unsafe.Sizeof(cubic{}.later) - unsafe.Sizeof(hyStart{})
+	_ = unsafe.Sizeof(cubic{}.later) - unsafe.Sizeof(cubicLater{})
+)
+
+// hystart returns the state of HyStart++, while ssthresh is infSsthresh.
+func (u *cubic) hystart() *hyStart { return (*hyStart)(unsafe.Pointer(&u.later)) }
+
+// after returns what is needed once ssthresh is known.
+func (u *cubic) after() *cubicLater { return (*cubicLater)(unsafe.Pointer(&u.later)) }
 
 // cubicSteps is in how many steps the estimate of Reno's window grows by a segment. With windows of few segments, whole ones would leave
 // much of the growth between two losses unused.
@@ -68,7 +86,7 @@ func (c *Congestion) cubicAck(a *Ack) {
 	if target > c.cwnd {
 		c.cwnd += uint32(uint64(target-c.cwnd) * uint64(acked) / uint64(c.cwnd))
 	}
-	c.cwnd = min(max(c.cwnd, u.wEst), maxCwnd)
+	c.cwnd = min(max(c.cwnd, u.after().wEst), maxCwnd)
 }
 
 // cubicSlowStart grows the window in slow start and returns how many of the acknowledged bytes it has not used. In the first slow
@@ -77,7 +95,7 @@ func (c *Congestion) cubicSlowStart(a *Ack, used bool) uint32 {
 	n := a.Acked
 	if c.ssthresh == infSsthresh {
 		u := c.cubic()
-		h := &u.hystart
+		h := u.hystart()
 		h.onAck(a)
 		if h.over() {
 			// RFC 9438 section 4.10: cwnd_prior is the window, W_max is not known.
@@ -103,14 +121,15 @@ func (c *Congestion) cubicSlowStart(a *Ack, used bool) uint32 {
 // timeout, the function begins at its flat part, K = 0 (RFC 9438 sections 4.8, 4.10).
 func (c *Congestion) cubicEpoch(now uint32) {
 	u := c.cubic()
-	u.wEst, u.acked = c.cwnd, 0
+	l := u.after()
+	l.wEst, u.acked = c.cwnd, 0
 	switch {
 	case u.wMax == 0:
-		u.origin, u.wMax = now, c.cwnd
+		l.origin, u.wMax = now, c.cwnd
 	case c.cwnd <= u.wMax:
-		u.origin = now + 1000*cubicK(u.wMax-c.cwnd, c.mss)
+		l.origin = now + 1000*cubicK(u.wMax-c.cwnd, c.mss)
 	default: // A reduction was taken back: on with the convex part.
-		u.origin = now - 1000*cubicK(c.cwnd-u.wMax, c.mss)
+		l.origin = now - 1000*cubicK(c.cwnd-u.wMax, c.mss)
 	}
 }
 
@@ -118,7 +137,7 @@ func (c *Congestion) cubicEpoch(now uint32) {
 // function of time must not run ahead of what was tested (RFC 9438 section 4.2, 5.8).
 func (c *Congestion) cubicSkip(now uint32) {
 	if u := c.cubic(); u.at != 0 {
-		u.origin += now - u.at
+		u.after().origin += now - u.at
 		u.at = now
 	}
 }
@@ -129,13 +148,14 @@ func (c *Congestion) cubicSkip(now uint32) {
 func (c *Congestion) cubicEstimate(acked uint32) {
 	u := c.cubic()
 	each := uint64(c.cwnd)
-	if u.wEst < u.before.cwnd {
+	l := u.after()
+	if l.wEst < u.before.cwnd {
 		each = each * 17 / 9
 	}
 	each /= cubicSteps
 	n := uint64(u.acked) + uint64(acked)
 	if n >= each {
-		u.wEst = uint32(min(uint64(u.wEst)+n/each*uint64(c.mss)/cubicSteps, maxCwnd))
+		l.wEst = uint32(min(uint64(l.wEst)+n/each*uint64(c.mss)/cubicSteps, maxCwnd))
 		n %= each
 	}
 	u.acked = uint32(n)
@@ -145,10 +165,11 @@ func (c *Congestion) cubicEstimate(acked uint32) {
 func (c *Congestion) cubicWindow(t uint32) uint32 {
 	const most = 1 << 20 // ms: 17 minutes from the flat part every window is at one of its bounds
 	u := c.cubic()
-	if int32(t-u.origin) > 1000*most {
-		u.origin = t - 1000*most // or it would wrap
+	l := u.after()
+	if int32(t-l.origin) > 1000*most {
+		l.origin = t - 1000*most // or it would wrap
 	}
-	x := max(int64(int32(t-u.origin))/1000, -most)
+	x := max(int64(int32(t-l.origin))/1000, -most)
 	// With C = 0.4 segments/s³ and x in ms: C x³ = 4x³/10¹⁰ segments = 4x³/(10¹⁰/2¹⁰) of their 1024ths. x³ needs 60 bits.
 	d := 4 * x * x * x / 9765625 * int64(c.mss) / 1024
 	return uint32(min(max(int64(u.wMax)+d, 0), maxCwnd))
@@ -175,7 +196,7 @@ func cubeRoot(x uint64) uint32 {
 // another flow may need some: fast convergence gives up more (RFC 9438 section 4.7).
 func (c *Congestion) cubicReduce(l *Loss) {
 	u := c.cubic()
-	u.wMaxBefore = u.wMax
+	u.after().wMaxBefore = u.wMax // HyStart++ is over.
 	if c.cwnd < u.wMax {
 		u.wMax = uint32(uint64(c.cwnd) * 17 / 20) // (1 + beta) / 2
 	} else {
@@ -201,7 +222,10 @@ func (c *Congestion) cubicRTO(l *Loss) {
 // such a K that the function goes on from the window as it is.
 func (c *Congestion) cubicSpurious() {
 	u := c.cubic()
-	u.wMax, u.at, u.hystart = u.wMaxBefore, 0, hyStart{}
+	u.wMax, u.at = u.after().wMaxBefore, 0
+	if c.ssthresh == infSsthresh {
+		*u.hystart() = hyStart{} // Slow start is the first again.
+	}
 }
 
 // cubicIdle takes the pause out of the epoch, or ends that if slow start is to find the way back.
@@ -211,7 +235,9 @@ func (c *Congestion) cubicIdle(now clock.Time, long bool) {
 	if !long {
 		return
 	}
-	u.hystart = hyStart{}
+	if c.ssthresh == infSsthresh {
+		*u.hystart() = hyStart{}
+	}
 	if c.cwnd >= c.ssthresh {
 		return
 	}

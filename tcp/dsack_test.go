@@ -79,7 +79,7 @@ func TestDSACKWithClosedWindow(t *testing.T) {
 // reduction of the window back; and true ones widen it to no more than the smoothed round trip (RFC 8985 section 6.2, step 4).
 func TestDSACKSpoofing(t *testing.T) {
 	s := inRecovery(t, 6)
-	s.c.snd.learnt.reordered = true
+	s.c.needHistory().learnt.reordered = true
 	quarter, cwnd := s.c.reorderingWindow(), s.c.Info().CWnd
 	for range 300 {
 		s.inject(seg{flags: fA, seq: 1, ack: 1, sack: []SACKBlock{{4001, 5001}, {1001, 6001}}})

@@ -160,7 +160,7 @@ func (c *Conn) acceptEarly(a *Accepted, now clock.Time) {
 	c.snd.una++
 	c.snd.wnd, c.snd.maxWnd = uint32(a.SndWnd), uint32(a.SndWnd)
 	c.snd.wl1, c.snd.wl2 = a.IRS, a.ISS
-	c.cc.Init(c.cfg.algorithm, uint32(c.snd.mss), c.cfg.InitialWindow)
+	c.initCongestion(c.cfg.InitialWindow)
 	c.cc.Seed(uint32(c.snd.iss))
 	c.timers.received = now
 	c.timers.rtx = now.Add(initialRTO)
@@ -176,7 +176,7 @@ func (c *Conn) earlySYN(s *Segment, now clock.Time) bool {
 		return false
 	}
 	if c.is(flagTS) && s.HasTS && tsLess(c.ts.recent, s.TSVal) {
-		c.ts.recent, c.ts.recentAt = s.TSVal, now
+		c.ts.recent, c.ts.recentAt = s.TSVal, seconds(now)
 	}
 	if !s.asksECN() {
 		c.clear(flagECT) // See ecnEcho.

@@ -37,7 +37,7 @@ func (c *Conn) Accept(k *Core, a *Accepted, cfg *Config, now clock.Time) {
 	c.setFlag(flagSYNLost, a.SYNLost)
 	c.setFlag(flagECN, a.ECN)
 	c.setFlag(flagECT, a.ECN && !a.NoECT)
-	c.ts = timestamps{recent: a.TSRecent, recentAt: now, offset: a.TSOffset}
+	c.ts = timestamps{recent: a.TSRecent, recentAt: seconds(now), offset: a.TSOffset}
 	if a.HasWScale {
 		c.rcv.scale, c.snd.scale = a.RcvWScale, a.SndWScale
 	}
@@ -75,7 +75,7 @@ func (c *Conn) established(now clock.Time) {
 		c.rtt.SYNLost()
 	}
 	if !c.is(flagEarly) || c.is(flagSYNLost) {
-		c.cc.Init(c.cfg.algorithm, uint32(c.snd.mss), segments)
+		c.initCongestion(segments)
 		c.cc.Seed(uint32(c.snd.iss))
 	}
 	if c.is(flagEarly) {
@@ -176,7 +176,7 @@ func (c *Conn) negotiate(s *Segment, now clock.Time) {
 		c.clear(flagSACK)
 	}
 	if c.is(flagTS) {
-		c.ts.recent, c.ts.recentAt = s.TSVal, now
+		c.ts.recent, c.ts.recentAt = s.TSVal, seconds(now)
 	}
 	// Windows are scaled if both sides said so (RFC 7323 section 2.2). The one in a SYN never is.
 	if s.WScale < 0 || c.cfg.NoWindowScale {
@@ -260,8 +260,9 @@ func (c *Conn) handshakeTimeout(now clock.Time) {
 	c.due |= dueSYN
 	c.timers.rtx = min(now.Add(min(initialRTO<<min(c.snd.retries, maxBackoff), max(c.cfg.MaxRTO, initialRTO))), c.boundOpening())
 	c.core.Stats.SYNRetransmits++
-	c.count.resent++
-	c.count.countTimeout()
+	h := c.needHistory()
+	h.resent++
+	h.countTimeout()
 }
 
 // boundOpening returns when the user timeout ends the connection, if data went out before the end of the handshake.

@@ -38,7 +38,7 @@ func (c *Conn) Process(now clock.Time) (more bool) {
 			break
 		}
 		n++
-		c.current = f
+		k.current = f
 		rest := uint32(0)
 		if p.Meta(f).Flags&MetaMore != 0 {
 			rest = c.takePieces()
@@ -48,9 +48,9 @@ func (c *Conn) Process(now clock.Time) (more bool) {
 		} else if s.PayloadLen += rest; !c.predicted(f, &s, now) {
 			c.segment(&s, now)
 		}
-		if c.current != frame.None {
-			p.Release(c.current)
-			c.current = frame.None
+		if k.current != frame.None {
+			p.Release(k.current)
+			k.current = frame.None
 		}
 		if !k.pieces.Empty() {
 			k.pieces.ReleaseAll(p)
@@ -95,7 +95,7 @@ func (c *Conn) predicted(f frame.Index, s *Segment, now clock.Time) bool {
 		return false
 	}
 	if s.HasTS && s.Seq.LessEq(r.acked) {
-		c.ts.recent, c.ts.recentAt = s.TSVal, now
+		c.ts.recent, c.ts.recentAt = s.TSVal, seconds(now)
 	}
 	if c.is(flagProbing) || wnd == 0 {
 		c.updateWindow(s, now)
@@ -133,7 +133,7 @@ func (c *Conn) segment(s *Segment, now clock.Time) {
 	if s.BadOptions {
 		st.BadOptions++
 	}
-	m := c.core.Pool.Meta(c.current)
+	m := c.core.Pool.Meta(c.core.current)
 	m.Off += uint32(s.HeaderLen)
 	m.Len -= uint32(s.HeaderLen)
 	switch c.state {
@@ -167,7 +167,7 @@ func (c *Conn) segment(s *Segment, now clock.Time) {
 }
 
 // idleTimestamp is how long TS.Recent is valid on a connection that is silent: 24 days (RFC 7323 section 5.5).
-const idleTimestamp = 24 * 24 * 3600 * 1e9
+const idleTimestamp = 24 * 24 * 3600 * 1e9 >> secondShift
 
 // checkTimestamp is PAWS (RFC 7323 section 5.3, R1): a segment with an older timestamp than the last one is an old duplicate. A
 // reset is not subject to it.
@@ -179,7 +179,7 @@ func (c *Conn) checkTimestamp(s *Segment, now clock.Time) bool {
 		c.core.Stats.DropNoTimestamp++ // section 3.2: silently
 		return false
 	}
-	if !tsLess(s.TSVal, c.ts.recent) || now.Sub(c.ts.recentAt) > idleTimestamp {
+	if !tsLess(s.TSVal, c.ts.recent) || seconds(now)-c.ts.recentAt > idleTimestamp {
 		return true
 	}
 	c.core.Stats.DropOldTimestamp++
@@ -194,8 +194,8 @@ func (c *Conn) checkTimestamp(s *Segment, now clock.Time) bool {
 // updateTimestamp remembers the timestamp to echo: that of the segment that covers the last byte that was acknowledged, so that a
 // delayed ACK is measured with its delay (RFC 7323 section 4.3).
 func (c *Conn) updateTimestamp(s *Segment, now clock.Time) {
-	if c.is(flagTS) && s.HasTS && s.Seq.LessEq(c.rcv.acked) && (!tsLess(s.TSVal, c.ts.recent) || now.Sub(c.ts.recentAt) > idleTimestamp) {
-		c.ts.recent, c.ts.recentAt = s.TSVal, now
+	if c.is(flagTS) && s.HasTS && s.Seq.LessEq(c.rcv.acked) && (!tsLess(s.TSVal, c.ts.recent) || seconds(now)-c.ts.recentAt > idleTimestamp) {
+		c.ts.recent, c.ts.recentAt = s.TSVal, seconds(now)
 	}
 }
 
@@ -275,11 +275,11 @@ func (c *Conn) answerOutside(s *Segment, now clock.Time) {
 
 // mayAnswer reports whether a segment that may itself be an answer may be answered at this time, and notes that it is.
 func (c *Conn) mayAnswer(now clock.Time) bool {
-	if now < c.timers.outside {
+	if t := rateTicks(now) | 1; c.outside != 0 && fromTicks(t-c.outside+2) < outsideInterval { // to two ticks
 		c.core.Stats.ChallengeACKsLimited++
 		return false
 	}
-	c.timers.outside = now.Add(outsideInterval)
+	c.outside = rateTicks(now) | 1
 	return true
 }
 

@@ -29,11 +29,11 @@ func (c *Conn) outOfOrder(f frame.Index, m *frame.Meta, seq Seq) {
 	x := c.needRare()
 	x.ooo.InsertAfter(k.Pool, f, at)
 	x.oooHint = f
-	c.current = frame.None
+	c.core.current = frame.None
 	r.slack += k.charge(m.Len)
 	k.held += uint32(k.Pool.ChunkSize())
 	k.Stats.OutOfOrder++
-	c.count.outOfOrder++
+	c.needHistory().outOfOrder++
 }
 
 // outOfOrderFull bounds the queue: by the memory that the connection's buffer stands for, and by what the pool has left, twice what

@@ -345,7 +345,7 @@ func (c *Conn) outFIN(now clock.Time, o *OutSegment) {
 	c.outHeader(now, o, d.end, FlagFIN|FlagACK)
 	c.due &^= dueFIN
 	if c.is(flagFINSent) {
-		c.count.resent++
+		c.needHistory().resent++
 	}
 	d.sentAt = now
 	if d.nxt == d.una {

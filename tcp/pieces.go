@@ -36,7 +36,7 @@ func (c *Conn) enqueuePieces(f frame.Index) {
 func (c *Conn) takePieces() (n uint32) {
 	k := c.core
 	p := k.Pool
-	m := p.Meta(c.current)
+	m := p.Meta(c.core.current)
 	ce := m.Flags & MetaCE
 	for m.Flags&MetaMore != 0 {
 		m.Flags &^= MetaMore
@@ -53,11 +53,11 @@ func (c *Conn) takePieces() (n uint32) {
 // there is none.
 func (c *Conn) nextPiece() bool {
 	k := c.core
-	if c.current != frame.None {
-		k.Pool.Release(c.current)
+	if c.core.current != frame.None {
+		k.Pool.Release(c.core.current)
 	}
-	c.current = k.pieces.PopFront(k.Pool)
-	return c.current != frame.None
+	c.core.current = k.pieces.PopFront(k.Pool)
+	return c.core.current != frame.None
 }
 
 // textPieces is text for a segment of several frames.
@@ -67,7 +67,7 @@ func (c *Conn) textPieces(s *Segment) {
 	piece := *s
 	taken := false // a piece was taken
 	for next := true; next; next = c.nextPiece() {
-		n := c.core.Pool.Meta(c.current).Len
+		n := c.core.Pool.Meta(c.core.current).Len
 		piece.Seq, piece.PayloadLen = seq, n
 		seq = seq.Add(n)
 		if n == 0 {
@@ -96,11 +96,11 @@ func (c *Conn) deliverPieces(s *Segment) {
 	r, p := &c.rcv, c.core.Pool
 	r.mss = max(r.mss, uint16(min(s.PayloadLen, 1<<16-1)))
 	for next := true; next; next = c.nextPiece() {
-		m := p.Meta(c.current)
+		m := p.Meta(c.core.current)
 		if m.Len == 0 {
 			continue
 		}
 		m.Seq = uint32(r.nxt)
-		c.deliver(c.current, m, m.Len)
+		c.deliver(c.core.current, m, m.Len)
 	}
 }

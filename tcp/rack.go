@@ -29,7 +29,7 @@ type rack struct {
 	dsackEnd Seq // RACK.dsack_round: SND.NXT when the window last grew because of a D-SACK
 }
 
-// learnt is what a connection has learnt of its path's reordering.
+// learnt is what a connection has learnt of its path's reordering: part of its history.
 type learnt struct {
 	mult      uint8 // RACK.reo_wnd_mult: the window in quarters of the least round trip
 	persist   uint8 // RACK.reo_wnd_persist: recoveries until it is one quarter again
@@ -85,7 +85,7 @@ func (c *Conn) delivered(s *Segment, m *frame.Meta, end Seq, now clock.Time) {
 			return
 		}
 	} else if d.sacked != 0 && end.Less(r.top) {
-		d.learnt.reordered = true
+		c.needHistory().learnt.reordered = true
 	}
 	if m.SentAt > r.sentAt || (m.SentAt == r.sentAt && end.Greater(r.end)) {
 		r.sentAt, r.end = m.SentAt, end
@@ -115,10 +115,10 @@ func (c *Conn) deliveredTo(s *Segment, now clock.Time) {
 // 6.2, step 4, RACK_update_reo_wnd). While no reordering was seen, three segments that have overtaken it are enough.
 func (c *Conn) reorderingWindow() time.Duration {
 	d := &c.snd
-	if !d.learnt.reordered && (d.recovery != recoveryNone || c.rare().arrived >= duplicateThreshold) {
+	if !c.history().learnt.reordered && (d.recovery != recoveryNone || c.rare().arrived >= duplicateThreshold) {
 		return 0
 	}
-	return min(time.Duration(d.learnt.mult)*c.rtt.Min()/4, c.rtt.SRTT())
+	return min(time.Duration(c.history().learnt.mult)*c.rtt.Min()/4, c.rtt.SRTT())
 }
 
 // detectLost takes as lost what was sent too long before the last segment that has arrived (RFC 8985 section 6.2, step 5). If
@@ -188,11 +188,11 @@ const reorderPersist = 16
 // each round trip, and for no more D-SACKs than there were retransmissions: the network duplicates segments too, and a peer that makes
 // reports up must not delay what it really loses.
 func (c *Conn) widen() {
-	d, r, l := &c.snd, &c.needRare().rack, &c.snd.learnt
-	if l.again == 0 {
+	if c.history().learnt.again == 0 {
 		c.core.Stats.DSACKsIgnored++
 		return
 	}
+	d, r, l := &c.snd, &c.needRare().rack, &c.needHistory().learnt
 	l.again--
 	if l.persist != 0 && d.una.LessEq(r.dsackEnd) {
 		return

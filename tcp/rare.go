@@ -82,7 +82,7 @@ func (c *Conn) rests() bool {
 		return false
 	case !c.is(flagSACK) && c.recoveredTo():
 		return false // Duplicate ACKs may be about it still.
-	case c.reducedAfter(d.una+1) || d.learnt.persist != 0 && d.una.LessEq(x.rack.dsackEnd):
+	case c.reducedAfter(d.una+1) || c.history().learnt.persist != 0 && d.una.LessEq(x.rack.dsackEnd):
 		return false
 	}
 	return true

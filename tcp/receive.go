@@ -11,7 +11,7 @@ import (
 //	    │ received in order, and not  │ may be received: the  │ not allowed
 //	    │ yet consumed by the reader  │ window (RCV.WND)      │
 type receiver struct {
-	queue frame.List // received in order, for the application
+	queue frame.Queue // received in order, for the application
 
 	nxt       Seq    // RCV.NXT
 	adv       Seq    // the right edge of the window that was advertised; never retreats
@@ -94,7 +94,7 @@ func (c *Conn) text(s *Segment) {
 // textPiece takes the payload in the current frame. It reports whether that lies in the window and the connection may have more; the
 // first such piece of a segment brings the mark that came with it.
 func (c *Conn) textPiece(s *Segment, first bool) bool {
-	f := c.current
+	f := c.core.current
 	m := c.core.Pool.Meta(f)
 	end := s.Seq.Add(s.PayloadLen)
 	if !c.trim(s, m) {
@@ -208,7 +208,7 @@ func (c *Conn) deliver(f frame.Index, m *frame.Meta, n uint32) {
 	if n > uint32(r.mss) {
 		r.mss = uint16(min(n, 1<<16-1))
 	}
-	c.current = frame.None
+	c.core.current = frame.None
 	if (n <= smallPayload || r.slack > r.buffer/4) && !r.queue.Empty() && c.appendSmall(f, n) {
 		return
 	}
@@ -283,8 +283,7 @@ func (c *Conn) offer() {
 
 // releaseQueue gives back what the application has not taken.
 func (r *receiver) releaseQueue(k *Core) {
-	k.held -= uint32(r.queue.Len()) * uint32(k.Pool.ChunkSize())
-	r.queue.ReleaseAll(k.Pool)
+	k.held -= uint32(r.queue.ReleaseAll(k.Pool)) * uint32(k.Pool.ChunkSize())
 	r.slack = 0
 }
 

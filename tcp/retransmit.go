@@ -110,7 +110,9 @@ func (c *Conn) recovered(acked uint32) {
 	d.dupACKs = 0
 	if d.recovery != recoveryNone && d.una.GreaterEq(c.rare().recover) {
 		d.recovery = recoveryNone
-		d.learnt.recovered()
+		if c.history().learnt.persist != 0 {
+			c.needHistory().learnt.recovered()
+		}
 		c.clear(flagForceLost | flagUndoable | flagForward | flagForwarded)
 		if !c.is(flagSACK) {
 			d.sacked = 0
@@ -236,7 +238,7 @@ func (c *Conn) retransmitTimeout(now clock.Time) {
 		c.due |= dueFIN // The data arrived, its FIN did not.
 	}
 	c.core.Stats.Timeouts++
-	c.count.countTimeout()
+	c.needHistory().countTimeout()
 	c.armRetransmit(now)
 }
 
@@ -314,7 +316,6 @@ func (c *Conn) outLost(now clock.Time, o *OutSegment) bool {
 	m.Flags = m.Flags&^metaLost | metaResent
 	x := c.needRare()
 	x.rack.append(p, f)
-	d.learnt.resent()
 	d.lost -= m.Len
 	x.prr.out += m.Len
 	x.lostHint = f
@@ -327,7 +328,9 @@ func (c *Conn) outLost(now clock.Time, o *OutSegment) bool {
 	}
 	c.core.Stats.Retransmits++
 	c.core.Stats.RetransmitBytes += uint64(m.Len)
-	c.count.resent++
-	c.count.resentBytes += uint64(m.Len)
+	h := c.needHistory()
+	h.learnt.resent()
+	h.resent++
+	h.resentBytes += uint64(m.Len)
 	return true
 }

@@ -24,7 +24,7 @@ func (c *Conn) markSACKed(s *Segment, now clock.Time) (late bool) {
 	blocks := s.SACK[:s.NumSACK]
 	if reportsDuplicate(s) {
 		c.core.Stats.DSACKsIn++
-		c.count.countDSACK()
+		c.needHistory().countDSACK()
 		c.widen()
 		blocks = blocks[1:]
 	}

@@ -356,7 +356,7 @@ func TestChallengeACKsAreLimited(t *testing.T) {
 	for range 5000 {
 		s.inject(seg{flags: FlagSYN, seq: 5})
 		answers += s.drain(1)
-		s.c.timers.outside = 0 // as if it were the next connection's turn
+		s.c.outside = 0 // as if it were the next connection's turn
 	}
 	if answers < challengeRate/2 || answers > challengeRate {
 		t.Errorf("%d answers of all connections in a second", answers)

@@ -45,7 +45,6 @@ type sender struct {
 	dupACKs  uint8  // received in a row
 	recovery recovery
 	probe    probe
-	learnt   learnt
 	rate     rate
 }
 
@@ -61,7 +60,6 @@ const (
 func (d *sender) init() {
 	d.queue.Init()
 	d.unsent = frame.None
-	d.learnt.mult = 1
 }
 
 // outstanding returns how much of the sequence space was sent and is not acknowledged.

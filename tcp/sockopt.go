@@ -53,6 +53,7 @@ func (c *Conn) SetCongestion(name string) error {
 	}
 	cfg := c.ownConfig()
 	cfg.Congestion, cfg.algorithm = a.String(), a
+	c.needModel()
 	c.cc.Switch(a)
 	c.updatePaced()
 	return nil

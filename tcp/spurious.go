@@ -37,7 +37,7 @@ func (c *Conn) detectSpurious(s *Segment) {
 	}
 	if d.recovery == recoveryFast {
 		c.core.Stats.SpuriousRecoveries++
-		d.learnt.reordered = true
+		c.needHistory().learnt.reordered = true
 	} else {
 		c.core.Stats.SpuriousTimeouts++
 	}

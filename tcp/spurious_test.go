@@ -80,7 +80,7 @@ func TestSpuriousRecovery(t *testing.T) {
 	if i.Recovery != "open" || i.InFlight != 6*988 || i.CWnd < 10*988 || i.SSThresh != infSsthresh {
 		t.Errorf("%+v", i)
 	}
-	if st.FastRecoveries != 1 || st.SpuriousRecoveries != 1 || !s.c.snd.learnt.reordered {
+	if st.FastRecoveries != 1 || st.SpuriousRecoveries != 1 || !s.c.history().learnt.reordered {
 		t.Errorf("%+v", st)
 	}
 }

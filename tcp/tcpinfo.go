@@ -115,7 +115,7 @@ func (c *Conn) TCPInfo(now clock.Time) TCPInfo {
 	if c.core == nil {
 		return TCPInfo{State: StateClosed.Linux()}
 	}
-	d, r := &c.snd, &c.rcv
+	d, r, h := &c.snd, &c.rcv, c.history()
 	mss := max(uint32(d.mss), 1)
 	i := TCPInfo{
 		State: c.state.Linux(), CAState: c.caState(), Options: c.infoOptions(), Backoff: uint8(c.rtt.Backoffs()),
@@ -125,10 +125,10 @@ func (c *Conn) TCPInfo(now clock.Time) TCPInfo {
 		PMTU: uint32(d.mss) + 20 + MinHeaderLen, RcvSsthresh: r.buffer,
 		RTT: micro(c.rtt.SRTT()), RTTVar: micro(c.rtt.Var()), MinRTT: micro(c.rtt.Min()),
 		SndSsthresh: linuxInfinity, SndCwnd: c.cc.Window() / mss, AdvMSS: uint32(c.cfg.MSS), Reordering: 3, RcvSpace: r.tuning.space,
-		TotalRetrans: c.count.resent, SegsOut: c.segsOut, SegsIn: c.segsIn, DataSegsOut: c.count.dataOut + c.count.resent,
-		NotsentBytes: uint32(max(d.end.Sub(d.nxt), 0)), BytesReceived: c.bytesReceived(), BytesRetrans: c.count.resentBytes,
-		DsackDups: uint32(c.count.dsacks), RcvOoopack: c.count.outOfOrder, SndWnd: d.wnd, RcvWnd: uint32(r.adv - r.nxt),
-		TotalRTO: c.count.timeouts, PacingRate: c.PacingRate(), MaxPacingRate: c.cfg.MaxPacingRate,
+		TotalRetrans: h.resent, SegsOut: c.segsOut, SegsIn: c.segsIn, DataSegsOut: c.count.dataOut + h.resent,
+		NotsentBytes: uint32(max(d.end.Sub(d.nxt), 0)), BytesReceived: c.bytesReceived(), BytesRetrans: h.resentBytes,
+		DsackDups: uint32(h.dsacks), RcvOoopack: h.outOfOrder, SndWnd: d.wnd, RcvWnd: uint32(r.adv - r.nxt),
+		TotalRTO: h.timeouts, PacingRate: c.PacingRate(), MaxPacingRate: c.cfg.MaxPacingRate,
 	}
 	if c.is(flagProbing) {
 		i.Probes = d.retries
@@ -141,7 +141,7 @@ func (c *Conn) TCPInfo(now clock.Time) TCPInfo {
 	if s := c.cc.Ssthresh(); s < infSsthresh {
 		i.SndSsthresh = s / mss
 	}
-	if d.learnt.reordered {
+	if h.learnt.reordered {
 		i.ReordSeen = 1
 	}
 	c.countOutstanding(&i)

@@ -18,7 +18,6 @@ type timers struct {
 	slow clock.Time // by state: keep-alive, linger, FIN-WAIT-2, TIME-WAIT
 
 	received clock.Time // when the last segment came
-	outside  clock.Time // until then no segment without data that is outside the window is answered
 }
 
 // poolRetry is how long a connection that found the frame pool used up waits before it looks again.
