@@ -1,5 +1,7 @@
 package ethernet
 
+import "encoding/binary"
+
 // Addr is a 48-bit MAC address in the order of the wire.
 type Addr [6]byte
 
@@ -12,6 +14,11 @@ func (a Addr) IsBroadcast() bool { return a == Broadcast }
 // IsMulticast reports whether a is a group address, which the broadcast address is too: the first bit on the wire is set
 // (IEEE 802-2014 section 8.2).
 func (a Addr) IsMulticast() bool { return a[0]&1 != 0 }
+
+// Uint64 returns the address as a number, its first byte the most significant.
+func (a Addr) Uint64() uint64 {
+	return uint64(binary.BigEndian.Uint16(a[0:2]))<<32 | uint64(binary.BigEndian.Uint32(a[2:6]))
+}
 
 // IsZero reports whether a is the zero address, which no station has.
 func (a Addr) IsZero() bool { return a == Addr{} }

@@ -91,6 +91,9 @@ func TestAddr(t *testing.T) {
 		{Broadcast, "ff:ff:ff:ff:ff:ff", true, true, false},
 	}
 	for _, tt := range tests {
+		if b := tt.addr; tt.addr.Uint64() != uint64(b[0])<<40|uint64(b[1])<<32|uint64(b[2])<<24|uint64(b[3])<<16|uint64(b[4])<<8|uint64(b[5]) {
+			t.Errorf("%v as a number is %#x", tt.addr, tt.addr.Uint64())
+		}
 		if tt.addr.String() != tt.str || tt.addr.IsMulticast() != tt.multicast || tt.addr.IsBroadcast() != tt.broad ||
 			tt.addr.IsZero() != tt.zero {
 			t.Errorf("%v: multicast %v, broadcast %v, zero %v", tt.addr, tt.addr.IsMulticast(), tt.addr.IsBroadcast(),

@@ -156,9 +156,7 @@ func (s *Shard) deliver(c *Conn) bool {
 	if c.is(connKeeps) {
 		c.context.(*TCPConn).receive(c)
 	} else {
-		for f := c.tcp.Recv(); f != frame.None; f = c.tcp.Recv() {
-			s.handOver(c, f)
-		}
+		s.handOver(c)
 	}
 	ev |= c.tcp.TakeEvents()
 	if ev&tcp.EventWritable != 0 && c.is(connOpened) {
@@ -196,14 +194,20 @@ func (s *Shard) established(c *Conn) {
 	}
 }
 
-// handOver gives one frame of payload to the application.
-func (s *Shard) handOver(c *Conn, f frame.Index) {
-	n := s.pool.Meta(f).Len
-	s.handing, s.retained = f, false
-	s.origins.at(c.origin).handler.Received(c, s.pool.Data(f))
-	s.pool.Release(f)
-	if !s.retained {
-		c.tcp.Consumed(n)
+// handOver gives a handler the payload that was received. Of what it has not kept the peer is told once.
+func (s *Shard) handOver(c *Conn) {
+	done := uint32(0)
+	for f := c.tcp.Recv(); f != frame.None; f = c.tcp.Recv() {
+		n := s.pool.Meta(f).Len
+		s.handing, s.retained = f, false
+		s.origins.at(c.origin).handler.Received(c, s.pool.Data(f))
+		s.pool.Release(f)
+		if !s.retained {
+			done += n
+		}
+	}
+	if done != 0 {
+		c.tcp.Consumed(done)
 	}
 }
 

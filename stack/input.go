@@ -11,11 +11,15 @@ import (
 
 // segment is a TCP segment of the batch between the passes of input.
 type segment struct {
-	frame   frame.Index
-	hash    uint32
-	flow    tcp.Flow
-	follows bool // the segment before it in the batch has the same flow
-	conn    *Conn
+	frame frame.Index
+	hash  uint32
+	flow  tcp.Flow
+	conn  *Conn
+
+	// What plain compares: the flow as it is on the wire, 0 if the segment did not come that way.
+	addresses uint64
+	ports     uint32
+	follows   bool // the segment before it in the batch has the same flow
 }
 
 // input takes a batch of received frames through the stack in passes, each over the whole batch: parse, look up, queue. No
@@ -41,14 +45,7 @@ func (s *Shard) input(batch []frame.Desc) {
 
 // dispatch takes the segments of the batch through the passes that follow parsing.
 func (s *Shard) dispatch() {
-	for i := range s.segments {
-		g := &s.segments[i]
-		if g.follows {
-			g.conn = s.segments[i-1].conn
-			continue
-		}
-		g.conn = s.flows.lookup(&s.conns, &g.flow, g.hash)
-	}
+	s.lookUp()
 	for i := range s.segments {
 		g := &s.segments[i]
 		if c := g.conn; c != nil {
@@ -57,6 +54,21 @@ func (s *Shard) dispatch() {
 			continue
 		}
 		s.orphan(g)
+	}
+}
+
+// lookUp finds the connections of the segments.
+func (s *Shard) lookUp() {
+	for i := range s.segments {
+		g := &s.segments[i]
+		if !g.follows {
+			g.conn = s.flows.lookup(&s.conns, &g.flow, g.hash)
+			continue
+		}
+		before := &s.segments[i-1]
+		if g.conn = before.conn; g.conn == nil {
+			g.flow, g.hash = before.flow, before.hash
+		}
 	}
 }
 
@@ -161,13 +173,11 @@ func (s *Shard) tcpInput(f frame.Index, ip *ipv4.Header) {
 	}
 	n := len(s.segments)
 	s.segments = s.segments[:n+1]
-	g := &s.segments[n]
-	g.frame = f
-	g.flow = tcp.Flow{
+	flow := tcp.Flow{
 		LocalAddr: ip.Dst, RemoteAddr: ip.Src,
 		LocalPort: binary.BigEndian.Uint16(b[2:4]), RemotePort: binary.BigEndian.Uint16(b[0:2]),
 	}
-	g.hash = s.hash(&g.flow)
+	s.segments[n] = segment{frame: f, hash: s.hash(&flow), flow: flow}
 }
 
 // orphan handles a segment for which the look-up found no connection: one may have been opened since by a segment before it in

@@ -150,5 +150,5 @@ func (s *Shard) takeOver(b []byte) {
 		LocalAddr: [4]byte(b), RemoteAddr: [4]byte(b[4:]),
 		LocalPort: binary.NativeEndian.Uint16(b[8:]), RemotePort: binary.NativeEndian.Uint16(b[10:]),
 	}
-	s.segments = append(s.segments, segment{frame: f, flow: flow, hash: flow.Hash(s.hashKey[0], s.hashKey[1])})
+	s.segments = append(s.segments, segment{frame: f, hash: s.hash(&flow), flow: flow})
 }

@@ -26,12 +26,10 @@ func (s *Shard) plain(f frame.Index) bool {
 		return false
 	}
 	h := (*[plainLen]byte)(b)
-	eth, ip, t := (*[plainIP]byte)(h[:]), (*[ipv4.MinHeaderLen]byte)(h[plainIP:]), (*[tcp.MinHeaderLen]byte)(h[plainTCP:])
-	from := ethernet.Addr(eth[6:12])
-	if ethernet.Addr(eth[0:6]) != s.hw || ethernet.Type(binary.BigEndian.Uint16(eth[12:14])) != ethernet.TypeIPv4 ||
-		from.IsMulticast() || from.IsZero() {
+	if !s.plainLink((*[plainIP]byte)(h[:])) {
 		return false
 	}
+	ip, t := (*[ipv4.MinHeaderLen]byte)(h[plainIP:]), (*[tcp.MinHeaderLen]byte)(h[plainTCP:])
 	end := plainIP + int(binary.BigEndian.Uint16(ip[2:4]))
 	dataOff := int(t[12]>>4) * 4
 	const fragment = 0x3fff // more fragments, or an offset
@@ -39,15 +37,11 @@ func (s *Shard) plain(f frame.Index) bool {
 		end > len(b) || dataOff < tcp.MinHeaderLen || plainTCP+dataOff > end {
 		return false
 	}
-	src, dst := ipv4.Addr(ip[12:16]), ipv4.Addr(ip[16:20])
-	if !s.rxSum && (!checksum.Valid(checksum.SumHeader(ip)) ||
-		!tcp.VerifyChecksum(b[plainTCP:end], ipv4.PseudoHeaderSum(src, dst, ipv4.ProtoTCP, end-plainTCP))) {
+	if !s.rxSum && (!checksum.Valid(checksum.SumHeader(ip)) || !tcp.VerifyChecksum(b[plainTCP:end],
+		ipv4.PseudoHeaderSum(ipv4.Addr(ip[12:16]), ipv4.Addr(ip[16:20]), ipv4.ProtoTCP, end-plainTCP))) {
 		return false
 	}
-	if !s.addPlain(f, tcp.Flow{
-		LocalAddr: dst, RemoteAddr: src,
-		LocalPort: binary.BigEndian.Uint16(t[2:4]), RemotePort: binary.BigEndian.Uint16(t[0:2]),
-	}) {
+	if !s.addPlain(f, ip, t) {
 		return false
 	}
 	m := s.pool.Meta(f)
@@ -59,14 +53,26 @@ func (s *Shard) plain(f frame.Index) bool {
 	return true
 }
 
+// plainLink reports whether an IPv4 packet follows the header, which a station sent to this one and to no group.
+func (s *Shard) plainLink(h *[ethernet.HeaderLen]byte) bool {
+	to := binary.BigEndian.Uint64(h[0:8]) >> 16
+	from := binary.BigEndian.Uint64(h[6:14]) >> 16 // and behind it the type
+	return to == s.hwWord && binary.BigEndian.Uint16(h[12:14]) == uint16(ethernet.TypeIPv4) && from != 0 && from>>40&1 == 0
+}
+
 // addPlain puts a segment into the batch, unless its addresses or ports are such as no peer of this host has. Of a run of segments with
-// the same ones only the first is looked at and hashed.
-func (s *Shard) addPlain(f frame.Index, flow tcp.Flow) bool {
+// the same ones only the first is looked at and hashed: dispatch gives the others what it finds out about that.
+func (s *Shard) addPlain(f frame.Index, ip *[ipv4.MinHeaderLen]byte, t *[tcp.MinHeaderLen]byte) bool {
 	n := len(s.segments)
-	if n != 0 && s.segments[n-1].flow == flow {
+	addresses, ports := binary.BigEndian.Uint64(ip[12:20]), binary.BigEndian.Uint32(t[0:4])
+	if n != 0 && s.segments[n-1].addresses == addresses && s.segments[n-1].ports == ports {
 		s.segments = s.segments[:n+1]
-		s.segments[n] = segment{frame: f, hash: s.segments[n-1].hash, flow: flow, follows: true}
+		g := &s.segments[n]
+		g.frame, g.follows, g.addresses, g.ports = f, true, addresses, ports
 		return true
+	}
+	flow := tcp.Flow{
+		LocalAddr: [4]byte(ip[16:20]), RemoteAddr: [4]byte(ip[12:16]), LocalPort: uint16(ports), RemotePort: uint16(ports >> 16),
 	}
 	src := ipv4.Addr(flow.RemoteAddr)
 	if flow.LocalAddr != s.local || src == s.local || !src.IsHost() || s.stack.isBroadcast(src) ||
@@ -74,6 +80,8 @@ func (s *Shard) addPlain(f frame.Index, flow tcp.Flow) bool {
 		return false
 	}
 	s.segments = s.segments[:n+1]
-	s.segments[n] = segment{frame: f, hash: flow.Hash(s.hashKey[0], s.hashKey[1]), flow: flow}
+	s.segments[n] = segment{
+		frame: f, hash: s.hash(&flow), flow: flow, addresses: addresses, ports: ports,
+	}
 	return true
 }

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 
@@ -86,6 +87,9 @@ func parseBy(s *Shard, b []byte, parse func(frame.Index)) parsed {
 	if p.segments == 1 {
 		g := &s.segments[n]
 		p.flow, p.hash, p.off, p.len, p.flags = g.flow, g.hash, m.Off, m.Len, m.Flags
+		if g.follows {
+			p.flow, p.hash = s.segments[n-1].flow, s.segments[n-1].hash
+		}
 		s.pool.Release(f)
 	}
 	s.segments = s.segments[:n]
@@ -97,8 +101,15 @@ func parseBy(s *Shard, b []byte, parse func(frame.Index)) parsed {
 func checkPlain(t *testing.T, s *Shard, b []byte, flow tcp.Flow) (plain bool) {
 	t.Helper()
 	free := s.pool.Free()
-	for _, before := range [][]segment{nil, {{flow: flow, hash: flow.Hash(s.hashKey[0], s.hashKey[1])}}} {
-		s.segments = append(s.segments[:0], before...)
+	first := plainFrame(s, flow, 0, 0)
+	for _, before := range []bool{false, true} {
+		if s.segments = s.segments[:0]; before {
+			f := s.pool.Alloc()
+			m := s.pool.Meta(f)
+			m.Len = uint32(copy(s.pool.Chunk(f), first))
+			s.plain(f)
+			s.pool.Release(f)
+		}
 		quick := parseBy(s, b, func(f frame.Index) {
 			drops := s.stats.Drop
 			if plain = s.plain(f); !plain {
@@ -198,6 +209,40 @@ func TestPlainMarked(t *testing.T) {
 	p := parseBy(s, plainFrame(s, plainFlow, tcp.CE, 4), func(f frame.Index) { s.plain(f) })
 	if p.segments != 1 || p.flags != tcp.MetaCE {
 		t.Errorf("parsed as %+v, want the mark", p)
+	}
+}
+
+// TestPlainRuns has dispatch find the flow of every segment of runs that plain and parseFrame have put into one batch after another.
+func TestPlainRuns(t *testing.T) {
+	s := plainShard(t, false)
+	r := rand.New(rand.NewPCG(1, 2))
+	for batch := range 200 {
+		var want []tcp.Flow
+		s.segments = s.segments[:0]
+		for range 1 + r.IntN(20) {
+			flow := plainFlow
+			flow.RemotePort += uint16(r.IntN(3))
+			f := s.pool.Alloc()
+			m := s.pool.Meta(f)
+			m.Len = uint32(copy(s.pool.Chunk(f), plainFrame(s, flow, 0, r.IntN(10))))
+			if r.IntN(3) != 0 || !s.plain(f) {
+				s.parseFrame(f)
+			}
+			want = append(want, flow)
+		}
+		if len(s.segments) != len(want) {
+			t.Fatalf("batch %d: %d segments of %d", batch, len(s.segments), len(want))
+		}
+		for i := range s.segments {
+			s.segments[i].conn = nil
+		}
+		s.lookUp()
+		for i, flow := range want {
+			if g := &s.segments[i]; g.flow != flow || g.hash != s.hash(&flow) || g.conn != nil {
+				t.Fatalf("batch %d: segment %d of %d is of flow %v, want %v", batch, i, len(want), g.flow, flow)
+			}
+			s.pool.Release(s.segments[i].frame)
+		}
 	}
 }
 

@@ -23,9 +23,10 @@ type Shard struct {
 	hw       ethernet.Addr
 	local    ipv4.Addr
 	mtu      int
-	oneFrame int  // the largest IP packet that one frame holds, at most the MTU: what is not TCP is sent in fragments of that size
-	rxSum    bool // the device verified the checksums
-	txSum    bool // the device computes the checksums
+	oneFrame int    // the largest IP packet that one frame holds, at most the MTU: what is not TCP is sent in fragments of that size
+	hwWord   uint64 // hw as a number
+	rxSum    bool   // the device verified the checksums
+	txSum    bool   // the device computes the checksums
 
 	now           clock.Time
 	core          *tcp.Core
@@ -102,6 +103,7 @@ func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 		txq:      make([]frame.Desc, 0, txQueue),
 		due:      make([]uint32, 256),
 	}
+	sh.hwWord = sh.hw.Uint64()
 	sh.rxSum, sh.txSum = dev.ChecksumOffload()
 	sh.flows.init()
 	sh.origins.init()
