@@ -6,6 +6,8 @@
 //	make bench ARGS="-quick"            everything, briefly: to see that it works
 //	make bench ARGS="-only http,core"   what begins with these names
 //
+// "bench compare BEFORE.json AFTER.json" says what changed from one report to another, beyond noise.
+//
 // docs/benchmarks.md says how each benchmark is done and how to read it.
 //
 // The program starts itself again for each measurement: "bench core", "bench serve", "bench load" and "bench raw" are its

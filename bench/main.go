@@ -27,6 +27,9 @@ var children = map[string]func(ctx context.Context, emit child.Emit, args []stri
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "compare" {
+		os.Exit(runCompare(os.Stdout, os.Stderr, os.Args[2:]))
+	}
 	if len(os.Args) > 1 {
 		if f, ok := children[os.Args[1]]; ok {
 			os.Exit(child.Inside(func(ctx context.Context, emit child.Emit) (any, error) { return f(ctx, emit, os.Args[2:]) }))
