@@ -32,6 +32,13 @@ NEEDS := \
 	llvm-strip-14:llvm-14:the~regeneration~of~the~BPF~object \
 	/usr/include/bpf/bpf_helpers.h:libbpf-dev:the~regeneration~of~the~BPF~object
 
+# The same, for the benchmarks alone.
+BENCH_NEEDS := \
+	nginx:nginx-light:the~rows~with~nginx \
+	cc:gcc:the~raw~rows~with~the~program~in~C \
+	/usr/include/xdp/xsk.h:libxdp-dev:the~raw~rows~with~the~program~in~C \
+	/usr/include/bpf/libbpf.h:libbpf-dev:the~raw~rows~with~the~program~in~C
+
 .DEFAULT_GOAL := help
 .PHONY: help build demo test setup race fuzz soak lint bench bench-quick packetdrill generate clean
 
@@ -69,6 +76,7 @@ lint: ## run go vet and golangci-lint (pinned in internal/tools)
 	$(LINT) run
 
 bench: build ## run the benchmarks beside their peers (root), print the table, write bench/results/bench.html
+	@.ci/setup $(BENCH_NEEDS)
 	@cd bench && $(GO) run . $(ARGS)
 
 bench-quick: ## the same in three minutes, to see that it works: numbers not to be quoted

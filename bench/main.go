@@ -154,6 +154,11 @@ func run(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	if o.prefer {
+		if err := child.Prefer(parentPriority); err != nil {
+			return err
+		}
+	}
 	started := time.Now()
 	s := &session{options: o, started: started}
 	r := s.all(ctx, groups())

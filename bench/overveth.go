@@ -99,11 +99,11 @@ func needNginx() error {
 
 // bulkGroup is bulk data on one connection.
 func bulkGroup() *group {
-	gvisor := []result.Target{{Against: "gVisor", AtLeast: 2.5}}
+	targets := []result.Target{{Against: "gVisor", AtLeast: 2.5}, {Figure: ofLimit, AtLeast: 85}}
 	return serving{
 		benchmarks: []benchmark{
-			{name: "bulk-receive", row: "6", title: "bulk, client → server, MTU 1500", unit: "Gbit/s", targets: gvisor},
-			{name: "bulk-send", row: "6", title: "bulk, server → client, MTU 1500", unit: "Gbit/s", targets: slices.Clone(gvisor)},
+			{name: "bulk-receive", row: "6", title: "bulk, client → server, MTU 1500", unit: "Gbit/s", targets: targets},
+			{name: "bulk-send", row: "6", title: "bulk, server → client, MTU 1500", unit: "Gbit/s", targets: slices.Clone(targets)},
 		},
 		works:   by(veth.OurClient, receiving, sending),
 		servers: []veth.Server{veth.Ours, veth.GVisorXDP, veth.KernelXDP, veth.Kernel},
@@ -192,23 +192,6 @@ func (s *session) runner() *veth.Runner {
 	}
 }
 
-// rawGroup is the link's limit.
-func rawGroup() *group {
-	g := &group{
-		benchmarks: []benchmark{{name: "raw", title: "raw AF_XDP, 1514-byte frames received and dropped", unit: "Mpps", limit: true}},
-		need:       needLab,
-		repeats:    func(t *times) int { return t.repeats },
-		takes:      func(t *times, _ int) time.Duration { return t.warmup + t.rawWindow + time.Second },
-		run: alone(func(ctx context.Context, s *session, t turn) result.Run {
-			return s.runner().Raw(ctx, t.side.kind)
-		}),
-	}
-	for _, d := range veth.RawDrivers {
-		g.sides = append(g.sides, side{name: "driver " + d, setup: "both ends; GOMAXPROCS 1", kind: d})
-	}
-	return g
-}
-
 // markClientBound says where the client had no time left while the server had.
 func markClientBound(names ...string) func(*session, map[string]*result.Benchmark) {
 	return func(_ *session, found map[string]*result.Benchmark) {
@@ -221,39 +204,6 @@ func markClientBound(names ...string) func(*session, map[string]*result.Benchmar
 				server := side.Median(func(r result.Run) float64 { return r.Server.Core / r.Seconds })
 				if client.N > 0 && client.Median > 0.95 && server.Median < 0.9 {
 					side.ClientBound = true
-				}
-			}
-		}
-	}
-}
-
-// relateToLimit says how close the bulk benchmarks come to the link's limit: payload bits of the best driver's raw frames.
-func relateToLimit(found map[string]*result.Benchmark) {
-	raw := found["raw"]
-	if raw == nil {
-		return
-	}
-	var limit float64 // Gbit/s
-	for _, side := range raw.Sides {
-		limit = max(limit, side.Value.Median*veth.RawPayload*8/1000)
-	}
-	if limit == 0 {
-		return
-	}
-	raw.Notes = append(raw.Notes, fmt.Sprintf("an AF_XDP sender's limit on this link is %.2f Gbit/s of TCP payload, %d bytes a frame",
-		limit, veth.RawPayload))
-	for _, name := range []string{"bulk-receive", "bulk-send"} {
-		b := found[name]
-		if b == nil {
-			continue
-		}
-		for _, side := range b.Sides {
-			for i := range side.Runs {
-				if r := &side.Runs[i]; r.Failed == "" {
-					if r.Extra == nil {
-						r.Extra = make(map[string]float64)
-					}
-					r.Extra["of limit %"] = r.Value / limit * 100
 				}
 			}
 		}

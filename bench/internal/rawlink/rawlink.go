@@ -1,168 +1,205 @@
-// Package rawlink measures what AF_XDP alone does on a link: one end sends full frames as fast as it can, the other receives and
-// drops them. No stack can be faster than that.
+// Package rawlink measures what AF_XDP alone does on a link: frames received and dropped, sent, or forwarded as fast as it goes, without
+// ever sleeping. No stack can be faster than that. The same is done by a program in C on libxdp, which is compiled when it is needed.
 package rawlink
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"time"
 
 	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/bench/internal/xdp"
 	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/frame"
 )
 
-// FrameSize is that of a full Ethernet frame without its checksum, in bytes.
-const FrameSize = 1514
+// Role is what an end of the link does.
+type Role string
+
+// The roles. Those of the far end are not measured: it feeds the other, or has what comes dropped by an XDP program.
+const (
+	Drop    Role = "drop"
+	Send    Role = "send"
+	Forward Role = "forward"
+	Feed    Role = "feed"
+	Sink    Role = "sink"
+)
+
+// Config says what an end does.
+type Config struct {
+	Role      Role
+	Driver    string // of package afxdp, or
+	Program   string // the path of the program in C
+	Interface string
+	Size      int // bytes of a frame, without its checksum
+	Warmup    time.Duration
+	Window    time.Duration
+
+	To       net.HardwareAddr // of the other end
+	Src, Dst netip.Addr       // in the frames: those of the far end and of the measured one
+}
 
 // batch is how many frames are handled at a time.
 const batch = 64
 
-// Result is what the receiver counted.
+// Result is what the measured end counted.
 type Result struct {
 	Frames  uint64  `json:"frames"`
 	Seconds float64 `json:"seconds"`
 	Mode    string  `json:"mode"`
 }
 
-func open(driver, ifname string) (*afxdp.Interface, afxdp.Queue, error) {
-	i, err := afxdp.Open(ifname, afxdp.Options{Driver: driver, Mode: afxdp.ModeCopy}, bpf.Config{Mode: bpf.OwnAddress})
-	if err != nil {
-		return nil, nil, err
-	}
-	return i, i.Queues()[0], nil
+// end is one end at work.
+type end struct {
+	Config
+	iface  *afxdp.Interface
+	queue  afxdp.Queue
+	pool   *frame.Pool
+	frames uint64 // of the right size, dropped, sent or forwarded so far
+	descs  [batch]frame.Desc
+	own    []frame.Desc // what is sent again and again
+	next   int          // in own
 }
 
-// Receive counts frames to addr for a window that begins warmup after the first of them. It calls mark when it is ready, and at
-// the window's start and end.
-func Receive(
-	ctx context.Context, driver, ifname string, addr netip.Addr, warmup, window time.Duration, mark func(string),
-) (res Result, err error) {
-	i, q, err := open(driver, ifname)
+// Run plays an end: a measured one for a window that begins warmup after its first frame, one that is not until the context ends. It
+// calls mark when it is ready, and at the window's start and end.
+func Run(ctx context.Context, cfg Config, mark func(string)) (res Result, err error) {
+	if cfg.Role == Sink {
+		return res, sink(ctx, cfg.Interface, mark)
+	}
+	e := &end{Config: cfg}
+	if err := e.open(); err != nil {
+		return res, err
+	}
+	defer func() { err = errors.Join(err, e.iface.Close()) }()
+	turn, err := e.turn()
 	if err != nil {
 		return res, err
 	}
-	defer func() { err = errors.Join(err, i.Close()) }()
-	if err := i.Program().AddAddress(addr); err != nil {
-		return Result{}, err
-	}
 	mark("ready")
-	r := &receiver{queue: q}
-	if err := r.until(ctx, func(time.Time) bool { return r.frames > 0 }); err != nil {
-		return Result{}, err
+	if cfg.Role == Feed {
+		return res, until(ctx, turn, func(time.Time) bool { return false })
 	}
-	warm := time.Now().Add(warmup)
-	if err := r.until(ctx, func(now time.Time) bool { return now.After(warm) }); err != nil {
-		return Result{}, err
+	if err := until(ctx, turn, func(time.Time) bool { return e.frames > 0 }); err != nil {
+		return res, err
 	}
-	r.frames = 0
+	warm := time.Now().Add(cfg.Warmup)
+	if err := until(ctx, turn, func(now time.Time) bool { return now.After(warm) }); err != nil {
+		return res, err
+	}
+	e.frames = 0
 	start := time.Now()
 	mark("start")
-	err = r.until(ctx, func(now time.Time) bool { return now.Sub(start) >= window })
-	res = Result{Frames: r.frames, Seconds: time.Since(start).Seconds(), Mode: i.Describe()}
+	err = until(ctx, turn, func(now time.Time) bool { return now.Sub(start) >= cfg.Window })
+	res = Result{Frames: e.frames, Seconds: time.Since(start).Seconds(), Mode: e.iface.Describe()}
 	mark("stop")
 	return res, err
 }
 
-type receiver struct {
-	queue  afxdp.Queue
-	frames uint64
-	descs  [batch]frame.Desc
-}
-
-// until receives until the condition holds.
-func (r *receiver) until(ctx context.Context, over func(now time.Time) bool) error {
-	pool := r.queue.Pool()
+// until takes turns until the condition holds.
+func until(ctx context.Context, turn func() error, over func(now time.Time) bool) error {
 	for !over(time.Now()) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n := r.queue.Receive(r.descs[:])
-		for _, d := range r.descs[:n] {
-			if d.Len == FrameSize {
-				r.frames++
-			}
-			pool.Release(d.Frame)
-		}
-		r.queue.Recycle()
-		if n > 0 {
-			continue
-		}
-		if err := r.queue.Wait(10 * time.Millisecond); err != nil {
-			return fmt.Errorf("rawlink: wait: %w", err)
+		if err := turn(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// Send sends frames from one end to the other until the context ends.
-func Send(ctx context.Context, driver, ifname string, to [6]byte, src, dst netip.Addr, mark func(string)) (err error) {
-	i, q, err := open(driver, ifname)
+func (e *end) open() error {
+	var err error
+	o := afxdp.Options{Driver: e.Driver, Mode: afxdp.ModeCopy}
+	if e.iface, err = afxdp.Open(e.Interface, o, bpf.Config{Mode: bpf.OwnAddress}); err != nil {
+		return err
+	}
+	e.queue = e.iface.Queues()[0]
+	e.pool = e.queue.Pool()
+	// The far end takes forwarded frames, too: its ring is full soon, and from then on nothing is copied any more.
+	return e.iface.Program().AddAddress(e.Dst)
+}
+
+// turn returns what the role does once.
+func (e *end) turn() (func() error, error) {
+	switch e.Role {
+	case Drop:
+		return e.drop, nil
+	case Forward:
+		return e.forward, nil
+	case Send, Feed:
+		return e.send, e.prepare()
+	}
+	return nil, fmt.Errorf("rawlink: no role %q", e.Role)
+}
+
+// drop receives a batch and forgets it.
+func (e *end) drop() error {
+	n := e.queue.Receive(e.descs[:])
+	for _, d := range e.descs[:n] {
+		if int(d.Len) == e.Size {
+			e.frames++
+		}
+		e.pool.Release(d.Frame)
+	}
+	e.queue.Recycle()
+	return nil
+}
+
+// forward receives a batch and sends it back whence it came. What the device has no room for stays in the receive ring.
+func (e *end) forward() error {
+	n := e.queue.Receive(e.descs[:min(batch, e.queue.Room())])
+	for _, d := range e.descs[:n] {
+		b := e.pool.Bytes(d)
+		var mac [6]byte
+		copy(mac[:], b)
+		copy(b, b[6:12])
+		copy(b[6:], mac[:])
+		if int(d.Len) == e.Size {
+			e.frames++
+		}
+	}
+	e.queue.Transmit(e.descs[:n])
+	for _, d := range e.descs[:n] {
+		e.pool.Release(d.Frame)
+	}
+	if err := e.queue.Flush(); err != nil {
+		return fmt.Errorf("rawlink: forward: %w", err)
+	}
+	e.queue.Recycle()
+	return nil
+}
+
+// send sends a batch. The frames are always the same and always ours; each goes again as soon as the kernel has completed it.
+func (e *end) send() error {
+	out := e.descs[:0]
+	for i := e.next; len(out) < batch && !e.pool.InTransmission(e.own[i].Frame); i = (i + 1) % len(e.own) {
+		out = append(out, e.own[i])
+	}
+	taken := e.queue.Transmit(out)
+	e.next = (e.next + taken) % len(e.own)
+	if err := e.queue.Flush(); err != nil {
+		return fmt.Errorf("rawlink: send: %w", err)
+	}
+	e.frames += uint64(e.queue.Recycle())
+	return nil
+}
+
+// sink has every frame dropped by an XDP program until the context ends.
+func sink(ctx context.Context, ifname string, mark func(string)) error {
+	iface, err := net.InterfaceByName(ifname)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, i.Close()) }()
-	frames, err := prepare(q, to, src, dst)
+	p, err := xdp.Drop(iface.Index)
 	if err != nil {
 		return err
 	}
 	mark("ready")
-	pool, next := q.Pool(), 0
-	for out := make([]frame.Desc, 0, batch); ctx.Err() == nil; out = out[:0] {
-		// The frames are always the same and always ours; each can go again as soon as the kernel has completed it.
-		for len(out) < batch && !pool.InTransmission(frames[next].Frame) {
-			out = append(out, frames[next])
-			next = (next + 1) % len(frames)
-		}
-		taken := q.Transmit(out)
-		next = (next + len(frames) - (len(out) - taken)) % len(frames)
-		if err := q.Flush(); err != nil {
-			return fmt.Errorf("rawlink: send: %w", err)
-		}
-		q.Recycle()
-	}
-	return nil
-}
-
-// prepare writes frames to the discard port.
-func prepare(q afxdp.Queue, to [6]byte, src, dst netip.Addr) ([]frame.Desc, error) {
-	pool, from := q.Pool(), q.HardwareAddr()
-	frames := make([]frame.Desc, 1024)
-	for n := range frames {
-		f := pool.Alloc()
-		if f == frame.None {
-			return nil, fmt.Errorf("rawlink: no frame is free")
-		}
-		b := pool.Chunk(f)[:FrameSize]
-		clear(b)
-		copy(b[0:], to[:])
-		copy(b[6:], from[:])
-		b[12] = 8 // IPv4
-		ip := b[14:]
-		ip[0], ip[8], ip[9] = 0x45, 64, 17
-		binary.BigEndian.PutUint16(ip[2:], FrameSize-14)
-		copy(ip[12:], src.AsSlice())
-		copy(ip[16:], dst.AsSlice())
-		binary.BigEndian.PutUint16(ip[10:], checksum(ip[:20]))
-		udp := ip[20:] // no checksum: nobody looks at it
-		binary.BigEndian.PutUint16(udp[0:], 9)
-		binary.BigEndian.PutUint16(udp[2:], 9)
-		binary.BigEndian.PutUint16(udp[4:], FrameSize-34)
-		frames[n] = frame.Desc{Frame: f, Len: FrameSize}
-	}
-	return frames, nil
-}
-
-func checksum(b []byte) uint16 {
-	var s uint32
-	for i := 0; i < len(b); i += 2 {
-		s += uint32(binary.BigEndian.Uint16(b[i:]))
-	}
-	for s > 0xffff {
-		s = s>>16 + s&0xffff
-	}
-	return ^uint16(s)
+	<-ctx.Done()
+	return p.Close()
 }

@@ -26,8 +26,10 @@ func clientAddress(n int) netip.Prefix {
 type arena struct {
 	lab       *netlab.Lab
 	server    *child.Process
-	serverPID int // of the process that serves, if it is not that one
-	clients   int // so far
+	serverPID int              // of the process that serves, if it is not that one
+	clients   int              // so far
+	threaded  bool             // each side has a kernel thread that receives for it
+	mark      func(start bool) // called at the window's start and end, if not nil
 
 	// The kernel threads that receive for either side, if the laboratory has any.
 	serverReceivers, clientReceivers []int
@@ -90,12 +92,13 @@ func extras(got *load.Result) map[string]float64 {
 // prefer says whether everything that takes part comes before ordinary processes. Over a bad path the hop does.
 func (r *Runner) prefer() bool { return r.Prefer || r.Path != nil }
 
-// receivePriority is the real-time priority of the threads that receive, above that of the processes: an interrupt comes first, too.
+// receivePriority is the real-time priority of the threads that receive, where everything has one. It is above that of the processes, as
+// interrupts come before them.
 const receivePriority = 11
 
 // bindReceivers binds the kernel threads that receive for either side, if the laboratory has any, to the side's processor.
 func (r *Runner) bindReceivers(at *arena) error {
-	if !r.Lab.Threaded {
+	if !at.threaded {
 		return nil
 	}
 	for _, end := range []struct {
@@ -107,23 +110,24 @@ func (r *Runner) bindReceivers(at *arena) error {
 		if err != nil {
 			return err
 		}
-		var set unix.CPUSet
-		set.Set(end.cpu)
 		for _, pid := range pids {
-			if err := unix.SchedSetaffinity(pid, &set); err != nil {
+			if err := r.bindReceiver(pid, end.cpu); err != nil {
 				return fmt.Errorf("veth: bind the receive thread %d to processor %d: %w", pid, end.cpu, err)
-			}
-			if !r.prefer() {
-				continue
-			}
-			attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: receivePriority}
-			if err := unix.SchedSetAttr(pid, &attr, 0); err != nil {
-				return fmt.Errorf("veth: real-time priority of the receive thread %d: %w", pid, err)
 			}
 		}
 		*end.pids = pids
 	}
 	return nil
+}
+
+func (r *Runner) bindReceiver(pid, cpu int) error {
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(pid, &set); err != nil || !r.prefer() {
+		return err
+	}
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: receivePriority}
+	return unix.SchedSetAttr(pid, &attr, 0)
 }
 
 // window reads the CPU clocks when the teller, one of the two, says that its window starts and stops, and takes its result.
@@ -134,12 +138,18 @@ func (r *Runner) window(
 	if err := teller.Next(ctx, "start", limit, nil); err != nil {
 		return run, err
 	}
+	if at.mark != nil {
+		at.mark(true)
+	}
 	before, err := r.read(at, client)
 	if err != nil {
 		return run, err
 	}
 	if err := teller.Next(ctx, "stop", limit, nil); err != nil {
 		return run, err
+	}
+	if at.mark != nil {
+		at.mark(false)
 	}
 	after, err := r.read(at, client)
 	if err != nil {

@@ -89,7 +89,7 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[strin
 	if err := server.Next(ctx, "ready", patience, &ready); err != nil {
 		return ready, fmt.Errorf("%s: %w", s.Name, err)
 	}
-	at := &arena{lab: lab, server: server, serverPID: ready.PID}
+	at := &arena{lab: lab, server: server, serverPID: ready.PID, threaded: r.Lab.Threaded}
 	for _, w := range works {
 		run, err := r.measure(ctx, at, w)
 		if ctx.Err() != nil {

@@ -1,4 +1,4 @@
-// Package xdp has the two XDP programs that the peers need, and attaches them: one passes every frame to the kernel, one
+// Package xdp has the XDP programs that the peers need, and attaches them: one passes every frame to the kernel, one drops every frame, one
 // redirects every frame to an AF_XDP socket. xdpstack brings its own.
 package xdp
 
@@ -15,15 +15,23 @@ import (
 // Program is an attached XDP program.
 type Program struct {
 	prog    *ebpf.Program
-	sockets *ebpf.Map // nil for Pass
+	sockets *ebpf.Map // nil for Pass and Drop
 	link    link.Link
 }
 
-const actionPass = 2 // XDP_PASS
+const (
+	actionDrop = 1 // XDP_DROP
+	actionPass = 2 // XDP_PASS
+)
 
 // Pass attaches a program that passes every frame to the kernel, in native mode.
 func Pass(ifindex int) (*Program, error) {
 	return attach(ifindex, nil, asm.Instructions{asm.Mov.Imm(asm.R0, actionPass), asm.Return()})
+}
+
+// Drop attaches a program that drops every frame, in native mode.
+func Drop(ifindex int) (*Program, error) {
+	return attach(ifindex, nil, asm.Instructions{asm.Mov.Imm(asm.R0, actionDrop), asm.Return()})
 }
 
 // Redirect attaches a program that hands every frame of receive queue 0 to the socket, in native mode.
