@@ -75,6 +75,27 @@ func (c *Conn) Write(p []byte) int {
 	return n
 }
 
+// Reserve returns memory of a frame to write up to n bytes into, which Commit then sends from there: nothing is copied. It has n bytes
+// unless a segment or the send buffer has room for fewer; it is nil when nothing can be written, and Writable is called when that has
+// changed. The memory may be written to until the callback returns, or until another Reserve on this shard or a Write of c; what is not
+// committed by then is forgotten.
+func (c *Conn) Reserve(n int) []byte {
+	b := c.tcp.Reserve(n)
+	if b == nil {
+		c.shard.schedule(c) // There may be a timer to be set, as in Write.
+	}
+	return b
+}
+
+// Commit queues the first n bytes of what Reserve returned. It reports false, and queues nothing, if c has no such reservation.
+func (c *Conn) Commit(n int) bool {
+	ok := c.tcp.Commit(n)
+	if ok {
+		c.shard.schedule(c)
+	}
+	return ok
+}
+
 // CloseWrite sends what is queued and then a FIN; receiving goes on.
 func (c *Conn) CloseWrite() {
 	c.tcp.CloseWrite(c.shard.now)
@@ -141,6 +162,19 @@ func (c *Conn) Release(b Buffer) {
 	c.shard.pool.Release(b.frame)
 	c.tcp.Consumed(b.size)
 	c.shard.schedule(c)
+}
+
+// SendBuffer sends on connection to, of the same shard, what c has received and kept with Retain. The frame itself is sent where it has
+// room for the headers; nothing is copied then. It reports false, and takes nothing, if there is no room for all of it; Writable is called
+// when there is. Otherwise it does what Release does: the window of c's peer opens as to has room.
+func (c *Conn) SendBuffer(b Buffer, to *Conn) bool {
+	ok := to.tcp.WriteFrame(b.frame)
+	to.shard.schedule(to)
+	if ok {
+		c.tcp.Consumed(b.size)
+		c.shard.schedule(c)
+	}
+	return ok
 }
 
 // deliver hands over to the application what the last run of the connection brought, and reports whether the connection is still

@@ -26,6 +26,9 @@
 //	s, err := stack.Open(stack.Config{Interface: "eth0", Address: netip.MustParsePrefix("192.0.2.10/24")})
 //	l, err := s.Handle(":7", echo)
 //
+// It can write into the memory that is sent from, with [Conn.Reserve] and [Conn.Commit], and pass on what it has received with
+// [Conn.Retain] and [Conn.SendBuffer].
+//
 // [Stack.Listen] and [Stack.Dial] give a net.Listener and net.Conns, for net/http and everything else that is written for them:
 //
 //	ln, err := s.Listen("tcp", ":80")

@@ -40,6 +40,7 @@ func (h *headerTemplate) init(s *Shard) {
 // pull sends what is due of the connection. blocked means that it had to stop before the end: the device or the pool is
 // exhausted, or the connection has had its share of the turn.
 func (s *Shard) pull(c *Conn) (sent int, blocked bool) {
+	s.core.Unreserve() // A callback has returned.
 	if !s.resolve(c) {
 		return 0, false
 	}

@@ -157,6 +157,9 @@ func (c *Conn) Release() {
 	if c.core == nil {
 		return
 	}
+	if c.core.reserved.conn == c {
+		c.core.Unreserve()
+	}
 	c.endEarly(false)
 	c.releaseSend()
 	c.releaseReceive()

@@ -52,6 +52,7 @@ type Core struct {
 	kept map[*Config]int
 
 	fastOpen fastOpen
+	reserved reservation
 
 	challengeEnd  clock.Time // the end of the second in which challenges were sent
 	challengeLeft uint32     // how many more may be sent in it
@@ -136,6 +137,7 @@ func (k *Core) leave(cfg *Config) {
 // BeginBatch tells the time of the batch that follows and shares the receive budget out among the connections that use it.
 func (k *Core) BeginBatch(now clock.Time) {
 	k.now = now
+	k.Unreserve()
 	if now >= k.epochEnd {
 		k.epochEnd = now.Add(epochTime)
 		k.epoch++

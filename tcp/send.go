@@ -55,6 +55,7 @@ const (
 	metaResent              // it was sent again and is in flight: in rack's list
 	metaProbe               // it is a probe of the path's MTU, in flight
 	metaLimited             // when it was sent, the application was what limited the sending
+	metaPassed              // it was received, and passed on to be sent
 )
 
 func (d *sender) init() {
@@ -77,8 +78,8 @@ func (c *Conn) Write(p []byte) int {
 	if !c.writable() {
 		return 0
 	}
+	c.core.Unreserve()
 	c.checkLimited()
-	d := &c.snd
 	n := min(len(p), c.room())
 	taken := c.fillTail(p[:n])
 	for taken < n {
@@ -87,20 +88,26 @@ func (c *Conn) Write(p []byte) int {
 			break
 		}
 		taken += int(c.core.Pool.Meta(f).Len)
-		if d.unsent == frame.None {
-			d.unsent = f
-		}
 	}
 	if taken < len(p) {
 		c.set(flagWantWrite)
 	}
-	if taken > 0 && c.is(flagHeld) {
+	if taken > 0 {
+		c.written()
+	} else if c.state >= StateEstablished {
+		c.settle(c.core.now)
+	}
+	return taken
+}
+
+// written lets the connection know of what was queued.
+func (c *Conn) written() {
+	if c.is(flagHeld) {
 		c.SendSYN(c.core.now)
 	}
 	if c.state >= StateEstablished {
 		c.settle(c.core.now)
 	}
-	return taken
 }
 
 // writable reports whether the state allows writing.
@@ -138,19 +145,26 @@ func (c *Conn) unacked() int { return max(int(c.snd.end.Sub(c.snd.una)), 0) }
 
 // fillTail appends to the last frame if that was not sent and is not full.
 func (c *Conn) fillTail(b []byte) int {
-	d, p := &c.snd, c.core.Pool
-	if d.unsent == frame.None || len(b) == 0 {
+	room := c.tailRoom()
+	if room == 0 || len(b) == 0 {
 		return 0
 	}
-	f := d.queue.Back()
-	m := p.Meta(f)
+	n := c.core.appendPayload(c.snd.queue.Back(), room, b)
+	c.snd.end = c.snd.end.Add(n)
+	return int(n)
+}
+
+// tailRoom returns how many bytes the last frame has room for, if it was not sent.
+func (c *Conn) tailRoom() uint32 {
+	d, p := &c.snd, c.core.Pool
+	if d.unsent == frame.None {
+		return 0
+	}
+	m := p.Meta(d.queue.Back())
 	if m.Len >= uint32(d.mss) {
 		return 0
 	}
-	room := min(uint32(d.mss)-m.Len, uint32(p.ChunkSize())-m.Off-m.Len)
-	n := c.core.appendPayload(f, room, b)
-	d.end = d.end.Add(n)
-	return int(n)
+	return min(uint32(d.mss)-m.Len, uint32(p.ChunkSize())-m.Off-m.Len)
 }
 
 // appendPayload copies as much of b as fits, room bytes at most, behind the range of frame f, and returns how much. The range grows by it,
@@ -183,6 +197,18 @@ func appendSum(whole uint16, n, more uint32) uint16 {
 
 // newFrame appends a frame with the beginning of b, or returns frame.None when the connection or the pool may hold no more.
 func (c *Conn) newFrame(b []byte) frame.Index {
+	f := c.allocFrame()
+	if f == frame.None {
+		return f
+	}
+	c.core.Pool.Meta(f).Off = c.core.Headroom
+	c.core.appendPayload(f, uint32(c.snd.mss), b)
+	c.pushFrame(f)
+	return f
+}
+
+// allocFrame takes a frame for the send queue, or returns frame.None when the connection or the pool may hold no more.
+func (c *Conn) allocFrame() frame.Index {
 	k, d := c.core, &c.snd
 	if d.queue.Len() >= c.mostFrames() {
 		return frame.None
@@ -191,13 +217,19 @@ func (c *Conn) newFrame(b []byte) frame.Index {
 		c.starved()
 		return frame.None
 	}
-	f := k.Pool.Alloc()
-	m := k.Pool.Meta(f)
-	m.Off, m.Seq = k.Headroom, uint32(d.end)
-	k.appendPayload(f, uint32(d.mss), b)
+	return k.Pool.Alloc()
+}
+
+// pushFrame appends a frame to the send queue, with the range of its record.
+func (c *Conn) pushFrame(f frame.Index) {
+	d, p := &c.snd, c.core.Pool
+	m := p.Meta(f)
+	m.Seq = uint32(d.end)
 	d.end = d.end.Add(m.Len)
-	d.queue.PushBack(k.Pool, f)
-	return f
+	d.queue.PushBack(p, f)
+	if d.unsent == frame.None {
+		d.unsent = f
+	}
 }
 
 // mostFrames returns how many frames the send buffer stands for: those that are half empty count as half full, as in the receive buffer.
