@@ -20,7 +20,7 @@ func openAsavie(at place, info *Info, o *Options, mode BoundMode) (*asavie, erro
 	q.mode = mode
 	q.mtu = min(info.MTU, room(o.FrameSize, 0)) // the package has no headroom
 	var err error
-	if q.mem, err = newUMEM(at, o); err != nil {
+	if q.mem, err = newUMEM(at, o, info.Node); err != nil {
 		return nil, err
 	}
 	raiseMemlock()
@@ -34,7 +34,7 @@ func openAsavie(at place, info *Info, o *Options, mode BoundMode) (*asavie, erro
 	if err != nil {
 		return nil, errors.Join(err, q.Close())
 	}
-	q.mode.Memory = q.mem.kind
+	q.mode.Memory, q.mode.Node = q.mem.kind, q.mem.node
 	q.mode.ZeroCopy = zeroCopy(q.fd) && mode.Attach == bpf.AttachNative
 	setSendBuffer(q.fd, o.SendBuffer)
 	q.mode.TxBudget = setTxBudget(q.fd, o.TxBudget)

@@ -7,6 +7,8 @@ import (
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/internal/irq"
 )
 
 // Info is what can be learned about an interface without changing it.
@@ -24,6 +26,7 @@ type Info struct {
 	TxQueues  int
 	RxRing    int // slots of each hardware ring, 0 if unknown
 	TxRing    int
+	Node      int // NUMA node of the device; -1: none, or not told
 	Peer      int // interface index of a veth's other end, in its namespace; 0 for others
 	// XDP is what the driver does for XDP; XDPUnknown says why that could not be learned, nil if it could.
 	XDP        Features
@@ -76,6 +79,7 @@ func Discover(name string) (Info, error) {
 			info.Addresses = append(info.Addresses, netip.PrefixFrom(ip.Unmap(), bits))
 		}
 	}
+	info.Node = irq.System{}.Node(name)
 	info.askEthtool()
 	info.XDP, info.XDPUnknown = info.askFeatures()
 	return info, nil

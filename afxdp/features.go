@@ -1,7 +1,6 @@
 package afxdp
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"syscall"
@@ -48,45 +47,53 @@ func (h genericHeader) Serialize() []byte { return []byte{h.command, h.version, 
 // errNoFeatures says that the kernel does not tell which XDP features drivers have.
 var errNoFeatures = errors.New("the kernel does not tell (before 6.3)")
 
-// askFeatures asks the kernel which XDP features the interface's driver has, and of how many frames a packet may be with zero-copy.
-func (i *Info) askFeatures() (Features, error) {
+// netdev has the "netdev" family of the calling thread's network namespace carry out a command, and returns the attributes of each answer.
+func netdev(command uint8, attrs ...*nl.RtAttr) ([]map[uint16]attribute, error) {
 	family, err := netlink.GenlFamilyGet("netdev")
 	if errors.Is(err, syscall.ENOENT) {
-		return 0, errNoFeatures
+		return nil, errNoFeatures
 	}
 	if err != nil {
-		return 0, fmt.Errorf("netdev family: %w", err)
+		return nil, fmt.Errorf("netdev family: %w", err)
 	}
 	req := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_ACK)
-	req.AddData(genericHeader{command: netdevCmdDevGet, version: 1})
-	req.AddData(nl.NewRtAttr(netdevAttrIfindex, nl.Uint32Attr(uint32(i.Index))))
+	req.AddData(genericHeader{command: command, version: 1})
+	for _, a := range attrs {
+		req.AddData(a)
+	}
 	messages, err := req.Execute(unix.NETLINK_GENERIC, 0)
 	if err != nil {
-		return 0, fmt.Errorf("netdev family: %w", err)
+		return nil, fmt.Errorf("netdev family: %w", err)
 	}
+	var answers []map[uint16]attribute
 	for _, m := range messages {
 		if len(m) < genericHeaderLen {
 			continue
 		}
 		attrs, err := nl.ParseRouteAttr(m[genericHeaderLen:])
 		if err != nil {
-			return 0, fmt.Errorf("netdev family: %w", err)
+			return nil, fmt.Errorf("netdev family: %w", err)
 		}
-		if f, ok := i.readFeatures(attrs); ok {
-			return f, nil
+		answer := make(map[uint16]attribute)
+		for _, a := range attrs {
+			answer[a.Attr.Type&nl.NLA_TYPE_MASK] = a.Value
+		}
+		answers = append(answers, answer)
+	}
+	return answers, nil
+}
+
+// askFeatures asks the kernel which XDP features the interface's driver has, and of how many frames a packet may be with zero-copy.
+func (i *Info) askFeatures() (Features, error) {
+	answers, err := netdev(netdevCmdDevGet, nl.NewRtAttr(netdevAttrIfindex, nl.Uint32Attr(uint32(i.Index))))
+	if err != nil {
+		return 0, err
+	}
+	for _, attrs := range answers {
+		if features, ok := attrs[netdevAttrFeatures]; ok {
+			i.ZeroCopyFrames = int(attrs[netdevAttrSegments].uint32(0))
+			return Features(features.uint64()), nil
 		}
 	}
 	return 0, errNoFeatures
-}
-
-func (i *Info) readFeatures(attrs []syscall.NetlinkRouteAttr) (f Features, ok bool) {
-	for _, a := range attrs {
-		switch kind := a.Attr.Type & nl.NLA_TYPE_MASK; {
-		case kind == netdevAttrFeatures && len(a.Value) >= 8:
-			f, ok = Features(binary.NativeEndian.Uint64(a.Value)), true
-		case kind == netdevAttrSegments && len(a.Value) >= 4:
-			i.ZeroCopyFrames = int(binary.NativeEndian.Uint32(a.Value))
-		}
-	}
-	return f, ok
 }

@@ -14,6 +14,7 @@ type BoundMode struct {
 	Attach     bpf.AttachMode // how the XDP program is attached
 	NeedWakeup bool           // the kernel says when it needs a kick
 	Memory     string         // "huge pages", "transparent huge pages", "pages"
+	Node       int            // the NUMA node that the memory is on, that of the device; -1: on whatever the kernel took
 	TxBudget   int            // frames that one kick sends in copy mode
 	NoZeroCopy error          // why ModeAuto did not get zero-copy
 

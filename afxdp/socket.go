@@ -17,7 +17,7 @@ func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, erro
 	q.mode = mode
 	q.fillTarget = o.fillTarget()
 	var err error
-	if q.mem, err = newUMEM(at, o); err != nil {
+	if q.mem, err = newUMEM(at, o, info.Node); err != nil {
 		return nil, err
 	}
 	if q.pool, err = frame.NewPool(q.mem.frames, o.FrameSize); err == nil {
@@ -29,7 +29,7 @@ func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, erro
 	if err != nil {
 		return nil, errors.Join(err, q.Close())
 	}
-	q.mode.Memory = q.mem.kind
+	q.mode.Memory, q.mode.Node = q.mem.kind, q.mem.node
 	q.mode.NeedWakeup = !o.NoNeedWakeup
 	// The flag stays set with a program in generic mode although the kernel copies each frame.
 	q.mode.ZeroCopy = zeroCopy(q.fd) && mode.Attach == bpf.AttachNative

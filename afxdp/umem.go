@@ -19,10 +19,11 @@ type umem struct {
 	mapping []byte
 	frames  []byte // the part of the mapping that is used
 	kind    string // how it was got, for people
+	node    int    // the NUMA node that its pages come from if that has free ones; -1: whatever the kernel takes
 }
 
-// newUMEM maps memory for the frames of one queue.
-func newUMEM(at place, o *Options) (*umem, error) {
+// newUMEM maps memory for the frames of one queue, on a NUMA node if that is not below 0.
+func newUMEM(at place, o *Options, node int) (*umem, error) {
 	size := o.Frames * o.FrameSize
 	const prot, flags = unix.PROT_READ | unix.PROT_WRITE, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
 	if o.HugePages != HugePagesNever {
@@ -30,7 +31,7 @@ func newUMEM(at place, o *Options) (*umem, error) {
 		// Without MAP_NORESERVE the kernel sets the pages aside now, so a shortage is an error here and not a SIGBUS later.
 		m, err := unix.Mmap(-1, 0, whole, prot, flags|unix.MAP_HUGETLB|unix.MAP_HUGE_2MB)
 		if err == nil {
-			return &umem{mapping: m, frames: m[:size], kind: "huge pages"}, nil
+			return &umem{mapping: m, frames: m[:size], kind: "huge pages", node: prefer(m, node)}, nil
 		}
 		if o.HugePages == HugePagesMust {
 			return nil, at.fail("map UMEM in huge pages", ErrMemory, err,
@@ -41,11 +42,28 @@ func newUMEM(at place, o *Options) (*umem, error) {
 	if err != nil {
 		return nil, at.fail("map UMEM", ErrMemory, err, fmt.Sprintf("%d MiB are needed: use fewer frames", size>>20))
 	}
-	u := &umem{mapping: m, frames: m, kind: "pages"}
+	u := &umem{mapping: m, frames: m, kind: "pages", node: prefer(m, node)}
 	if o.HugePages != HugePagesNever && unix.Madvise(m, unix.MADV_HUGEPAGE) == nil {
 		u.kind = "transparent huge pages" // asked for; the kernel gives what it can
 	}
 	return u, nil
+}
+
+// prefer has the pages of a mapping, which no one has touched yet, come from a NUMA node as long as that has free ones. It returns the node,
+// or -1 where there is none, and on a kernel without NUMA.
+func prefer(mapping []byte, node int) int {
+	var mask [16]uint64 // a bit for each node
+	if node < 0 || node >= 64*len(mask) {
+		return -1
+	}
+	mask[node/64] = 1 << (node % 64)
+	const mode = 1 // MPOL_PREFERRED
+	_, _, errno := unix.Syscall6(unix.SYS_MBIND, uintptr(unsafe.Pointer(unsafe.SliceData(mapping))), uintptr(len(mapping)), mode,
+		uintptr(unsafe.Pointer(&mask)), 64*uintptr(len(mask))+1, 0)
+	if errno != 0 {
+		return -1
+	}
+	return node
 }
 
 // register makes the memory the socket's UMEM: the kernel pins every page of it, and counts it. When another socket has just been

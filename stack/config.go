@@ -35,7 +35,7 @@ type Config struct {
 	PassRing    int           // bytes that segments may take that wait to go from one shard to one other, a power of two; default 4 MiB
 	RxBudget    uint32        // bytes that all receive windows of a shard may promise together; default a quarter of its frames
 	MaxUnread   uint64        // bytes received that the applications of a shard may leave unread together; default 256 MiB
-	CPUs        []int         // the CPU of each shard; a shard beyond the list, or with -1, may run on any
+	CPUs        []int         // the CPU of each shard, -1: any, as beyond the list; default near the queue's interrupt
 	TTL         uint8         // of the packets sent; default 64
 	TOS         uint8         // of the packets sent: the DSCP, in the upper six bits; the ECN bits are ignored; default 0
 	Seed        uint64        // makes every random choice repeatable, for simulations only; default 0: unpredictable

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/ethernet"
@@ -48,6 +46,7 @@ func Open(cfg Config) (*Stack, error) {
 	}
 	s.iface = iface
 	s.findHomes(iface)
+	s.placeShards(iface)
 	if err := iface.Program().AddAddress(full.Address.Addr()); err != nil {
 		return nil, errors.Join(err, iface.Close())
 	}
@@ -144,24 +143,4 @@ func (s *Stack) Describe() string {
 func (s *Stack) Interface() *afxdp.Interface {
 	i, _ := s.iface.(*afxdp.Interface)
 	return i
-}
-
-// checkAffinity returns the error of a shard that could not be bound to its CPU.
-func (s *Stack) checkAffinity() error {
-	for i, sh := range s.shards {
-		var err error
-		sh.call(func(sh *Shard) { err = sh.affinityErr })
-		if err != nil {
-			return fmt.Errorf("stack: bind shard %d to CPU %d: %w: Config.CPUs names one that this process may not use",
-				i, s.cfg.cpu(i), err)
-		}
-	}
-	return nil
-}
-
-// setAffinity binds the calling thread to a CPU. A number beyond what the kernel knows is refused by it.
-func setAffinity(cpu int) error {
-	var set unix.CPUSet
-	set.Set(cpu)
-	return unix.SchedSetaffinity(0, &set)
 }

@@ -18,9 +18,9 @@ const maxSleep = time.Second
 // With a locked thread each such switch is one of threads.
 func (s *Shard) loop() {
 	defer close(s.done)
-	if cpu := s.cfg.cpu(s.id); cpu >= 0 {
+	if s.cpu >= 0 {
 		runtime.LockOSThread()
-		s.affinityErr = setAffinity(cpu)
+		s.affinityErr = setAffinity(s.cpu)
 	}
 	spin := spinner{limit: s.cfg.SpinTime}
 	var idle, slept bool

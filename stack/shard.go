@@ -18,6 +18,7 @@ type Shard struct {
 	stack    *Stack
 	cfg      *Config
 	id       int
+	cpu      int // that it is bound to; -1: any
 	dev      Device
 	pool     *frame.Pool
 	hw       ethernet.Addr
@@ -93,7 +94,7 @@ func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 		batch = max(batch, frame.MaxFrames)
 	}
 	sh := &Shard{
-		stack: s, cfg: cfg, id: id, dev: dev, pool: dev.Pool(),
+		stack: s, cfg: cfg, id: id, cpu: cfg.cpu(id), dev: dev, pool: dev.Pool(),
 		hw: ethernet.Addr(dev.HardwareAddr()), local: ipv4.Addr(s.address.Addr().As4()), mtu: dev.MTU(),
 		oneFrame: oneFrame,
 		adapters: make(map[*TCPConn]struct{}), done: make(chan struct{}),

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -263,7 +264,12 @@ func TestLinkDownAndUp(t *testing.T) {
 }
 
 func TestShardsOnCPUs(t *testing.T) {
-	openOnVeth(t, netlab.Config{}, Config{CPUs: []int{0}})
+	if s, _ := openOnVeth(t, netlab.Config{Queues: 2}, Config{CPUs: []int{0}}); !slices.Equal(s.CPUs(), []int{0, -1}) {
+		t.Errorf("shards on CPUs %v, want 0 and any", s.CPUs())
+	}
+	if s, _ := openOnVeth(t, netlab.Config{}, Config{}); !slices.Equal(s.CPUs(), []int{-1}) {
+		t.Errorf("a shard on veth, which has no interrupts, is bound to CPU %v", s.CPUs())
+	}
 	l := netlab.ForTest(t, netlab.Config{})
 	err := l.Stack.Do(func() error {
 		s, err := Open(Config{Interface: l.Stack.Interface, Address: l.Stack.Address, CPUs: []int{1000}})
