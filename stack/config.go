@@ -28,7 +28,7 @@ type Config struct {
 
 	BatchSize   int           // packets taken from a queue in one turn; default 64
 	SpinTime    time.Duration // how long an idle shard polls, at most, before it sleeps, while that pays; default 50 µs, negative: not at all
-	MaxConns    int           // connections of one shard, at most; default 262144
+	MaxConns    int           // connections of one shard, at most; default 1048576
 	MaxTimeWait int           // connections of one shard in TIME-WAIT, 32 bytes each, at most; default 65536
 	Backlog     int           // connections of one listener and shard that wait for Accept, at most; default 1024
 	Mailbox     int           // commands that may wait for a shard, a power of two; default 4096
@@ -47,7 +47,7 @@ type Config struct {
 const (
 	defaultBatchSize   = 64
 	defaultSpinTime    = 50 * time.Microsecond // twice what a sleep adds to an answer over veth
-	defaultMaxConns    = 1 << 18
+	defaultMaxConns    = 1 << 20
 	defaultMaxTimeWait = 1 << 16
 	defaultBacklog     = 1024
 	defaultMailbox     = 4096

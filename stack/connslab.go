@@ -34,7 +34,7 @@ func (s *connSlab) alloc() *Conn {
 // grow makes a block of connections.
 func (s *connSlab) grow() {
 	base := uint32(s.size())
-	if int(base) == s.states.Len() {
+	for int(base)+connBlock > s.states.Len() {
 		s.states.Grow()
 	}
 	block := new([connBlock]Conn)

@@ -2,10 +2,10 @@
 
 package slab
 
-// Block is how many records are added at a time.
-const Block = 1 << 8
+// blockSize is what a block of a Memory has at least, in bytes.
+const blockSize = 64 << 10
 
 type mapping struct{}
 
-// newBlock takes memory for a block from the heap. The race detector watches nothing else.
-func newBlock[T any](bool) (*[Block]T, *mapping) { return new([Block]T), nil }
+// newSlice takes memory for n records from the heap. The race detector watches nothing else.
+func newSlice[T any](n int, _ bool) ([]T, *mapping) { return make([]T, n), nil }

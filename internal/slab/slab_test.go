@@ -1,6 +1,7 @@
 package slab
 
 import (
+	"runtime"
 	"testing"
 	"unsafe"
 )
@@ -17,8 +18,11 @@ func TestMemory(t *testing.T) {
 		t.Fatalf("%d records in an empty memory", m.Len())
 	}
 	var at []*record
-	for range 3 {
+	for n := range 3 {
 		m.Grow()
+		if m.Len() <= len(at) {
+			t.Fatalf("%d records after growing %d times", m.Len(), n+1)
+		}
 		for i := len(at); i < m.Len(); i++ {
 			r := m.At(uint32(i))
 			if *r != (record{}) {
@@ -27,9 +31,7 @@ func TestMemory(t *testing.T) {
 			r.b = uint32(i)
 			at = append(at, r)
 		}
-	}
-	if m.Len() != 3*Block {
-		t.Fatalf("%d records, want %d", m.Len(), 3*Block)
+		runtime.GC()
 	}
 	seen := make(map[*record]bool)
 	for i, r := range at {
@@ -40,5 +42,31 @@ func TestMemory(t *testing.T) {
 			t.Fatalf("record %d is at %p", i, r)
 		}
 		seen[r] = true
+	}
+}
+
+// TestArray has arrays of all sizes be zero and keep what is written to them, in memory that is used again.
+func TestArray(t *testing.T) {
+	for range 3 {
+		for _, n := range []int{1, 100, 100_000, 1_000_000} {
+			a := NewArray[uint64](n)
+			if len(a.Slice) != n {
+				t.Fatalf("%d records, want %d", len(a.Slice), n)
+			}
+			for i, v := range a.Slice {
+				if v != 0 {
+					t.Fatalf("record %d of %d is %d at first", i, n, v)
+				}
+				a.Slice[i] = uint64(i)
+			}
+			runtime.GC()
+			for i, v := range a.Slice {
+				if v != uint64(i) {
+					t.Fatalf("record %d of %d is %d", i, n, v)
+				}
+			}
+			runtime.KeepAlive(&a)
+		}
+		runtime.GC()
 	}
 }

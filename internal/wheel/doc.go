@@ -22,7 +22,7 @@
 //
 //   - A node is never handed out before its deadline, and at most one tick after it (or after Set, if that was later), as long as
 //     Advance is called in time.
-//   - Set and Cancel take constant time. Nothing but New and Grow allocates.
+//   - Set and Cancel take constant time. Nothing but New and Grow allocates, and nothing is ever copied.
 //   - The order of nodes that are due in the same tick is not specified, but the same for the same calls.
 //
 // A Wheel belongs to one goroutine.

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/xdpstack/xdpstack/internal/clock"
+	"github.com/xdpstack/xdpstack/internal/slab"
 )
 
 const (
@@ -12,6 +13,7 @@ const (
 	slots     = 1 << slotBits
 	levels    = 6 // 6*8 bits of ticks: more than the 43 that a clock.Time has
 	noTick    = 1<<64 - 1
+	never     = 1<<48 - 1 // the tick of no time: that of clock.Never is far below
 )
 
 // Tick is the resolution of a wheel.
@@ -19,11 +21,19 @@ const Tick clock.Time = 1 << tickShift
 
 // node is the deadline of one id. Ids in links are one too high, so that the zero node is a valid one that is in no list.
 type node struct {
-	at   clock.Time // when it is due; Never while it is disarmed but still in a slot
-	next uint32     // neighbours in the slot's list, 0 at its ends
+	when uint64 // the first tick at which it is due, or never if it is disarmed but still in a slot; and below that, in 16 bits, the slot
+	next uint32 // neighbours in the slot's list, 0 at its ends
 	prev uint32
-	slot uint32 // the slot's number plus one, 0 for a node that is in no slot
 }
+
+// at returns the first tick at which the node is due.
+func (n *node) at() uint64 { return n.when >> 16 }
+
+// slot returns the slot's number plus one, 0 for a node that is in no slot.
+func (n *node) slot() uint32 { return uint32(n.when & 0xffff) }
+
+func (n *node) setAt(tick uint64)   { n.when = tick<<16 | n.when&0xffff }
+func (n *node) setSlot(slot uint32) { n.when = n.when&^0xffff | uint64(slot) }
 
 // level is one ring of slots.
 type level struct {
@@ -35,24 +45,25 @@ type level struct {
 type Wheel struct {
 	now   uint64 // the present, in ticks; everything in a slot lies at or after it
 	next  uint64 // nothing has to be done before this tick; noTick if the wheel is empty
-	nodes []node
+	nodes slab.Memory[node]
 	ring  [levels]level
 }
 
-// New makes a wheel for the ids 0 to size-1, none of which has a deadline. The table takes 24 bytes an id, and the system gives
-// memory to the parts of it that are used, so a generous size costs little.
+// New makes a wheel for the ids 0 to size-1 at least, none of which has a deadline. An id takes 16 bytes, and the system gives memory
+// to those that are used, so a generous size costs little.
 func New(size int, now clock.Time) *Wheel {
-	return &Wheel{now: uint64(max(now, 0)) >> tickShift, next: noTick, nodes: make([]node, max(size, 0))}
+	w := &Wheel{now: uint64(max(now, 0)) >> tickShift, next: noTick}
+	w.Grow(size)
+	return w
 }
 
 // Size returns the number of ids.
-func (w *Wheel) Size() int { return len(w.nodes) }
+func (w *Wheel) Size() int { return w.nodes.Len() }
 
-// Grow makes room for the ids up to size-1. It copies the table, so it belongs where a slab of connections is added, not on the
-// path of a packet.
+// Grow makes room for the ids up to size-1 at least. Nothing is moved for it.
 func (w *Wheel) Grow(size int) {
-	if size > len(w.nodes) {
-		w.nodes = append(w.nodes, make([]node, size-len(w.nodes))...)
+	for size > w.nodes.Len() {
+		w.nodes.Grow()
 	}
 }
 
@@ -60,14 +71,16 @@ func (w *Wheel) Grow(size int) {
 // With clock.Never the id has none; the node then stays in its slot until that is reached, which makes Set to and from Never the
 // cheap way to stop and start a timer that is used often.
 func (w *Wheel) Set(id uint32, at clock.Time) {
-	n := &w.nodes[id]
-	n.at = at
+	n := w.nodes.At(id)
 	if at == clock.Never {
+		n.setAt(never)
 		return
 	}
-	tick := max(ticks(at), w.now+1)
-	if n.slot != 0 {
-		if tick >= w.start(n.slot-1) {
+	tick := ticks(at)
+	n.setAt(tick)
+	tick = max(tick, w.now+1)
+	if slot := n.slot(); slot != 0 {
+		if tick >= w.start(slot-1) {
 			return // its slot is reached in time, and it will move on from there if that is too early
 		}
 		w.unlink(id)
@@ -77,15 +90,15 @@ func (w *Wheel) Set(id uint32, at clock.Time) {
 
 // Cancel takes the deadline of id away.
 func (w *Wheel) Cancel(id uint32) {
-	if w.nodes[id].slot != 0 {
+	if w.nodes.At(id).slot() != 0 {
 		w.unlink(id)
 	}
 }
 
-// Deadline returns the deadline of id, clock.Never if it has none.
+// Deadline returns the deadline of id, rounded up to a tick; clock.Never if it has none.
 func (w *Wheel) Deadline(id uint32) clock.Time {
-	if n := &w.nodes[id]; n.slot != 0 {
-		return n.at
+	if n := w.nodes.At(id); n.slot() != 0 && n.at() != never {
+		return clock.Time(min(n.at()<<tickShift, uint64(clock.Never)))
 	}
 	return clock.Never
 }
@@ -140,10 +153,10 @@ func (w *Wheel) expire(slot uint32, due []uint32) int {
 	for *head != 0 && n < len(due) {
 		id := *head - 1
 		w.unlink(id)
-		switch at := w.nodes[id].at; {
-		case at == clock.Never:
-		case ticks(at) > w.now:
-			w.insert(id, ticks(at))
+		switch at := w.nodes.At(id).at(); {
+		case at == never:
+		case at > w.now:
+			w.insert(id, at)
 		default:
 			due[n] = id
 			n++
@@ -161,11 +174,11 @@ func (w *Wheel) cascade(slot uint32) {
 	l.used[s/64] &^= 1 << (s % 64)
 	for link != 0 {
 		id := link - 1
-		n := &w.nodes[id]
+		n := w.nodes.At(id)
 		link = n.next
-		n.slot = 0
-		if n.at != clock.Never {
-			w.insert(id, max(ticks(n.at), w.now))
+		n.setSlot(0)
+		if at := n.at(); at != never {
+			w.insert(id, max(at, w.now))
 		}
 	}
 }
@@ -175,12 +188,12 @@ func (w *Wheel) insert(id uint32, tick uint64) {
 	l := uint32(bits.Len64((tick^w.now)|1)-1) / slotBits
 	s := uint32(tick>>(l*slotBits)) & (slots - 1)
 	ring := &w.ring[l]
-	n := &w.nodes[id]
-	n.slot = l<<slotBits + s + 1
+	n := w.nodes.At(id)
+	n.setSlot(l<<slotBits + s + 1)
 	n.prev = 0
 	n.next = ring.head[s]
 	if n.next != 0 {
-		w.nodes[n.next-1].prev = id + 1
+		w.nodes.At(n.next - 1).prev = id + 1
 	}
 	ring.head[s] = id + 1
 	ring.used[s/64] |= 1 << (s % 64)
@@ -189,21 +202,22 @@ func (w *Wheel) insert(id uint32, tick uint64) {
 
 // unlink takes a node out of its slot.
 func (w *Wheel) unlink(id uint32) {
-	n := &w.nodes[id]
+	n := w.nodes.At(id)
 	if n.next != 0 {
-		w.nodes[n.next-1].prev = n.prev
+		w.nodes.At(n.next - 1).prev = n.prev
 	}
 	if n.prev != 0 {
-		w.nodes[n.prev-1].next = n.next
+		w.nodes.At(n.prev - 1).next = n.next
 	} else {
-		l := &w.ring[(n.slot-1)>>slotBits]
-		s := (n.slot - 1) & (slots - 1)
+		slot := n.slot() - 1
+		l := &w.ring[slot>>slotBits]
+		s := slot & (slots - 1)
 		l.head[s] = n.next
 		if n.next == 0 {
 			l.used[s/64] &^= 1 << (s % 64)
 		}
 	}
-	n.slot = 0
+	n.setSlot(0)
 }
 
 // first returns the slot that is reached first and its level, which is levels if all slots are empty.
