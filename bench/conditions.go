@@ -34,7 +34,7 @@ func (s *session) conditions() []result.Condition {
 	t := &s.times
 	add("in memory", "GOMAXPROCS 1, %d repeats of %v after %v; ns are processor time", t.coreRepeats, t.coreWindow, t.coreWarmup)
 	add("over veth", "%d repeats of %v after %v; bulk on 1 connection", t.repeats, t.window, t.warmup)
-	add("over bad paths", "%d repeats of %v after %v; both sides meet the same seeds", t.repeats, t.pathWindow, t.pathWarmup)
+	add("over bad paths", "%d repeats of %v after %v; both sides meet the same seeds", t.pathRepeats, t.pathWindow, t.pathWarmup)
 	if len(s.modes) == 0 {
 		return c
 	}

@@ -56,25 +56,26 @@ type options struct {
 	markdown bool
 	profile  string // directory
 
+	plan       bool // only show it
 	profileAll bool // not only what does not meet its target
 }
 
 // times say how long and how often.
 type times struct {
-	coreRepeats, repeats      int
-	coreWarmup, coreWindow    time.Duration
-	warmup, window, rawWindow time.Duration
-	pathWarmup, pathWindow    time.Duration
+	coreRepeats, repeats, pathRepeats int
+	coreWarmup, coreWindow            time.Duration
+	warmup, window, rawWindow         time.Duration
+	pathWarmup, pathWindow            time.Duration
 }
 
 var (
 	thorough = times{
-		coreRepeats: 5, repeats: 5, coreWarmup: 200 * time.Millisecond, coreWindow: time.Second,
-		warmup: 500 * time.Millisecond, window: 2 * time.Second, rawWindow: 2 * time.Second,
-		pathWarmup: 1500 * time.Millisecond, pathWindow: 3200 * time.Millisecond,
+		coreRepeats: 5, repeats: 5, pathRepeats: 4, coreWarmup: 200 * time.Millisecond, coreWindow: time.Second,
+		warmup: 500 * time.Millisecond, window: 1500 * time.Millisecond, rawWindow: 1500 * time.Millisecond,
+		pathWarmup: 1500 * time.Millisecond, pathWindow: 2800 * time.Millisecond,
 	}
 	brief = times{
-		coreRepeats: 2, repeats: 1, coreWarmup: 100 * time.Millisecond, coreWindow: 200 * time.Millisecond,
+		coreRepeats: 2, repeats: 1, pathRepeats: 1, coreWarmup: 100 * time.Millisecond, coreWindow: 200 * time.Millisecond,
 		warmup: 200 * time.Millisecond, window: 500 * time.Millisecond, rawWindow: 500 * time.Millisecond,
 		pathWarmup: 500 * time.Millisecond, pathWindow: time.Second,
 	}
@@ -90,13 +91,14 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.chart, "chart", "results/bench.svg", "where to write the chart; empty for nowhere")
 	fs.StringVar(&o.html, "html", "results/bench.html", "where to write the page; empty for nowhere")
 	fs.StringVar(&o.show, "show", "", "print the table of a report that was written before, and run nothing")
+	fs.BoolVar(&o.plan, "plan", false, "say what there is to do and about how long it takes, and run nothing")
 	fs.BoolVar(&o.markdown, "markdown", false, "with -show: print the table as the README has it")
 	fs.BoolVar(&o.prefer, "prefer", false, "put what is measured over veth before all other processes: for a machine that is busy with other things")
 	fs.StringVar(&o.profile, "profile", "results/profiles",
 		"directory for profiles of xdpstack's process, from one more turn of each benchmark with a target that is not met, or of every one "+
 			"if this flag is given; empty, or with -quick, for none")
-	repeats := fs.Int("repeats", 0, "repeats of each benchmark, instead of 5")
-	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory, 2s over veth and 3.2s over bad paths")
+	repeats := fs.Int("repeats", 0, "repeats of each benchmark, instead of 5, or 4 over bad paths")
+	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory, 1.5s over veth and 2.8s over bad paths")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -110,7 +112,7 @@ func parse(args []string) (options, error) {
 		o.times = brief
 	}
 	if *repeats > 0 {
-		o.times.coreRepeats, o.times.repeats = *repeats, *repeats
+		o.times.coreRepeats, o.times.repeats, o.times.pathRepeats = *repeats, *repeats, *repeats
 	}
 	if *window > 0 {
 		o.times.coreWindow, o.times.window, o.times.rawWindow, o.times.pathWindow = *window, *window, *window, *window
@@ -150,6 +152,11 @@ func run(args []string) error {
 		} else {
 			show.Table(os.Stdout, r)
 		}
+		return nil
+	}
+	if o.plan {
+		s := &session{options: o}
+		s.showPlan(os.Stdout, groups())
 		return nil
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

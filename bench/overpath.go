@@ -83,7 +83,7 @@ func crossingGroups() []*group {
 			benchmarks: []benchmark{x.benchmark()},
 			sides:      serverSides(veth.PathServers),
 			need:       netlab.Available,
-			repeats:    func(t *times) int { return t.repeats },
+			repeats:    func(t *times) int { return t.pathRepeats },
 			takes:      func(t *times, _ int) time.Duration { return t.pathWarmup + t.pathWindow + time.Second },
 			run: alone(func(ctx context.Context, s *session, t turn) result.Run {
 				r := s.runner()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func counted(name string, repeats int, turns *[]string) *group {
 		repeats:    func(*times) int { return repeats },
 		takes:      func(*times, int) time.Duration { return time.Second },
 		run: alone(func(_ context.Context, _ *session, t turn) result.Run {
-			*turns = append(*turns, name+" "+t.side.name)
+			*turns = append(*turns, fmt.Sprintf("%s %s %d", name, t.side.name, t.repeat))
 			v := 1.0
 			if t.side.name == ourName {
 				v = 3
@@ -31,8 +32,10 @@ func counted(name string, repeats int, turns *[]string) *group {
 func TestSidesAlternateAndRoundsGoOverEverything(t *testing.T) {
 	var turns []string
 	s := &session{started: time.Now()}
-	r := s.all(t.Context(), []*group{counted("a", 2, &turns), counted("b", 1, &turns)})
-	want := []string{"a xdpstack", "a peer", "b xdpstack", "b peer", "a xdpstack", "a peer"}
+	r := s.all(t.Context(), []*group{counted("a", 3, &turns), counted("b", 2, &turns)})
+	want := []string{
+		"a xdpstack 0", "a peer 0", "b xdpstack 0", "b peer 0", "a xdpstack 1", "a peer 1", "a xdpstack 2", "a peer 2", "b xdpstack 1", "b peer 1",
+	}
 	if !slices.Equal(turns, want) {
 		t.Errorf("turns %q, want %q", turns, want)
 	}
@@ -85,5 +88,24 @@ func TestNamesAreUnique(t *testing.T) {
 	slices.Sort(all)
 	if len(slices.Compact(slices.Clone(all))) != len(all) {
 		t.Errorf("names %q", all)
+	}
+}
+
+func TestEverythingTakesLessThanPromised(t *testing.T) {
+	for _, tt := range []struct {
+		what  string
+		times times
+		most  time.Duration
+	}{{"make bench", thorough, 20 * time.Minute}, {"make bench-quick", brief, 3 * time.Minute}} {
+		s := &session{options: options{times: tt.times}}
+		for _, g := range groups() { // as if everything could be run
+			if n := len(s.wantedOf(g)); n > 0 {
+				s.plan.add(len(g.sides)*g.repeats(&s.times), g.takes(&s.times, n))
+			}
+		}
+		t.Logf("%s: about %v", tt.what, s.plan.estimate)
+		if s.plan.estimate > tt.most {
+			t.Errorf("%s: about %v, which is more than %v: take it from the repeats or the windows", tt.what, s.plan.estimate, tt.most)
+		}
 	}
 }

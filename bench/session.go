@@ -23,12 +23,6 @@ type session struct {
 	profileTo string // file for a profile of the turn that is being had; empty for none
 }
 
-// plan is what there is to do, and how long it should take.
-type plan struct {
-	turns, done         int
-	estimate, estimated time.Duration // of all turns, and of those that were had
-}
-
 // job is a group with what is wanted of it.
 type job struct {
 	*group
@@ -39,16 +33,17 @@ type job struct {
 // all runs what is wanted and returns the report, also when the context ends. A round gives every side of every group one turn, so
 // that the repeats of a benchmark are spread over the whole time, and a run that is stopped has something of everything.
 func (s *session) all(ctx context.Context, groups []*group) *result.Report {
-	s.modes, s.found = make(map[string]string), make(map[string]*result.Benchmark)
-	jobs := s.jobs(groups)
+	s.modes = make(map[string]string)
+	jobs := s.enlist(groups)
+	fmt.Fprintf(os.Stderr, "%d benchmarks, %d turns, about %v\n", len(s.report.Benchmarks), s.plan.turns, s.plan.estimate.Round(time.Second))
 	rounds := 0
 	for _, j := range jobs {
 		rounds = max(rounds, j.repeats(&s.times))
 	}
 	for i := range rounds {
 		for _, j := range jobs {
-			if i < j.repeats(&s.times) {
-				s.round(ctx, j, i)
+			if n := j.repeats(&s.times); i*n%rounds < n { // fewer repeats than rounds are spread over them, from the first on
+				s.round(ctx, j, i*n/rounds)
 			}
 		}
 	}
@@ -70,8 +65,9 @@ func (s *session) all(ctx context.Context, groups []*group) *result.Report {
 	return &s.report
 }
 
-// jobs makes the plan, and the report's benchmarks and sides.
-func (s *session) jobs(groups []*group) []job {
+// enlist makes the plan, and the report's benchmarks and sides.
+func (s *session) enlist(groups []*group) []job {
+	s.found = make(map[string]*result.Benchmark)
 	var jobs []job
 	for _, g := range groups {
 		j := job{group: g, names: s.wantedOf(g)}
@@ -142,25 +138,6 @@ func (s *session) round(ctx context.Context, j job, repeat int) {
 			to.Runs = append(to.Runs, runs[n])
 		}
 	}
-}
-
-func (p *plan) add(turns int, each time.Duration) {
-	p.turns += turns
-	p.estimate += time.Duration(turns) * each
-}
-
-func (p *plan) had(estimate time.Duration) {
-	p.done++
-	p.estimated += estimate
-}
-
-// left is the estimate of the time left, corrected by how long the turns so far took.
-func (p *plan) left(spent time.Duration) time.Duration {
-	left := p.estimate - p.estimated
-	if p.estimated > 0 {
-		left = time.Duration(float64(left) * float64(spent) / float64(p.estimated))
-	}
-	return left
 }
 
 // progress says what is being run: on a terminal in one line that is rewritten, elsewhere in a line each.
