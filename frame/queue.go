@@ -44,6 +44,24 @@ func (q *Queue) PopFront(p *Pool) Index {
 	return i
 }
 
+// TakeFront moves the first frames of src, up to last, which is one of them, to the end of q.
+func (q *Queue) TakeFront(p *Pool, src *Queue, last Index) {
+	first, rest := src.head, p.meta[last].Next
+	src.head = rest
+	if rest == None {
+		src.tail = None
+	} else {
+		p.meta[rest].Prev = None
+	}
+	p.meta[first].Prev, p.meta[last].Next = q.tail, None
+	if q.tail == None {
+		q.head = first
+	} else {
+		p.meta[q.tail].Next = first
+	}
+	q.tail = last
+}
+
 // ReleaseAll releases every frame and leaves the queue empty. It returns how many there were.
 func (q *Queue) ReleaseAll(p *Pool) int {
 	n := 0

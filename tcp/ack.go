@@ -97,7 +97,7 @@ func (c *Conn) newACK(s *Segment, now clock.Time) {
 	if d.recovery != recoveryNone {
 		c.detectSpurious(s)
 	}
-	a := Ack{Now: now, Acked: uint32(s.Ack - d.una), InRecovery: d.recovery == recoveryFast}
+	a := Ack{Now: now, Acked: uint32(s.Ack - d.una), ACKs: c.core.sample.acks, InRecovery: d.recovery == recoveryFast}
 	a.Marked = s.Flags&FlagECE != 0 && c.is(flagECT)
 	troubled := d.troubled()
 	if troubled && c.is(flagSACK) {

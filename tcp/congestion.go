@@ -54,6 +54,7 @@ type Ack struct {
 	Acked      uint32        // bytes that it newly acknowledged, those that SACK had reported already included
 	InFlight   uint32        // bytes in the network after it: see Congestion
 	Una, Nxt   Seq           // SND.UNA, after it, and SND.NXT
+	ACKs       uint8         // how many ACKs of the peer it stands for
 	InRecovery bool          // a loss is being repaired: the window does not grow
 	Marked     bool          // it says that packets were marked (ECE): it is no reason to grow either (RFC 3168 section 6.1.2)
 }

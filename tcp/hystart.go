@@ -35,7 +35,7 @@ const (
 // onAck takes what an ACK says about the round-trip time and the round.
 func (h *hyStart) onAck(a *Ack) {
 	if a.RTT != 0 {
-		h.sample(uint16(min(max(a.RTT/hyStartUnit, 1), 1<<16-1)), a.Nxt)
+		h.sample(uint16(min(max(a.RTT/hyStartUnit, 1), 1<<16-1)), a)
 	}
 	if h.least|h.last != 0 && a.Una.GreaterEq(h.end) {
 		h.last, h.least, h.samples, h.end = h.least, 0, 0, a.Nxt
@@ -45,15 +45,16 @@ func (h *hyStart) onAck(a *Ack) {
 	}
 }
 
-// sample takes a measurement.
-func (h *hyStart) sample(rtt uint16, nxt Seq) {
+// sample takes a measurement. It counts as those that the merged ACKs would have given: they came together, and the last of them
+// measures the least.
+func (h *hyStart) sample(rtt uint16, a *Ack) {
 	if h.least|h.last == 0 {
-		h.end = nxt // the first round
+		h.end = a.Nxt // the first round
 	}
 	if h.least == 0 || rtt < h.least {
 		h.least = rtt
 	}
-	if h.samples++; h.samples < hyStartSamples {
+	if h.samples += max(a.ACKs, 1); h.samples < hyStartSamples {
 		return
 	}
 	h.samples = hyStartSamples

@@ -37,15 +37,19 @@ func (c *Conn) Process(now clock.Time) (more bool) {
 		if f == frame.None {
 			break
 		}
-		n++
 		k.current = f
 		rest := uint32(0)
 		if p.Meta(f).Flags&MetaMore != 0 {
 			rest = c.takePieces()
 		}
+		n++
 		if Parse(p.Data(f), &s) != nil {
 			k.Stats.DropMalformed++
-		} else if s.PayloadLen += rest; !c.predicted(f, &s, now) {
+		} else if s.PayloadLen += rest; c.predicted(&s) {
+			more := c.takePredicted(f, &s, MaxSegmentsPerWake-n, now)
+			k.Stats.FastPath += uint64(1 + more)
+			n += more
+		} else {
 			c.segment(&s, now)
 		}
 		if k.current != frame.None {
@@ -69,61 +73,6 @@ func (c *Conn) Process(now clock.Time) (more bool) {
 	c.settle(now)
 	c.mayRest()
 	return !c.in.Empty()
-}
-
-// predicted is the way of nearly every segment of an established connection (header prediction): nothing but ACK and perhaps PSH
-// is set, it is the next one in sequence, and no loss is being repaired on either side. It does then, without the checks that such
-// a segment passes anyway, what segment would do; otherwise it does nothing and reports false.
-func (c *Conn) predicted(f frame.Index, s *Segment, now clock.Time) bool {
-	r := &c.rcv
-	if c.state != StateEstablished || s.Flags&^FlagPSH != FlagACK || s.Seq != r.nxt || s.NumSACK != 0 || s.BadOptions {
-		return false
-	}
-	if s.HasTS != c.is(flagTS) || (s.HasTS && tsLess(s.TSVal, c.ts.recent)) {
-		return false
-	}
-	acked := uint32(s.Ack - c.snd.una)
-	if acked > uint32(c.snd.nxt-c.snd.una) || c.snd.troubled() || (acked != 0 && c.snd.probe != probeNone) {
-		return false
-	}
-	wnd := uint32(s.Window) << c.snd.scale
-	if s.PayloadLen == 0 {
-		if acked == 0 || wnd == 0 {
-			return false // A duplicate ACK or a window update: they have rules of their own.
-		}
-	} else if c.hasHole() || s.PayloadLen > uint32(r.adv-r.nxt) || c.flags&(flagPeerFIN|flagAppClosed) != 0 || c.pressed() {
-		return false
-	}
-	if s.HasTS && s.Seq.LessEq(r.acked) {
-		c.ts.recent, c.ts.recentAt = s.TSVal, seconds(now)
-	}
-	if c.is(flagProbing) || wnd == 0 {
-		c.updateWindow(s, now)
-	} else {
-		c.snd.wnd, c.snd.wl1, c.snd.wl2 = wnd, s.Seq, s.Ack
-		c.snd.maxWnd = max(c.snd.maxWnd, wnd)
-	}
-	if acked != 0 {
-		c.beginSample()
-		c.newACK(s, now)
-		c.sampleRate(acked, now)
-	}
-	if s.PayloadLen != 0 {
-		m := c.core.Pool.Meta(f)
-		m.Seq = uint32(s.Seq)
-		m.Off += uint32(s.HeaderLen)
-		m.Len -= uint32(s.HeaderLen)
-		if m.Flags&MetaCE != 0 || c.is(flagECE) {
-			c.arrivedWith(m)
-		}
-		if m.Len == s.PayloadLen {
-			c.deliver(f, m, s.PayloadLen)
-		} else {
-			c.deliverPieces(s)
-		}
-	}
-	c.core.Stats.FastPath++
-	return true
 }
 
 // segment takes one segment through the checks of RFC 9293 section 3.10.7 in their order. Each check reports whether the next one

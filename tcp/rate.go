@@ -48,6 +48,7 @@ type rateSample struct {
 	firstSent   uint32     // P.first_sent_time
 	lost        uint32     // bytes that were found lost because of the ACK
 	before      uint32     // bytes in flight before it
+	acks        uint8      // how many ACKs the present one stands for
 	limited     bool       // P.is_app_limited
 	once        bool       // it was sent just once: the time it took is a round-trip time
 }
@@ -91,7 +92,7 @@ func (c *Conn) checkLimited() {
 func (c *Conn) beginSample() {
 	c.checkLimited()
 	s := &c.core.sample
-	s.sentAt, s.lost, s.before = 0, 0, c.inFlight()
+	s.sentAt, s.lost, s.before, s.acks = 0, 0, c.inFlight(), 1
 }
 
 // sampleRate is called after it was, which brought the news that so many more bytes arrived.

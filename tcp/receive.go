@@ -205,9 +205,7 @@ func (c *Conn) deliver(f frame.Index, m *frame.Meta, n uint32) {
 	k.unread += uint64(n)
 	k.Stats.BytesIn += uint64(n)
 	c.events |= EventReadable
-	if n > uint32(r.mss) {
-		r.mss = uint16(min(n, 1<<16-1))
-	}
+	r.seen(n)
 	c.core.current = frame.None
 	if (n <= smallPayload || r.slack > r.buffer/4) && !r.queue.Empty() && c.appendSmall(f, n) {
 		return
@@ -215,6 +213,13 @@ func (c *Conn) deliver(f frame.Index, m *frame.Meta, n uint32) {
 	r.slack += k.charge(n)
 	k.held += uint32(k.Pool.ChunkSize())
 	r.queue.PushBack(k.Pool, f)
+}
+
+// seen takes the length of a segment of the peer for the estimate of its full ones.
+func (r *receiver) seen(n uint32) {
+	if n > uint32(r.mss) {
+		r.mss = uint16(min(n, 1<<16-1))
+	}
 }
 
 // appendSmall copies the payload of frame f behind that of the last frame of the queue and releases f, if there is room.
