@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpstack/xdpstack/bench/internal/app"
+	"github.com/xdpstack/xdpstack/bench/internal/child"
 	"github.com/xdpstack/xdpstack/bench/internal/result"
 	"github.com/xdpstack/xdpstack/bench/internal/veth"
 	"github.com/xdpstack/xdpstack/internal/netlab"
@@ -44,7 +45,7 @@ func (s *session) conditions() []result.Condition {
 	add("clients", "xdpstack's own, handler API, which sleeps when idle; the kernel's where that is said, %s for bulk and %s for requests, epoll, "+
 		"one thread", app.CongestionControl, app.SmallCongestionControl)
 	if s.prefer {
-		add("priorities", "servers, clients and the threads that receive for them have real-time priorities")
+		add("priorities", "what is measured has nice %d, and so has its session", child.Favour)
 	}
 	described := make(map[string]bool)
 	for _, b := range s.report.Benchmarks {

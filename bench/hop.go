@@ -9,12 +9,11 @@ import (
 	"github.com/xdpstack/xdpstack/internal/impair/hop"
 )
 
-// Real-time priorities, over a bad path and with -prefer. The kernel's TCP does most of its work in the hop's sends, at the hop's priority. The servers and
+// Real-time priorities over a bad path. The kernel's TCP does most of its work in the hop's sends, at the hop's priority. The servers and
 // clients have one as well, or a busy machine would delay the stack that is a process, and not the kernel's.
 const (
-	parentPriority = 30 // with -prefer only: it reads the clocks when a child says so, not when that leaves it time
-	hopPriority    = 20
-	endPriority    = 10
+	hopPriority = 20
+	endPriority = 10
 )
 
 // forward is the child that is a bad path.

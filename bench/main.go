@@ -162,7 +162,7 @@ func run(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if o.prefer {
-		if err := child.Prefer(parentPriority); err != nil {
+		if err := child.FavourSession(); err != nil {
 			return err
 		}
 	}

@@ -117,7 +117,8 @@ func requireLab(t *testing.T) {
 
 func TestOverVeth(t *testing.T) {
 	requireLab(t)
-	check(t, tiny("bulk", "requests", "connect", "check-requests", "softirq-requests", "raw-forward-64").all(t.Context(), groups()), 7)
+	check(t, tiny("bulk", "requests", "connect", "check-requests", "softirq-requests", "raw-forward-64",
+		"latency", "nethttp", "shards").all(t.Context(), groups()), 14)
 	expectNothingLeft(t)
 }
 

@@ -23,6 +23,7 @@ type serving struct {
 	// shared leaves receiving to the sender's processor, as veth does by itself. Otherwise each side has a kernel thread that
 	// receives for it on its own processor.
 	shared  bool
+	mtu     int // 0: 1500
 	repeats func(t *times) int
 	finish  func(s *session, found map[string]*result.Benchmark)
 	need    map[string]func() error // of servers, by kind
@@ -42,6 +43,7 @@ func (v serving) group() *group {
 			if !v.shared {
 				r.Lab.Threaded, r.Lab.GRO = true, true
 			}
+			r.Lab.MTU = v.mtu
 			works := slices.DeleteFunc(slices.Clone(v.works), func(w veth.Work) bool { return !slices.Contains(t.names, w.Name) })
 			return s.oneServer(ctx, r, v.servers, t, works)
 		},

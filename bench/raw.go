@@ -31,7 +31,6 @@ func raw(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	fs.TextVar(&cfg.Src, "src", netip.Addr{}, "the sender's address")
 	fs.TextVar(&cfg.Dst, "dst", netip.Addr{}, "the receiver's address")
 	cpu := fs.Int("cpu", -1, "the processor it is bound to")
-	prefer := fs.Bool("prefer", false, "put it before ordinary processes")
 	fs.DurationVar(&cfg.Warmup, "warmup", 0, "time before the window")
 	fs.DurationVar(&cfg.Window, "window", 0, "measured time")
 	err := fs.Parse(args)
@@ -39,7 +38,7 @@ func raw(ctx context.Context, emit child.Emit, args []string) (any, error) {
 		cfg.To, err = net.ParseMAC(*to)
 	}
 	if err == nil {
-		err = place(*cpu, *prefer)
+		err = place(*cpu, false)
 	}
 	if err != nil {
 		return nil, err

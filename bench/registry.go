@@ -55,7 +55,11 @@ type side struct {
 
 // groups are in the order in which they are shown.
 func groups() []*group {
-	return slices.Concat(coreGroups(), []*group{smallGroup(), bulkGroup(), checkGroup(), softirqGroup(), rawGroup()}, crossingGroups())
+	return slices.Concat(coreGroups(), []*group{
+		smallGroup(), bulkGroup(),
+	}, jumboGroups(), []*group{
+		rawGroup(), latencyGroup(), netHTTPGroup(), shardsGroup(), checkGroup(), softirqGroup(),
+	}, crossingGroups())
 }
 
 const (

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 
 	"github.com/xdpstack/xdpstack/bench/internal/app"
 	"github.com/xdpstack/xdpstack/bench/internal/child"
@@ -24,7 +26,8 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	kind := fs.String("kind", "", "which server")
 	ifname := fs.String("interface", "", "its interface")
 	address := fs.String("address", "", "its address and prefix length")
-	cpu := fs.Int("cpu", -1, "the processor it is bound to")
+	var cpus processors
+	fs.Var(&cpus, "cpus", "the processors of its shards; a single one is what all of it is bound to")
 	prefer := fs.Bool("prefer", false, "put it before ordinary processes")
 	congestion := fs.String("congestion", app.CongestionControl, "the congestion control, of xdpstack's and the kernel's servers")
 	spin := fs.Duration("spin", 0, "how long xdpstack's server polls before it sleeps; 0: its default, negative: not at all")
@@ -35,12 +38,12 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := place(*cpu, *prefer); err != nil {
+	if err := place(cpus.single(), *prefer); err != nil {
 		return nil, err
 	}
 	switch *kind {
 	case "xdpstack", "xdpstack-asavie", "xdpstack-nethttp":
-		return serveOurs(ctx, emit, *kind, ours.ServerConfig{Interface: *ifname, Address: addr, Congestion: *congestion, Spin: *spin})
+		return serveOurs(ctx, emit, *kind, ours.ServerConfig{Interface: *ifname, Address: addr, Congestion: *congestion, Spin: *spin, CPUs: cpus.several()})
 	case "gvisor-xdp":
 		return serveGVisor(ctx, emit, gvisor.AFXDP, *ifname, addr)
 	case "gvisor-packet":
@@ -55,6 +58,40 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 		return serveNginx(ctx, emit, addr)
 	}
 	return nil, fmt.Errorf("no server of kind %q", *kind)
+}
+
+// processors is a flag with numbers of processors.
+type processors []int
+
+// String writes the flag.
+func (p *processors) String() string { return fmt.Sprint([]int(*p)) }
+
+// Set reads it.
+func (p *processors) Set(text string) error {
+	for _, f := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' }) {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			return err
+		}
+		*p = append(*p, n)
+	}
+	return nil
+}
+
+// single is the processor that a whole process is bound to, or -1.
+func (p processors) single() int {
+	if len(p) == 1 {
+		return p[0]
+	}
+	return -1
+}
+
+// several are the processors of shards, nil unless there is more than one.
+func (p processors) several() []int {
+	if len(p) > 1 {
+		return p
+	}
+	return nil
 }
 
 func place(cpu int, prefer bool) error {
@@ -142,12 +179,13 @@ func drive(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	fs := flag.NewFlagSet("load", flag.ContinueOnError)
 	var cfg ours.ClientConfig
 	work := fs.String("work", "", "what to ask of the server")
-	by := fs.String("client", "", "whose TCP: xdpstack's, or by default the kernel's")
+	by := fs.String("client", "", "whose TCP: kernel or xdpstack")
 	fs.StringVar(&cfg.Interface, "interface", "", "interface of xdpstack's client")
 	own := fs.String("own", "", "address and prefix length of xdpstack's client")
 	fs.DurationVar(&cfg.Spin, "spin", 0, "how long xdpstack's client polls before it sleeps; negative: not at all")
 	address := fs.String("address", "", "the server's address")
-	cpu := fs.Int("cpu", -1, "the processor it is bound to")
+	var cpus processors
+	fs.Var(&cpus, "cpus", "the processors of its shards; a single one is what all of it is bound to")
 	prefer := fs.Bool("prefer", false, "put it before ordinary processes")
 	fs.IntVar(&cfg.Conns, "conns", 1, "connections at a time")
 	fs.StringVar(&cfg.Congestion, "congestion", app.CongestionControl, "the congestion control of bulk work")
@@ -161,9 +199,10 @@ func drive(ctx context.Context, emit child.Emit, args []string) (any, error) {
 		return nil, err
 	}
 	cfg.Work, cfg.Addr = load.Work(*work), addr.As4()
-	if err := place(*cpu, *prefer); err != nil {
+	if err := place(cpus.single(), *prefer); err != nil {
 		return nil, err
 	}
+	cfg.CPUs = cpus.several()
 	ready := func() { _ = emit("ready", nil) } // a parent that is gone ends us anyway
 	mark := func(start bool) {
 		kind := "stop"

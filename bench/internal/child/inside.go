@@ -99,6 +99,23 @@ func Pin(cpu int) error {
 	return nil
 }
 
+// Favour is the nice value of a process that comes before others, though not always, as a real-time priority would have it.
+const Favour = -20
+
+// FavourSession puts this process, its children to come, and its session before others.
+func FavourSession() error {
+	err := eachThread(func(tid int) error { return unix.Setpriority(unix.PRIO_PROCESS, tid, Favour) })
+	if err != nil {
+		return fmt.Errorf("child: nice value %d: %w", Favour, err)
+	}
+	// Where the scheduler makes a group of each session, that of the processes counts only within it.
+	err = os.WriteFile("/proc/self/autogroup", []byte(strconv.Itoa(Favour)), 0)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("child: nice value %d of the session: %w", Favour, err)
+	}
+	return nil
+}
+
 // Prefer puts every thread of this process, and so those to come, before all ordinary ones and those of a lower priority, from 1 on.
 func Prefer(priority uint32) error {
 	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: priority}

@@ -22,6 +22,7 @@ type ClientConfig struct {
 	Interface string
 	Address   netip.Prefix  // the client's own; the kernel must not have it
 	Spin      time.Duration // how long it polls before it sleeps; negative: not at all
+	CPUs      []int         // of the shards, one for each queue; nil: one shard, wherever the process may run
 }
 
 // client drives a server with xdpstack's own TCP. Its handlers run on the shard and share what is below with the goroutine that
@@ -29,7 +30,6 @@ type ClientConfig struct {
 type client struct {
 	cfg    ClientConfig
 	stack  *stack.Stack
-	shard  *stack.Shard
 	remote netip.AddrPort
 
 	moved, count, errors atomic.Uint64
@@ -37,7 +37,7 @@ type client struct {
 	measuring            atomic.Bool
 	failure              atomic.Pointer[error] // the first that ends the run
 	lastErr              atomic.Pointer[error]
-	latency              *hdrhistogram.Histogram // the shard's, until the stack is closed
+	latency              *hdrhistogram.Histogram // the first shard's, until the stack is closed
 }
 
 // patience bounds the opening of the connections, and a time without any progress.
@@ -49,14 +49,13 @@ func RunClient(ctx context.Context, cfg ClientConfig, ready func(), mark func(st
 	c := &client{cfg: cfg, latency: load.NewHistogram()}
 	c.remote = netip.AddrPortFrom(netip.AddrFrom4(cfg.Addr), cfg.Work.Port())
 	sc := stack.Config{
-		Interface: cfg.Interface, Address: cfg.Address, NoProbe: true, SpinTime: cfg.Spin,
-		AFXDP: afxdp.Options{Mode: afxdp.ModeCopy, Queues: []int{0}},
+		Interface: cfg.Interface, Address: cfg.Address, NoProbe: true, SpinTime: cfg.Spin, CPUs: cfg.CPUs,
+		AFXDP: afxdp.Options{Mode: afxdp.ModeCopy},
 	}
 	sc.TCP.Congestion = cfg.Congestion
 	if c.stack, err = stack.Open(sc); err != nil {
 		return r, err
 	}
-	c.shard = c.stack.Shard(0)
 	r, err = c.run(ctx, ready, mark)
 	err = errors.Join(err, c.stack.Close())
 	r.Latencies(c.latency)
@@ -131,11 +130,11 @@ func (c *client) stalled() error {
 
 func (c *client) fail(err error) { c.failure.CompareAndSwap(nil, &err) }
 
-// finished counts a unit of work that began at a time.
-func (c *client) finished(begun, now clock.Time) {
+// finished counts a unit of work that began at a time. The latencies are those of one shard.
+func (c *client) finished(shard int, begun, now clock.Time) {
 	c.moved.Add(1)
 	c.count.Add(1)
-	if c.measuring.Load() {
+	if shard == 0 && c.measuring.Load() {
 		_ = c.latency.RecordValue(int64(now.Sub(begun))) // beyond a minute is beyond the window as well
 	}
 }

@@ -21,11 +21,13 @@ type ServerConfig struct {
 	Address    netip.Prefix
 	Congestion string
 	Spin       time.Duration
+	CPUs       []int // of the shards, one for each queue
 }
 
 func (c *ServerConfig) open() (*stack.Stack, error) {
 	cfg := stack.Config{
-		Interface: c.Interface, Address: c.Address, SpinTime: c.Spin, AFXDP: afxdp.Options{Driver: c.Driver, Mode: afxdp.ModeCopy},
+		Interface: c.Interface, Address: c.Address, SpinTime: c.Spin, CPUs: c.CPUs,
+		AFXDP: afxdp.Options{Driver: c.Driver, Mode: afxdp.ModeCopy},
 	}
 	cfg.TCP.Congestion = c.Congestion
 	return stack.Open(cfg)

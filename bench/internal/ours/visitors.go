@@ -75,7 +75,7 @@ func (a *asker) Received(c *stack.Conn, p []byte) {
 		return
 	}
 	if done {
-		a.client.finished(a.begun, c.Now())
+		a.client.finished(c.Shard(), a.begun, c.Now())
 		a.ask(c)
 	}
 }
@@ -103,7 +103,7 @@ func (h *pinger) Received(c *stack.Conn, p []byte) {
 		return
 	}
 	now := clock.Now()
-	h.client.finished(h.begun, now)
+	h.client.finished(c.Shard(), h.begun, now)
 	h.begun, h.got = now, 0
 	h.send(c, app.Ping)
 }
@@ -175,11 +175,11 @@ func (v *visitor) Closed(c *stack.Conn, err error) {
 		v.client.errors.Add(1)
 		v.client.lastErr.Store(&err)
 	} else if v.begun != 0 {
-		v.client.finished(v.begun, now)
+		v.client.finished(c.Shard(), v.begun, now)
 	}
 	*v = visitor{client: v.client, begun: now}
 	// When the stack is being closed, this is what ends the chain.
-	if err := v.client.shard.Connect(v.client.remote, v); err != nil && !errors.Is(err, net.ErrClosed) {
+	if err := v.client.stack.Shard(c.Shard()).Connect(v.client.remote, v); err != nil && !errors.Is(err, net.ErrClosed) {
 		v.client.fail(err)
 	}
 }

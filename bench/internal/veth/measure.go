@@ -24,12 +24,14 @@ func clientAddress(n int) netip.Prefix {
 
 // arena is a laboratory with a server in it.
 type arena struct {
-	lab       *netlab.Lab
-	server    *child.Process
-	serverPID int              // of the process that serves, if it is not that one
-	clients   int              // so far
-	threaded  bool             // each side has a kernel thread that receives for it
-	mark      func(start bool) // called at the window's start and end, if not nil
+	lab                    *netlab.Lab
+	server                 *child.Process
+	serverPID              int   // of the process that serves, if it is not that one
+	serverCPUs, clientCPUs []int // a processor for each queue's shard and receiving thread
+
+	clients  int              // so far
+	threaded bool             // each side has a kernel thread that receives for it
+	mark     func(start bool) // called at the window's start and end, if not nil
 
 	// The kernel threads that receive for either side, if the laboratory has any.
 	serverReceivers, clientReceivers []int
@@ -40,13 +42,13 @@ func (r *Runner) measure(ctx context.Context, at *arena, w Work) (run result.Run
 	at.clients++
 	threads := 1
 	if w.Client == OurClient {
-		threads = 2 // as for the server: one is the shard's
+		threads += len(at.clientCPUs) // as for the server: one more than shards
 	}
 	client, err := child.Start(r.command(at.lab.Kernel, threads, "load", "-work", string(w.Work), "-client", string(w.Client),
 		"-interface", at.lab.Kernel.Interface, "-own", clientAddress(at.clients).String(), "-spin", cmp.Or(w.Spin, -1).String(),
 		"-address", at.lab.Stack.Address.Addr().String(), "-conns", strconv.Itoa(w.Conns), "-warmup", r.Warmup.String(),
-		"-window", r.Window.String(), "-cpu", strconv.Itoa(r.ClientCPU), "-congestion", r.Congestion,
-		"-prefer="+strconv.FormatBool(r.prefer())))
+		"-window", r.Window.String(), "-cpus", join(at.clientCPUs), "-congestion", r.Congestion,
+		"-prefer="+strconv.FormatBool(r.Path != nil)))
 	if err != nil {
 		return run, err
 	}
@@ -64,6 +66,9 @@ func (r *Runner) measure(ctx context.Context, at *arena, w Work) (run result.Run
 		return run, err
 	}
 	run.Value, run.Seconds = got.Count/got.Seconds*w.Scale, got.Seconds
+	if w.Scale == 0 {
+		run.Value = got.P50
+	}
 	run.Extra = extras(&got)
 	if spent := run.Server.Process + run.Server.Receive; run.Server.Receive > 0 && spent > 0 {
 		run.Extra[PerServerCPU] = run.Value * run.Seconds / spent
@@ -89,13 +94,6 @@ func extras(got *load.Result) map[string]float64 {
 	return extra
 }
 
-// prefer says whether everything that takes part comes before ordinary processes. Over a bad path the hop does.
-func (r *Runner) prefer() bool { return r.Prefer || r.Path != nil }
-
-// receivePriority is the real-time priority of the threads that receive, where everything has one. It is above that of the processes, as
-// interrupts come before them.
-const receivePriority = 11
-
 // bindReceivers binds the kernel threads that receive for either side, if the laboratory has any, to the side's processor.
 func (r *Runner) bindReceivers(at *arena) error {
 	if !at.threaded {
@@ -103,16 +101,17 @@ func (r *Runner) bindReceivers(at *arena) error {
 	}
 	for _, end := range []struct {
 		side *netlab.Side
-		cpu  int
+		cpus []int
 		pids *[]int
-	}{{at.lab.Stack, r.ServerCPU, &at.serverReceivers}, {at.lab.Kernel, r.ClientCPU, &at.clientReceivers}} {
+	}{{at.lab.Stack, at.serverCPUs, &at.serverReceivers}, {at.lab.Kernel, at.clientCPUs, &at.clientReceivers}} {
 		pids, err := end.side.ReceiveThreads()
 		if err != nil {
 			return err
 		}
-		for _, pid := range pids {
-			if err := r.bindReceiver(pid, end.cpu); err != nil {
-				return fmt.Errorf("veth: bind the receive thread %d to processor %d: %w", pid, end.cpu, err)
+		for i, pid := range pids {
+			cpu := end.cpus[i%len(end.cpus)]
+			if err := r.bindReceiver(pid, cpu); err != nil {
+				return fmt.Errorf("veth: bind the receive thread %d to processor %d: %w", pid, cpu, err)
 			}
 		}
 		*end.pids = pids
@@ -123,11 +122,11 @@ func (r *Runner) bindReceivers(at *arena) error {
 func (r *Runner) bindReceiver(pid, cpu int) error {
 	var set unix.CPUSet
 	set.Set(cpu)
-	if err := unix.SchedSetaffinity(pid, &set); err != nil || !r.prefer() {
-		return err
+	err := unix.SchedSetaffinity(pid, &set)
+	if err == nil && r.Prefer {
+		err = unix.Setpriority(unix.PRIO_PROCESS, pid, child.Favour)
 	}
-	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: receivePriority}
-	return unix.SchedSetAttr(pid, &attr, 0)
+	return err
 }
 
 // window reads the CPU clocks when the teller, one of the two, says that its window starts and stops, and takes its result.

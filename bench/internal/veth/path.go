@@ -28,7 +28,7 @@ var PathServers = []Server{Ours, Kernel}
 
 // PathWork is bulk work in one direction over a bad path.
 func PathWork(name string, work load.Work, conns int) Work {
-	return Work{Name: name, Work: work, Conns: conns, Unit: "Mbit/s", Scale: 8e-6}
+	return Work{Name: name, Work: work, Conns: conns, Unit: "Mbit/s", Scale: 8e-6, Client: KernelClient}
 }
 
 // startHop starts the hop of the path, if there is one.

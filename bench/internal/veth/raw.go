@@ -85,12 +85,16 @@ func (r *Runner) startRaw(ctx context.Context, side *netlab.Side, cfg rawlink.Co
 	args := []string{
 		"raw", "-role", string(cfg.Role), "-driver", cfg.Driver, "-interface", cfg.Interface, "-size", strconv.Itoa(cfg.Size),
 		"-to", cfg.To.String(), "-src", cfg.Src.String(), "-dst", cfg.Dst.String(), "-cpu", strconv.Itoa(cpu),
-		"-warmup", cfg.Warmup.String(), "-window", cfg.Window.String(), "-prefer=" + strconv.FormatBool(r.prefer()),
+		"-warmup", cfg.Warmup.String(), "-window", cfg.Window.String(),
 	}
 	if cfg.Program != "" {
 		args = append(append(args, "--"), cfg.Arguments()...)
 	}
-	p, err := child.Start(r.command(side, 1, args...))
+	cmd := r.command(side, 1, args...)
+	if cfg.Role != rawlink.Feed && cfg.Role != rawlink.Sink {
+		child.Profiled(cmd, r.Profile)
+	}
+	p, err := child.Start(cmd)
 	if err != nil {
 		return nil, err
 	}

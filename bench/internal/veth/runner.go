@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/xdpstack/xdpstack/bench/internal/app"
@@ -25,7 +26,7 @@ type Runner struct {
 	ClientCPU      int
 	Congestion     string // the congestion control of xdpstack's and the kernel's servers, and of bulk clients
 	Path           *Path  // nil: the sides are joined directly
-	Prefer         bool   // put servers, clients and the threads that receive for them before ordinary processes
+	Prefer         bool   // the process and its children come before others: let the threads that receive for them do so, too
 	Profile        string // file for a profile of the server's processor time; empty for none
 }
 
@@ -53,7 +54,8 @@ func (r *Runner) One(ctx context.Context, s Server, works []Work) (map[string]re
 
 func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[string]result.Run) (ready Ready, err error) {
 	cfg := r.Lab
-	cfg.Name, cfg.BothKernel, cfg.Hop, cfg.Queues = "bench", s.Kernel, r.Path != nil, max(s.Shards, 1)
+	cfg.Name, cfg.BothKernel, cfg.Hop, cfg.Queues = "bench", s.Kernel, r.Path != nil, max(s.Pairs, 1)
+	cfg.Offloads = cfg.Offloads || s.Offloads
 	lab, err := netlab.New(cfg)
 	if err != nil {
 		return ready, err
@@ -73,13 +75,18 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[strin
 	if hop != nil {
 		defer hop.Stop()
 	}
-	cpu := r.ServerCPU
+	at := &arena{lab: lab, threaded: r.Lab.Threaded, serverCPUs: []int{r.ServerCPU}, clientCPUs: []int{r.ClientCPU}}
+	if s.Pairs > 0 {
+		at.serverCPUs = []int{r.ServerCPU, r.ClientCPU}[:s.Pairs]
+		at.clientCPUs = at.serverCPUs
+	}
+	cpus := at.serverCPUs
 	if s.Free {
-		cpu = -1
+		cpus = nil
 	}
 	cmd := r.command(lab.Stack, s.Threads, "serve", "-kind", s.Kind, "-interface", lab.Stack.Interface,
-		"-address", lab.Stack.Address.String(), "-cpu", strconv.Itoa(cpu), "-congestion", r.Congestion,
-		"-prefer="+strconv.FormatBool(r.prefer()), "-spin", s.Spin.String())
+		"-address", lab.Stack.Address.String(), "-cpus", join(cpus), "-congestion", r.Congestion,
+		"-prefer="+strconv.FormatBool(r.Path != nil), "-spin", s.Spin.String())
 	child.Profiled(cmd, r.Profile)
 	server, err := child.Start(cmd)
 	if err != nil {
@@ -89,8 +96,12 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[strin
 	if err := server.Next(ctx, "ready", patience, &ready); err != nil {
 		return ready, fmt.Errorf("%s: %w", s.Name, err)
 	}
-	at := &arena{lab: lab, server: server, serverPID: ready.PID, threaded: r.Lab.Threaded}
+	at.server, at.serverPID = server, ready.PID
 	for _, w := range works {
+		if s.Client != "" {
+			w.Client = s.Client
+		}
+		w.Conns *= len(at.clientCPUs)
 		run, err := r.measure(ctx, at, w)
 		if ctx.Err() != nil {
 			return ready, ctx.Err()
@@ -98,7 +109,7 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[strin
 		if err != nil {
 			run = result.Run{Failed: err.Error()}
 		}
-		if s.Free { // neither processor is one side's alone
+		if s.Free || s.Pairs > 0 { // neither processor is one side's alone
 			run.Server.Core, run.Client.Core = 0, 0
 		}
 		runs[w.Name] = run
@@ -164,4 +175,12 @@ func Processors() (server, client int) {
 		return 1, 0
 	}
 	return 0, 0
+}
+
+func join(cpus []int) string {
+	text := make([]string, len(cpus))
+	for i, c := range cpus {
+		text[i] = strconv.Itoa(c)
+	}
+	return strings.Join(text, ",")
 }

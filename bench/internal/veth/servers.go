@@ -16,7 +16,12 @@ type Server struct {
 	Kernel  bool          // the kernel itself has the server's address
 	Free    bool          // may run on every processor, the client's too
 	Spin    time.Duration // how long ours polls before it sleeps; 0: as it does by default, negative: not at all
-	Shards  int           // ours: queues of the link and shards; 0: one
+	// Pairs, of ours, is how many queues the link has, with a shard of the server and one of our client on each, each such pair on a
+	// processor of its own. 0 is one queue, with server and client on processors of their own.
+	Pairs int
+	// Offloads leaves checksum and segmentation offloads on, and Client is who drives this server, whatever its works say.
+	Offloads bool
+	Client   Client
 }
 
 // The servers.
@@ -58,9 +63,9 @@ func (s *Server) Describe() string {
 // Client is the TCP that drives a server.
 type Client string
 
-// The clients. The kernel's is the zero Client.
+// The clients.
 const (
-	KernelClient Client = ""
+	KernelClient Client = "kernel"
 	OurClient    Client = "xdpstack"
 )
 
@@ -70,7 +75,7 @@ type Work struct {
 	Work   load.Work
 	Conns  int
 	Unit   string
-	Scale  float64 // counts per second in the unit
+	Scale  float64 // counts per second in the unit; 0: the value is the median latency in µs
 	Client Client
 	Spin   time.Duration // how long our client polls before it sleeps; 0: not at all
 }
