@@ -23,10 +23,12 @@ type Core struct {
 	// ChecksumOffload says that the device computes the checksums of what is sent: payload is not summed when it is written.
 	ChecksumOffload bool
 
-	now      clock.Time // of the present batch
-	sample   rateSample // of the present ACK
-	pieces   frame.List // the frames behind the current one that the present segment lies in
-	rxBudget uint32     // bytes that all windows together may promise
+	now       clock.Time // of the present batch
+	sample    rateSample // of the present ACK
+	frameRoom uint32     // bytes of payload that a frame holds behind the headroom
+	maxFrames uint8      // of a segment that is sent
+	pieces    frame.List // the frames behind the current one that the present segment lies in
+	rxBudget  uint32     // bytes that all windows together may promise
 
 	// What connections hold of what was received, in bytes of memory: frames in receive and out-of-order queues.
 	held   uint32
@@ -81,14 +83,15 @@ const (
 
 // NewCore makes the common part of the connections of a shard. Frames come from pool; those that are sent keep headroom bytes free
 // for the headers of all layers. The mss is the largest payload that fits the device's MTU beside IP and TCP headers without
-// options, and rxBudget how many bytes all receive windows together may promise: no more than the receive rings can hold.
+// options; if that is more than a frame has room for, segments lie in several. rxBudget is how many bytes all receive windows together
+// may promise: no more than the receive rings can hold.
 func NewCore(pool *frame.Pool, headroom uint32, mss uint16, rxBudget uint32, secret [16]byte, cfg Config) (*Core, error) {
 	if mss < MinMSS {
 		return nil, fmt.Errorf("%w: the device's MTU leaves %d bytes for payload, the least is %d", ErrConfig, mss, MinMSS)
 	}
-	if uint64(headroom)+uint64(mss) > uint64(pool.ChunkSize()) {
-		return nil, fmt.Errorf("%w: frames of %d bytes have no room for %d bytes of headers and %d of payload",
-			ErrConfig, pool.ChunkSize(), headroom, mss)
+	if room := pool.ChunkSize() - int(headroom); int(mss) > frame.MaxFrames*room {
+		return nil, fmt.Errorf("%w: %d frames of %d bytes, with %d of headers in each, have no room for %d bytes of payload",
+			ErrConfig, frame.MaxFrames, pool.ChunkSize(), headroom, mss)
 	}
 	cfg.complete = false
 	full, err := cfg.withDefaults(mss)
@@ -97,6 +100,8 @@ func NewCore(pool *frame.Pool, headroom uint32, mss uint16, rxBudget uint32, sec
 	}
 	k := &Core{Pool: pool, Headroom: headroom, Config: full, Keys: NewKeys(secret), MaxUnread: DefaultMaxUnread, rxBudget: rxBudget}
 	k.share = rxBudget
+	k.frameRoom = uint32(pool.ChunkSize()) - headroom
+	k.maxFrames = uint8(k.frames(uint32(mss)))
 	k.kept = make(map[*Config]int)
 	k.current = frame.None
 	k.rares.at(k.rares.alloc()).rest(0)

@@ -23,7 +23,7 @@ func TestConfigErrors(t *testing.T) {
 		cfg      Config
 	}{
 		{"tiny MTU", 128, 40, Config{}},
-		{"segments larger than frames", 128, 1921, Config{}},
+		{"segments larger than 18 frames", 128, 18*1920 + 1, Config{}},
 		{"tiny MSS", 128, 1460, Config{MSS: 10}},
 		{"huge receive buffer", 128, 1460, Config{RecvBuffer: 1<<30 + 1}},
 		{"huge send buffer", 128, 1460, Config{SendBuffer: 1<<30 + 1}},

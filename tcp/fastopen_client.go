@@ -65,7 +65,7 @@ func (c *Conn) outFastOpen(now clock.Time, o *OutSegment) {
 		return
 	}
 	m := p.Meta(f)
-	room := uint32(min(server.mss, c.cfg.MSS)) - uint32(o.wireLen(true))
+	room := min(uint32(min(server.mss, c.cfg.MSS))-uint32(o.wireLen(true)), c.core.frameRoom) // One frame is enough for a request.
 	if m.Len > room {
 		var ok bool
 		if f, ok = c.split(f, room); !ok {

@@ -16,7 +16,7 @@ func (c *Conn) Connect(k *Core, f Flow, cfg *Config, now clock.Time) {
 	c.rcv.scale = c.cfg.scale()
 	c.startSequence(k.Keys.ISN(f, now))
 	c.setMSS(DefaultMSS)
-	c.snd.mss = c.cfg.MSS // What is written before the answer comes is cut for the best case.
+	c.snd.mss = c.core.evenMSS(c.cfg.MSS) // What is written before the answer comes is cut for the best case.
 	c.setState(StateSynSent)
 	c.due |= dueSYN
 	c.timers.received = now

@@ -60,13 +60,15 @@ func checkSendQueue(c *Conn) error {
 		}
 		if m.Flags&metaProbe != 0 {
 			probes++
-			if !sent || m.Flags&^(metaProbe|metaLimited) != 0 || m.Len != uint32(d.path.probe) {
+			if _, n := c.segmentEnd(f); !sent || m.Flags&^(metaProbe|metaLimited) != 0 || n != uint32(d.path.probe) {
 				return fmt.Errorf("frame at %d with %d bytes is a probe of %d, wrongly", m.Seq, m.Len, d.path.probe)
 			}
 		}
 		if m.Flags&metaSACKed != 0 {
 			sacked += m.Len
-			arrived++
+			if m.Flags&metaFollows == 0 {
+				arrived++
+			}
 		}
 		if m.Flags&metaResent != 0 {
 			resent++
@@ -91,7 +93,7 @@ func checkSendQueue(c *Conn) error {
 		return fmt.Errorf("%d bytes are lost and %d SACKed, the counts say %d and %d", lost, sacked, d.lost, d.sacked)
 	}
 	if arrived != c.rare().arrived {
-		return fmt.Errorf("%d frames are SACKed, the count says %d", arrived, c.rare().arrived)
+		return fmt.Errorf("%d segments are SACKed, the count says %d", arrived, c.rare().arrived)
 	}
 	if err := checkResent(c, resent); err != nil {
 		return err

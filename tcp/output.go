@@ -134,8 +134,8 @@ func (c *Conn) newData() uint32 {
 	return c.sendable()
 }
 
-// sendable returns how many bytes of the first unsent frame may go out now; 0 is none. This is the sender's side of silly window
-// avoidance (RFC 9293 section 3.8.6.2.1) and the Nagle algorithm (section 3.7.4).
+// sendable returns how many bytes of the first unsent frame, or of as many as a segment has, may go out now; 0 is none. This is the
+// sender's side of silly window avoidance (RFC 9293 section 3.8.6.2.1) and the Nagle algorithm (section 3.7.4).
 func (c *Conn) sendable() uint32 {
 	d := &c.snd
 	m := c.core.Pool.Meta(d.unsent)
@@ -143,6 +143,10 @@ func (c *Conn) sendable() uint32 {
 	usable := d.una.Add(d.wnd).Sub(d.nxt)
 	mss := uint32(d.mss)
 	n := min(m.Len, mss)
+	if mss > c.core.frameRoom {
+		mss = c.limit()
+		n, m = c.run(mss)
+	}
 	outstanding := uint32(d.nxt - d.una)
 	if flight := outstanding - d.sacked - d.lost; flight != 0 && flight+n > c.sendWindow() && !c.is(flagTailProbe) {
 		return 0
@@ -188,7 +192,7 @@ func (c *Conn) mayBeSmall(usable uint32) bool {
 func (c *Conn) outHeader(now clock.Time, o *OutSegment, seq Seq, flags Flags) {
 	o.Seq, o.Ack, o.Flags, o.Urgent, o.ECN, o.Copy = seq, c.rcv.nxt, flags, 0, 0, false
 	o.MSS, o.WScale, o.SACKPermitted, o.NumSACK = 0, -1, false, 0
-	o.Frame, o.Off, o.Len, o.Sum = frame.None, 0, 0, 0
+	o.Frame, o.Off, o.Len, o.Sum, o.More = frame.None, 0, 0, 0, 0
 	o.HasTS = c.is(flagTS)
 	if o.HasTS {
 		o.TSVal, o.TSEcr = c.tsValue(now), c.ts.recent
@@ -249,11 +253,19 @@ func (c *Conn) outDuplicateACK(now clock.Time, o *OutSegment) {
 	c.outSACK(o, min(r.dupACKs, max(c.rare().sackLen, 1)-1))
 }
 
-// outPayload fills in a segment with the payload of a frame.
-func (c *Conn) outPayload(now clock.Time, o *OutSegment, f frame.Index, m *frame.Meta) {
+// outPayload fills in a segment with the payload of frame f and so many more behind it. It returns the record of the last.
+func (c *Conn) outPayload(now clock.Time, o *OutSegment, f frame.Index, m *frame.Meta, more uint8) (last *frame.Meta) {
 	c.outHeader(now, o, Seq(m.Seq), FlagACK)
 	o.Frame, o.Off, o.Len, o.Sum = f, m.Off, m.Len, m.Sum
 	o.Copy = c.core.Pool.InTransmission(f)
+	m.SentAt = now
+	if m.Sends < 255 {
+		m.Sends++
+	}
+	m.Flags &^= metaFollows
+	if more != 0 {
+		m = c.outMore(now, o, m, more)
+	}
 	if m.Next == frame.None {
 		// The last of what was written: nothing follows that would make the peer deliver it (RFC 9293 section 3.9.1.2).
 		o.Flags |= FlagPSH
@@ -268,13 +280,10 @@ func (c *Conn) outPayload(now clock.Time, o *OutSegment, f frame.Index, m *frame
 		}
 	}
 	if c.is(flagPaced) {
-		c.pace(m.Len, now)
-	}
-	m.SentAt = now
-	if m.Sends < 255 {
-		m.Sends++
+		c.pace(o.Len, now)
 	}
 	c.snd.sentAt = now
+	return m
 }
 
 // noteFIN notes that the segment that was just filled in carries the FIN.
@@ -285,7 +294,7 @@ func (c *Conn) noteFIN(o *OutSegment) {
 	}
 }
 
-// outData sends the first unsent frame, or as much of it as sendable says: n bytes.
+// outData sends the first unsent frames, or as much of them as sendable says: n bytes.
 func (c *Conn) outData(now clock.Time, o *OutSegment, n uint32) bool {
 	d, p := &c.snd, c.core.Pool
 	f := d.unsent
@@ -303,6 +312,10 @@ func (c *Conn) outData(now clock.Time, o *OutSegment, n uint32) bool {
 		}
 		m = p.Meta(f)
 	}
+	more := uint8(0)
+	if n != m.Len {
+		more = c.cut(f, &n)
+	}
 	idle := d.nxt == d.una
 	if idle {
 		d.progressAt = now
@@ -312,10 +325,16 @@ func (c *Conn) outData(now clock.Time, o *OutSegment, n uint32) bool {
 		c.rcv.quick = 0 // The application answers, and its answers carry ACKs.
 	}
 	if probe {
-		c.noteProbe(m)
+		c.noteProbe(m, n)
 	}
-	c.stamp(m, now)
-	c.outPayload(now, o, f, m)
+	for i, g := uint8(0), m; ; g = p.Meta(g.Next) {
+		c.stamp(g, now)
+		if i == more {
+			break
+		}
+		i++
+	}
+	m = c.outPayload(now, o, f, m, more)
 	if c.is(flagECT) {
 		c.newDataECN(o)
 	}

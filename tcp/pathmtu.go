@@ -53,10 +53,10 @@ func (c *Conn) optionsLen() uint16 {
 // section 3.7.1: the effective send MSS, RFC 6691).
 func (c *Conn) setMSS(peer uint16) {
 	h := &c.snd.path
-	h.most = min(peer, c.cfg.MSS) - c.optionsLen()
+	h.most = c.core.evenMSS(min(peer, c.cfg.MSS) - c.optionsLen())
 	n := h.most
 	if h.probe != 0 {
-		n = min(n, h.probe-c.optionsLen())
+		n = c.core.evenMSS(min(n, h.probe-c.optionsLen()))
 	}
 	h.high, h.probe = n, 0
 	if c.cfg.MTUProbing == MTUProbingAlways {
@@ -68,6 +68,7 @@ func (c *Conn) setMSS(peer uint16) {
 // limitMSS takes a bound on the payload of a full segment that the application chose.
 func (c *Conn) limitMSS(n uint16) {
 	h := &c.snd.path
+	n = c.core.evenMSS(n)
 	h.most, h.high = min(h.most, n), min(h.high, n)
 	if n < c.snd.mss {
 		c.resize(n)
@@ -92,7 +93,7 @@ func (c *Conn) pathMTU(mtu uint32, now clock.Time) {
 		c.pathMTUOpening(mss, now)
 		return
 	}
-	n := mss - c.optionsLen()
+	n := c.core.evenMSS(mss - c.optionsLen())
 	switch {
 	case n < d.mss:
 	case n < h.probe:
@@ -121,15 +122,18 @@ func (c *Conn) pathMTUOpening(mss uint16, now clock.Time) {
 	}
 	c.core.Stats.PathMTUReductions++
 	h.probe, h.at = mss, pathTicks(now)+raiseAfter
-	c.snd.mss = min(c.snd.mss, mss-c.optionsLen())
+	c.snd.mss = min(c.snd.mss, c.core.evenMSS(mss-c.optionsLen()))
 }
 
 // loseLonger takes segments of more than n bytes as lost, and has them sent again. That says nothing about the path's capacity.
 func (c *Conn) loseLonger(n uint16) {
 	d, p := &c.snd, c.core.Pool
-	for f := d.queue.Front(); f != d.unsent; f = p.Meta(f).Next {
-		if p.Meta(f).Len > uint32(n) {
-			c.markLost(f)
+	for f := d.queue.Front(); f != d.unsent; {
+		end, length := c.segmentEnd(f)
+		for ; f != end; f = p.Meta(f).Next {
+			if length > uint32(n) {
+				c.markLost(f)
+			}
 		}
 	}
 	c.resend()

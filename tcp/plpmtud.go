@@ -71,7 +71,7 @@ func (c *Conn) blackHole(now clock.Time) {
 	default:
 		return
 	}
-	if d.mss <= least || m.Len <= uint32(least) {
+	if _, n := c.segmentEnd(f); d.mss <= least || n <= uint32(least) {
 		return
 	}
 	h.high, h.at = max(h.high, d.mss), pathTicks(now)
@@ -95,7 +95,7 @@ func (c *Conn) probeSize(now clock.Time) uint32 {
 	}
 	n := uint32(h.high)
 	if h.high-d.mss > probeStep {
-		n = (uint32(d.mss) + n + 1) / 2
+		n = uint32(c.core.evenMSS(uint16((uint32(d.mss) + n + 1) / 2)))
 	}
 	need := n + probeCompany*uint32(d.mss)
 	usable, window := d.una.Add(d.wnd).Sub(d.nxt), c.sendWindow()
@@ -105,32 +105,46 @@ func (c *Conn) probeSize(now clock.Time) uint32 {
 	return n
 }
 
-// gather makes the first unsent frame hold at least n bytes, with the beginning of those that follow it. It reports false if the frame
-// has no room for that.
+// gather makes the first unsent frame, or as many as a segment has, hold at least n bytes, with the beginning of those that follow. It
+// reports false if there is no room for that.
 func (c *Conn) gather(n uint32) bool {
-	d, p := &c.snd, c.core.Pool
-	m := p.Meta(d.unsent)
-	if m.Off+n > uint32(p.ChunkSize()) {
-		return false
-	}
-	for m.Len < n && m.Next != frame.None {
-		g := m.Next
-		gm := p.Meta(g)
-		k := c.core.appendPayload(d.unsent, n-m.Len, p.Data(g))
-		if k == gm.Len {
-			d.queue.Remove(p, g)
-			p.Release(g)
-			continue
+	k := c.core
+	f := c.snd.unsent
+	for frames := uint8(1); ; frames++ {
+		m := k.Pool.Meta(f)
+		here := min(n, uint32(k.Pool.ChunkSize())-m.Off)
+		c.fillUp(f, m, here)
+		if m.Len >= n {
+			return true
 		}
-		gm.Off, gm.Len, gm.Seq, gm.Sum = gm.Off+k, gm.Len-k, gm.Seq+k, 0
+		if m.Len < here || m.Next == frame.None || frames == k.maxFrames {
+			return false
+		}
+		n -= m.Len
+		f = m.Next
 	}
-	return m.Len >= n
 }
 
-// noteProbe notes that the segment that is being sent is a probe.
-func (c *Conn) noteProbe(m *frame.Meta) {
+// fillUp has an unsent frame with the record m take from those that follow it, until it holds n bytes.
+func (c *Conn) fillUp(f frame.Index, m *frame.Meta, n uint32) {
+	k, d := c.core, &c.snd
+	for m.Len < n && m.Next != frame.None {
+		g := m.Next
+		gm := k.Pool.Meta(g)
+		taken := k.appendPayload(f, n-m.Len, k.Pool.Data(g))
+		if taken == gm.Len {
+			d.queue.Remove(k.Pool, g)
+			k.Pool.Release(g)
+			continue
+		}
+		gm.Off, gm.Len, gm.Seq, gm.Sum = gm.Off+taken, gm.Len-taken, gm.Seq+taken, 0
+	}
+}
+
+// noteProbe notes that the segment of n bytes that is being sent is a probe; m is the record of its first frame.
+func (c *Conn) noteProbe(m *frame.Meta, n uint32) {
 	m.Flags |= metaProbe
-	c.snd.path.probe = uint16(m.Len)
+	c.snd.path.probe = uint16(n)
 	c.core.Stats.PathMTUProbes++
 }
 

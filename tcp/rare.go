@@ -18,7 +18,7 @@ type rare struct {
 
 	lostHint frame.Index  // no frame before it is lost; frame.None: not known
 	sackHint frame.Index  // where SACK blocks were last marked; frame.None: nowhere
-	arrived  uint32       // frames of the send queue that are SACKed
+	arrived  uint32       // segments in the send queue that are SACKed
 	flight   uint32       // bytes outstanding when the probe was sent, or not known to have arrived when the recovery began
 	recover  Seq          // SND.NXT when the present recovery began, or the probe was sent: that is over when this is acknowledged
 	cwrEnd   Seq          // SND.NXT when the window was last reduced, with ECN

@@ -42,7 +42,7 @@ func (c *Conn) Reserve(n int) []byte {
 		}
 		at = k.Headroom
 		k.Pool.Meta(r.frame).Off = at
-		r.room = min(uint32(n), uint32(d.mss), uint32(k.Pool.ChunkSize())-at)
+		r.room = min(uint32(n), c.fill(), uint32(k.Pool.ChunkSize())-at)
 	}
 	k.reserved = r
 	return k.Pool.Chunk(r.frame)[at : at+r.room : at+r.room]

@@ -57,7 +57,7 @@ func (c *Conn) repair(s *Segment, acked, missing uint32, duplicate bool, now clo
 	}
 	// A partial ACK: what is now the first has been missing for as long as what was repaired (RFC 6582 section 3.2).
 	if f := d.queue.Front(); f != d.unsent && c.core.Pool.Meta(f).Flags&(metaResent|metaSACKed) == 0 {
-		c.markLost(f)
+		c.markSegmentLost(f)
 		c.set(flagForceLost)
 	}
 }
@@ -76,7 +76,7 @@ func (c *Conn) countDuplicate() {
 	// ago that its number means nothing any more.
 	if d.dupACKs >= duplicateThreshold && d.recovery == recoveryNone && !c.recoveredTo() {
 		if f := d.queue.Front(); f != d.unsent {
-			c.markLost(f)
+			c.markSegmentLost(f)
 		}
 	}
 }
@@ -183,7 +183,7 @@ func (c *Conn) forget(f frame.Index, m *frame.Meta, n uint32) {
 	if n != m.Len {
 		return
 	}
-	if m.Flags&metaSACKed != 0 {
+	if m.Flags&(metaSACKed|metaFollows) == metaSACKed {
 		c.rare().arrived--
 	}
 	if m.Flags&metaResent != 0 {
@@ -261,14 +261,18 @@ func (c *Conn) markTimedOut(now clock.Time) {
 	} else {
 		d.sacked = 0
 	}
+	first := true // the frame is of the first segment
 	for f := front; f != d.unsent; f = p.Meta(f).Next {
 		m := p.Meta(f)
 		if reneged && m.Flags&metaSACKed != 0 {
 			m.Flags &^= metaSACKed
 			d.sacked -= m.Len
-			x.arrived--
+			if m.Flags&metaFollows == 0 {
+				x.arrived--
+			}
 		}
-		if f == front || m.SentAt <= overdue {
+		first = first && (f == front || m.Flags&metaFollows != 0)
+		if first || m.SentAt <= overdue {
 			c.markLost(f)
 		}
 	}
@@ -312,25 +316,36 @@ func (c *Conn) outLost(now clock.Time, o *OutSegment) bool {
 		}
 		m = p.Meta(f)
 	}
-	c.stamp(m, now)
-	m.Flags = m.Flags&^metaLost | metaResent
 	x := c.needRare()
-	x.rack.append(p, f)
-	d.lost -= m.Len
-	x.prr.out += m.Len
+	more := uint8(0)
+	if c.manyFrames() {
+		more = c.lostRun(f)
+	}
+	for i, g, gm := uint8(0), f, m; ; i++ {
+		c.stamp(gm, now)
+		gm.Flags = gm.Flags&^metaLost | metaResent
+		x.rack.append(p, g)
+		d.lost -= gm.Len
+		if i == more {
+			break
+		}
+		g = gm.Next
+		gm = p.Meta(g)
+	}
 	x.lostHint = f
 	c.clear(flagForceLost)
-	c.outPayload(now, o, f, m)
+	c.outPayload(now, o, f, m, more)
+	x.prr.out += o.Len
 	c.noteResent(o.TSVal)
 	c.noteFIN(o)
 	if f == d.queue.Front() || c.timers.rtx == clock.Never {
 		c.armRetransmit(now)
 	}
 	c.core.Stats.Retransmits++
-	c.core.Stats.RetransmitBytes += uint64(m.Len)
+	c.core.Stats.RetransmitBytes += uint64(o.Len)
 	h := c.needHistory()
 	h.learnt.resent()
 	h.resent++
-	h.resentBytes += uint64(m.Len)
+	h.resentBytes += uint64(o.Len)
 	return true
 }

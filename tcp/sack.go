@@ -136,7 +136,9 @@ func (c *Conn) markFrame(mk *sackMarker, f frame.Index, m *frame.Meta, end Seq) 
 	c.core.sample.noteArrived(m)
 	m.Flags = m.Flags&^(metaLost|metaResent) | metaSACKed
 	d.sacked += m.Len
-	x.arrived++
+	if m.Flags&metaFollows == 0 {
+		x.arrived++
+	}
 	if m.Sends == 1 {
 		mk.sentAt = m.SentAt
 	}

@@ -100,18 +100,19 @@ type OutSegment struct {
 	Window, Urgent uint16 // Window is as on the wire, scaled already
 	Flags          Flags
 	ECN            uint8  // the ECN field of the IP header: 0, not ECN-capable, or ECT0
-	Sum            uint16 // the payload's partial checksum (RFC 1071), never 0 if it is known; 0: not known
+	Sum            uint16 // the partial checksum (RFC 1071) of the payload in Frame, never 0 if it is known; 0: not known
 	Copy           bool   // the payload must be copied to another frame: the kernel still has this one, or the room before Off is not free
 	Options
 	Frame    frame.Index // frame.None: no payload
 	Off, Len uint32      // the payload in the frame's chunk: first byte from the start of the chunk, bytes
+	More     uint8       // the payload goes on in so many frames more, each Meta.Next of the one before: Len counts all of them
 }
 
 // Clear makes o a segment with no flags, options or payload.
 func (o *OutSegment) Clear() {
 	o.Seq, o.Ack, o.Window, o.Urgent, o.Flags, o.ECN, o.Copy = 0, 0, 0, 0, 0, 0, false
 	o.Options.Clear()
-	o.Frame, o.Off, o.Len, o.Sum = frame.None, 0, 0, 0
+	o.Frame, o.Off, o.Len, o.Sum, o.More = frame.None, 0, 0, 0, 0
 }
 
 // HeaderLen returns the length of the header that Marshal writes, options included, in bytes.

@@ -56,6 +56,7 @@ const (
 	metaProbe               // it is a probe of the path's MTU, in flight
 	metaLimited             // when it was sent, the application was what limited the sending
 	metaPassed              // it was received, and passed on to be sent
+	metaFollows             // it was sent in the same segment as the frame before it
 )
 
 func (d *sender) init() {
@@ -161,10 +162,11 @@ func (c *Conn) tailRoom() uint32 {
 		return 0
 	}
 	m := p.Meta(d.queue.Back())
-	if m.Len >= uint32(d.mss) {
+	fill := c.fill()
+	if m.Len >= fill {
 		return 0
 	}
-	return min(uint32(d.mss)-m.Len, uint32(p.ChunkSize())-m.Off-m.Len)
+	return min(fill-m.Len, uint32(p.ChunkSize())-m.Off-m.Len)
 }
 
 // appendPayload copies as much of b as fits, room bytes at most, behind the range of frame f, and returns how much. The range grows by it,
@@ -202,7 +204,7 @@ func (c *Conn) newFrame(b []byte) frame.Index {
 		return f
 	}
 	c.core.Pool.Meta(f).Off = c.core.Headroom
-	c.core.appendPayload(f, uint32(c.snd.mss), b)
+	c.core.appendPayload(f, c.fill(), b)
 	c.pushFrame(f)
 	return f
 }
@@ -291,9 +293,9 @@ func (c *Conn) split(f frame.Index, n uint32) (frame.Index, bool) {
 		if x.lostHint == f {
 			x.lostHint = g
 		}
-		if m.Flags&metaSACKed != 0 {
-			x.arrived++
-		}
+	}
+	if m.Sends != 0 {
+		m.Flags |= metaFollows
 	}
 	c.core.Stats.Splits++
 	return g, true

@@ -113,7 +113,7 @@ func (c *Conn) SetMaxSegment(mss uint16) error {
 	}
 	c.ownConfig().MSS = mss
 	if c.state < StateSynReceived {
-		c.snd.mss = min(c.snd.mss, mss)
+		c.snd.mss = min(c.snd.mss, c.core.evenMSS(mss))
 		return nil
 	}
 	c.limitMSS(mss - c.optionsLen())
