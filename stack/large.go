@@ -151,3 +151,44 @@ func (s *Shard) allocPacket(b []byte) frame.Index {
 	}
 	return first
 }
+
+// makeRoom lets the queue for the end of the turn take a packet of so many frames.
+func (s *Shard) makeRoom(frames int) {
+	if len(s.txq)+frames > cap(s.txq) {
+		s.transmit()
+	}
+}
+
+// sumMore returns the partial sum of a segment's payload, of which that in the first frame has the sum given.
+func (s *Shard) sumMore(o *tcp.OutSegment, sum uint32) uint32 {
+	m := s.pool.Meta(o.Frame)
+	at := m.Len
+	for range o.More {
+		f := m.Next
+		m = s.pool.Meta(f)
+		part := uint32(m.Sum)
+		if part == 0 {
+			part = checksum.Sum(s.pool.Data(f), 0)
+		}
+		sum = addSum(sum, part, at)
+		at += m.Len
+	}
+	return sum
+}
+
+// emitMore queues the frames of a segment behind the first. One that the kernel still has, and may not have twice, is copied.
+func (s *Shard) emitMore(o *tcp.OutSegment) {
+	m := s.pool.Meta(o.Frame)
+	for left := o.More; left != 0; left-- {
+		f := m.Next
+		m = s.pool.Meta(f)
+		d := frame.Desc{Frame: f, Off: m.Off, Len: m.Len, More: left > 1}
+		if s.pool.InTransmission(f) {
+			d.Frame, d.Off = s.pool.Alloc(), headroom
+			copy(s.pool.Chunk(d.Frame)[headroom:], s.pool.Data(f))
+		} else {
+			s.pool.Retain(f)
+		}
+		s.queueTX(d)
+	}
+}

@@ -38,7 +38,7 @@ func Open(cfg Config) (*Stack, error) {
 	}
 	if full.RxBudget == 0 {
 		// What is promised must fit the receive rings; a quarter of them is left for everything that no window governs.
-		full.RxBudget = uint32(iface.RxRing()) * uint32(info.MTU) / 4 * 3
+		full.RxBudget = uint32(iface.RxRing()) * uint32(min(info.MTU, queues[0].Pool().ChunkSize()-headroom)) / 4 * 3
 	}
 	s, err := New(full, devices...)
 	if err != nil {

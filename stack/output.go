@@ -45,11 +45,11 @@ func (s *Shard) pull(c *Conn) (sent int, blocked bool) {
 		return 0, false
 	}
 	for ; sent < tcp.MaxSegmentsPerWake; sent++ {
-		if s.room <= 0 {
+		if s.room < s.frames {
 			s.stats.Tx.RingFull++
 			return sent, true
 		}
-		if s.pool.Free() < s.reserve {
+		if s.pool.Free() < s.reserve+s.frames-1 {
 			s.stats.Tx.PoolEmpty++
 			return sent, true
 		}
@@ -66,19 +66,24 @@ func (s *Shard) pull(c *Conn) (sent int, blocked bool) {
 // emit writes the headers of one segment before its payload and queues the packet.
 func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 	f, off := o.Frame, o.Off
+	n := o.Len // of payload in the first frame
+	if o.More != 0 {
+		n = s.pool.Meta(f).Len
+		s.makeRoom(1 + int(o.More))
+	}
 	switch {
 	case f == frame.None:
 		f, off = s.pool.Alloc(), headroom
 	case o.Copy:
 		f, off = s.pool.Alloc(), headroom
-		copy(s.pool.Chunk(f)[off:off+o.Len], s.pool.Chunk(o.Frame)[o.Off:o.Off+o.Len])
+		copy(s.pool.Chunk(f)[off:off+n], s.pool.Chunk(o.Frame)[o.Off:o.Off+n])
 	default:
 		s.pool.Retain(f)
 	}
 	tcpLen := o.HeaderLen()
 	h := &s.header
 	start := off - uint32(len(h.bytes)+tcpLen)
-	b := s.pool.Chunk(f)[start : off+o.Len]
+	b := s.pool.Chunk(f)[start : off+n]
 	flow := c.tcp.Flow()
 	dst := binary.BigEndian.Uint32(flow.RemoteAddr[:])
 	dstSum := dst>>16 + dst&0xffff
@@ -86,9 +91,10 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 	*(*ethernet.Addr)(b) = c.hop
 	ip := b[ethernet.HeaderLen:]
 	tos := c.tos | o.ECN
+	length := uint32(len(ip)) - n + o.Len
 	ip[1] = tos
-	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
-	binary.BigEndian.PutUint16(ip[10:], checksum.Finish(h.ipSum+dstSum+uint32(tos)+uint32(len(ip))))
+	binary.BigEndian.PutUint16(ip[2:], uint16(length))
+	binary.BigEndian.PutUint16(ip[10:], checksum.Finish(h.ipSum+dstSum+uint32(tos)+length))
 	binary.BigEndian.PutUint32(ip[16:], dst)
 	t := ip[ipv4.MinHeaderLen:]
 	switch {
@@ -99,16 +105,24 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 		if payload == 0 {
 			payload = checksum.Sum(t[tcpLen:], 0)
 		}
-		o.MarshalSum(t[:tcpLen], flow.LocalPort, flow.RemotePort, h.tcpSum+dstSum+uint32(len(t))+payload)
+		if o.More != 0 {
+			payload = s.sumMore(o, payload)
+		}
+		o.MarshalSum(t[:tcpLen], flow.LocalPort, flow.RemotePort, h.tcpSum+dstSum+length-ipv4.MinHeaderLen+payload)
 	}
-	s.queueTX(frame.Desc{Frame: f, Off: start, Len: uint32(len(b))})
+	s.queueTX(frame.Desc{Frame: f, Off: start, Len: uint32(len(b)), More: o.More != 0})
+	if o.More != 0 {
+		s.emitMore(o)
+	}
 }
 
-// queueTX queues a packet for the end of the turn. It takes over one ownership of the frame.
+// queueTX queues a packet, or a frame of one, for the end of the turn. It takes over one ownership of the frame.
 func (s *Shard) queueTX(d frame.Desc) {
 	s.room--
 	s.txq = append(s.txq, d)
-	s.stats.Tx.Frames++
+	if !d.More {
+		s.stats.Tx.Frames++
+	}
 	s.stats.Tx.Bytes += uint64(d.Len)
 	if len(s.txq) == cap(s.txq) {
 		s.transmit()

@@ -58,7 +58,8 @@ type Shard struct {
 	large    []byte    // a packet that was copied together
 	segments []segment // the TCP segments of the batch, between the passes
 	txq      []frame.Desc
-	room     int // how many more packets the device and txq take
+	room     int // how many more frames the device and txq take
+	frames   int // of a segment that is sent, at most
 	due      []uint32
 	out      tcp.OutSegment
 	seg      tcp.Segment

@@ -181,17 +181,21 @@ func (s *Stack) route(dst ipv4.Addr) (hop ipv4.Addr, ok bool) {
 
 // initProtocols makes the protocols of a shard.
 func (s *Shard) initProtocols() error {
-	mss := s.oneFrame - ipv4.MinHeaderLen - tcp.MinHeaderLen
+	mss := s.mtu - ipv4.MinHeaderLen - tcp.MinHeaderLen
 	if mss < tcp.MinMSS || mss > 1<<16-1 {
 		return fmt.Errorf("%w: the device's MTU of %d bytes leaves no sensible segment size", ErrConfig, s.mtu)
 	}
 	budget := s.cfg.RxBudget
 	if budget == 0 {
-		budget = uint32(s.pool.Size()/4) * uint32(mss)
+		budget = uint32(s.pool.Size()/4) * uint32(min(mss, s.pool.ChunkSize()-headroom))
 	}
 	var err error
 	if s.core, err = tcp.NewCore(s.pool, headroom, uint16(mss), budget, s.stack.secret, s.cfg.TCP); err != nil {
 		return err
+	}
+	if s.frames = s.core.MaxFrames(); s.dev.Room() < s.frames {
+		return fmt.Errorf("%w: a packet of the device's MTU of %d bytes has %d frames, and its TX ring room for %d", ErrConfig, s.mtu,
+			s.frames, s.dev.Room())
 	}
 	s.core.MaxUnread = s.cfg.MaxUnread
 	s.core.ChecksumOffload = s.txSum

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os/exec"
 	"strings"
@@ -76,4 +77,71 @@ func TestKernelSendsLargeDatagrams(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestKernelTransfersLarge sends data through an echo on the stack and one on the kernel, in segments of several frames both ways, and
+// compares.
+func TestKernelTransfersLarge(t *testing.T) {
+	forLargeMTUs(t, func(t *testing.T, s *Stack, l *netlab.Lab) {
+		if _, err := s.Handle(":7", &slowEcho{}); err != nil {
+			t.Fatal(err)
+		}
+		ln, err := l.Kernel.Listen("tcp", addr(l.Kernel.Address, 7))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		go func() {
+			if c, err := ln.Accept(); err == nil {
+				io.Copy(c, c)
+				c.Close()
+			}
+		}()
+		const size = 64 << 20
+		for name, dial := range map[string]func() (net.Conn, error){
+			"echo on the stack":  func() (net.Conn, error) { return l.Kernel.Dial("tcp", addr(s.Address(), 7)) },
+			"echo on the kernel": func() (net.Conn, error) { return s.Dial("tcp", addr(l.Kernel.Address, 7)) },
+		} {
+			c, err := dial()
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			c.SetDeadline(time.Now().Add(30 * time.Second))
+			start := time.Now()
+			echoed(t, name, c, size)
+			c.Close()
+			t.Logf("%s: %d MiB there and back in %v", name, size>>20, time.Since(start))
+		}
+		q := s.Interface().Queues()[0].Stats()
+		for what, n := range map[string][2]uint64{
+			"received": {q.RxBytes, q.RxPackets}, "sent": {q.TxBytes, q.TxPackets},
+		} {
+			if mean := int(n[0] / n[1]); mean < s.MTU()/4 {
+				t.Errorf("packets that were %s have %d bytes in the mean: %+v", what, mean, *q)
+			}
+		}
+	})
+}
+
+// echoed sends size bytes over a connection to an echo and compares what comes back.
+func echoed(t *testing.T, name string, c net.Conn, size int) {
+	t.Helper()
+	block := make([]byte, 128<<10)
+	for i := range block {
+		block[i] = byte(i*i>>5 + i)
+	}
+	go func() {
+		for n := 0; n < size; n += len(block) {
+			if _, err := c.Write(block); err != nil {
+				t.Errorf("%s: write: %v", name, err)
+				return
+			}
+		}
+	}()
+	got := make([]byte, len(block))
+	for n := 0; n < size; n += len(block) {
+		if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, block) {
+			t.Fatalf("%s: the echo differs within the %d bytes from %d on, %v", name, len(block), n, err)
+		}
+	}
 }
