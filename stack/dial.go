@@ -84,6 +84,9 @@ func (s *Shard) Connect(remote netip.AddrPort, h Handler) error {
 
 // connect starts an active open on this shard. A nil cfg is the stack's.
 func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config) (*Conn, error) {
+	if s.stopping {
+		return nil, errClosed
+	}
 	if _, ok := s.stack.route(ipv4.Addr(remote.Addr().As4())); !ok {
 		return nil, ErrNoRoute
 	}

@@ -40,8 +40,8 @@ func (s *Shard) shutdown(now clock.Time) {
 func (t *TCPConn) shutdown() {
 	t.in.end(net.ErrClosed)
 	t.out.end(net.ErrClosed)
-	for !t.in.turn.TryLock() { // A reader may be waiting for room in the mailbox.
-		t.shard.mailbox.Pop()
+	for !t.in.turn.TryLock() { // A reader may be waiting for room in the mailbox, or for a call that it has sent.
+		t.shard.commands()
 		runtime.Gosched()
 	}
 	t.discard()

@@ -20,6 +20,8 @@ type side struct {
 	deadline time.Time // zero: none
 	due      time.Time
 	timer    *time.Timer // made when it is first needed
+
+	watch chan struct{} // of one who waits for both directions of two connections: see splice
 }
 
 func (s *side) init() { s.changed.L = &s.mu }
@@ -46,7 +48,7 @@ func (s *side) close() bool {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	s.changed.Broadcast()
+	s.wakeAll()
 	return true
 }
 
@@ -56,7 +58,7 @@ func (s *side) end(err error) {
 	if s.err == nil {
 		s.err = err
 	}
-	s.changed.Broadcast()
+	s.wakeAll()
 	s.mu.Unlock()
 }
 
@@ -92,7 +94,30 @@ func (s *side) arm(wait time.Duration) {
 
 func (s *side) expire() {
 	s.expired = true
+	s.wakeAll()
+}
+
+// wakeAll wakes everybody who waits, to see what has changed. The caller holds mu.
+func (s *side) wakeAll() {
 	s.changed.Broadcast()
+	if s.watch != nil {
+		signal(s.watch)
+	}
+}
+
+// signal leaves a token in a channel that has room for one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// watched has wakeAll leave a token in the channel, too; nil ends that.
+func (s *side) watched(c chan struct{}) {
+	s.mu.Lock()
+	s.watch = c
+	s.mu.Unlock()
 }
 
 // alarm runs when the timer goes off, perhaps before a deadline that was moved since.

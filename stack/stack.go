@@ -37,6 +37,7 @@ type Stack struct {
 	directory    directory
 	homes        homes
 	writeBuffers sync.Pool // of *[writeBuffer]byte
+	copyBuffers  sync.Pool // of *[copyBuffer]byte
 
 	// secret is what initial numbers, timestamps and cookies derive from. All shards have the same, for a flow may come to any of
 	// them: a later connection of it must not seem older, and a cookie is good on all.

@@ -29,6 +29,7 @@ type TCPConn struct {
 	opened chan struct{} // closed when the handshake is done or has failed; nil for an accepted connection
 
 	onReport func(c *Conn, r Report) // the shard's
+	from, to *splice                 // the shard's: what passes on what comes in here, and what has it go out here; else nil
 	ending   request                 // the shard's: askCloseWrite or askClose, for when all that was written has been taken
 }
 

@@ -61,18 +61,33 @@ func (t *TCPConn) receive(c *Conn) {
 	in.changed.Signal()
 	in.mu.Unlock()
 	s.woke = true
+	t.splice()
 }
 
 // Writable goes on with what waits for room.
-func (t *TCPConn) Writable(*Conn) { t.push() }
+func (t *TCPConn) Writable(*Conn) {
+	t.push()
+	t.splice()
+}
+
+// splice goes on with what is passed from this connection and to it, if anything is.
+func (t *TCPConn) splice() {
+	if t.from != nil {
+		t.from.pump()
+	}
+	if t.to != nil {
+		t.to.pump()
+	}
+}
 
 // PeerClosed makes Read return io.EOF once everything before the FIN was read.
 func (t *TCPConn) PeerClosed(*Conn) {
 	t.in.mu.Lock()
 	t.in.eof = true
-	t.in.changed.Broadcast()
+	t.in.wakeAll()
 	t.in.mu.Unlock()
 	t.shard.woke = true
+	t.splice()
 }
 
 // Closed ends every call that waits.
@@ -89,6 +104,7 @@ func (t *TCPConn) Closed(c *Conn, err error) {
 		t.out.end(err)
 	}
 	t.forget()
+	t.splice()
 	if t.opened != nil && !c.is(connOpened) {
 		close(t.opened)
 	}
@@ -181,14 +197,15 @@ func (t *TCPConn) push() {
 
 // writeWaiting moves what a Write waits with, and ends its wait when that is all. The caller holds mu.
 func (o *outbound) writeWaiting(c *Conn) bool {
-	for i, b := range o.waiting {
+	for len(o.waiting) > 0 {
+		b := o.waiting[0][o.offset:]
 		n := c.Write(b)
 		o.taken += n
-		o.waiting[i] = b[n:]
 		if n < len(b) {
-			o.waiting = o.waiting[i:]
+			o.offset += n
 			return false
 		}
+		o.waiting, o.offset = o.waiting[1:], 0
 	}
 	o.waiting = nil
 	o.changed.Signal()

@@ -19,7 +19,8 @@ type outbound struct {
 	last    int
 	room    int      // bytes that Write may still copy: what the connection had room for
 	waiting [][]byte // what a Write waits with: the caller's slices, which are his again when he holds mu
-	taken   int      // bytes of it that were taken
+	offset  int      // bytes of the first of them that were taken
+	taken   int      // bytes that were taken of them all
 	shut    bool     // a FIN follows
 
 	turn sync.Mutex // one writer at a time; guards one
@@ -38,19 +39,36 @@ func (t *TCPConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// write sends slices of so many bytes together. The caller has the turn. What was not taken is left in p.
+// WriteBuffers sends slices in their order, with one message to the shard for all of them, and takes what was sent out of v, as
+// [net.Buffers.WriteTo] does on the kernel's connections. That method itself does not know other packages' connections: on a TCPConn it
+// calls Write for each slice.
+func (t *TCPConn) WriteBuffers(v *net.Buffers) (int64, error) {
+	o := &t.out
+	o.turn.Lock()
+	defer o.turn.Unlock()
+	size := 0
+	for _, b := range *v {
+		size += len(b)
+	}
+	n, err := t.write(*v, size)
+	for left := n; len(*v) > 0; *v = (*v)[1:] {
+		first := &(*v)[0]
+		if left < len(*first) {
+			*first = (*first)[left:]
+			break
+		}
+		left -= len(*first)
+		*first = nil
+	}
+	return int64(n), err
+}
+
+// write sends slices of so many bytes together. The caller has the turn.
 func (t *TCPConn) write(p [][]byte, size int) (int, error) {
 	o := &t.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.refusal()
-	switch {
-	case err != nil:
-	case o.shut:
-		err = syscall.EPIPE
-	default:
-		err = o.err
-	}
+	err := o.obstacle()
 	if err != nil || size == 0 {
 		if err != nil {
 			err = t.opError("write", err)
@@ -59,7 +77,7 @@ func (t *TCPConn) write(p [][]byte, size int) (int, error) {
 	}
 	copied := t.copyIn(p, size)
 	if !copied {
-		o.waiting, o.taken = p, 0
+		o.waiting, o.offset, o.taken = p, 0, 0
 	}
 	o.mu.Unlock()
 	asked := t.ask(askWrite) // It may wait for the shard, which must not wait for mu meanwhile.
@@ -71,6 +89,18 @@ func (t *TCPConn) write(p [][]byte, size int) (int, error) {
 		o.waiting, err = nil, net.ErrClosed
 	}
 	return t.awaitTaken(size, err)
+}
+
+// obstacle returns why nothing can be written any more, or nil. The caller holds mu.
+func (o *outbound) obstacle() error {
+	err := o.refusal()
+	switch {
+	case err != nil:
+		return err
+	case o.err == nil && o.shut:
+		return syscall.EPIPE
+	}
+	return o.err
 }
 
 // copyIn copies all of what is written into the buffer, if there is room. The caller holds mu.
@@ -93,13 +123,7 @@ func (t *TCPConn) copyIn(p [][]byte, size int) bool {
 func (t *TCPConn) awaitTaken(size int, err error) (int, error) {
 	o := &t.out
 	for err == nil && o.taken < size {
-		if err = o.refusal(); err == nil {
-			err = o.err
-		}
-		if err == nil && o.shut {
-			err = syscall.EPIPE
-		}
-		if err == nil {
+		if err = o.obstacle(); err == nil {
 			o.changed.Wait()
 		}
 	}
@@ -118,7 +142,7 @@ func (o *outbound) shutDown() error {
 		return net.ErrClosed
 	}
 	o.shut = true
-	o.changed.Broadcast()
+	o.wakeAll()
 	return nil
 }
 

@@ -143,6 +143,7 @@ func (c *Conn) WriteFrame(f frame.Index) bool {
 	if asItIs {
 		m.Flags, m.Sends, m.Sum = metaPassed, 0, 0
 		c.pushFrame(f)
+		k.Stats.FramesPassed++
 	} else {
 		for b := k.Pool.Data(f); len(b) > 0; {
 			g := k.Pool.Alloc()

@@ -25,6 +25,7 @@ type Stats struct {
 	SYNRetransmits     uint64 `help:"SYN and SYN-ACK segments sent again by connections"`
 	WindowProbes       uint64 `help:"probes of a closed window"`
 	KeepAlives         uint64 `help:"keep-alive probes"`
+	FramesPassed       uint64 `help:"received frames that were queued to be sent as they were, without copying their payload"`
 	Splits             uint64 `help:"frames divided because the window or the segment size became smaller"`
 	DuplicateACKsIn    uint64 `help:"duplicate ACKs received"`
 	DuplicateACKsOut   uint64 `help:"duplicate ACKs sent, one per out-of-order segment"`
