@@ -180,8 +180,9 @@ func (s *session) oneServer(
 ) map[string]result.Run {
 	i := slices.IndexFunc(servers, func(v veth.Server) bool { return v.Name == t.side.name })
 	runs, ready := r.One(ctx, servers[i], works)
-	if ready.Mode != "" {
-		s.modes[t.side.name] = ready.Mode
+	for n, run := range runs {
+		run.Mode = ready.Mode
+		runs[n] = run
 	}
 	return runs
 }

@@ -28,7 +28,7 @@ func (s *session) profiles(ctx context.Context, jobs []job) {
 	measured := s.times
 	defer func() { s.times, s.profileTo = measured, "" }()
 	t := &s.times
-	for _, w := range []*time.Duration{&t.coreWindow, &t.window, &t.pathWindow} {
+	for _, w := range []*time.Duration{&t.coreWindow, &t.window, &t.rawWindow, &t.pathWindow} {
 		*w = max(*w, profileWindow)
 	}
 	type todo struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -17,7 +18,6 @@ type session struct {
 	started time.Time
 	report  result.Report
 	found   map[string]*result.Benchmark // of the report, by name
-	modes   map[string]string            // driver modes as the servers reported them, by side
 	plan    plan
 
 	profileTo string // file for a profile of the turn that is being had; empty for none
@@ -33,7 +33,6 @@ type job struct {
 // all runs what is wanted and returns the report, also when the context ends. A round gives every side of every group one turn, so
 // that the repeats of a benchmark are spread over the whole time, and a run that is stopped has something of everything.
 func (s *session) all(ctx context.Context, groups []*group) *result.Report {
-	s.modes = make(map[string]string)
 	jobs := s.enlist(groups)
 	fmt.Fprintf(os.Stderr, "%d benchmarks, %d turns, about %v\n", len(s.report.Benchmarks), s.plan.turns, s.plan.estimate.Round(time.Second))
 	rounds := 0
@@ -136,6 +135,7 @@ func (s *session) round(ctx context.Context, j job, repeat int) {
 		for _, n := range j.names {
 			to := s.found[n].Sides[i]
 			to.Runs = append(to.Runs, runs[n])
+			to.Link, to.Mode = cmp.Or(runs[n].Link, to.Link), cmp.Or(runs[n].Mode, to.Mode)
 		}
 	}
 }

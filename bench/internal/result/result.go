@@ -20,6 +20,8 @@ type Run struct {
 	GC       *GC                `json:"gc,omitempty"`        // of the process under test, from when it was ready; nil if it is not Go's
 	ClientGC *GC                `json:"gc_client,omitempty"` // of the process that drives it, during the window
 	Failed   string             `json:"failed,omitempty"`    // why there is no value
+	Link     string             `json:"-"`                   // over which it went: MTU and offloads of both ends; kept with the side
+	Mode     string             `json:"-"`                   // of the driver; kept with the side
 }
 
 // CPU is processor time used during a window, in seconds.
@@ -58,7 +60,9 @@ type GC struct {
 // Side is one of the systems that a benchmark compares.
 type Side struct {
 	Name        string   `json:"name"`
-	Setup       string   `json:"setup,omitempty"`   // how it was configured: threads, buffers, driver mode
+	Setup       string   `json:"setup,omitempty"`   // how it was configured: threads, buffers
+	Mode        string   `json:"mode,omitempty"`    // of the driver
+	Link        string   `json:"link,omitempty"`    // MTU and offloads of both ends
 	NoPeer      bool     `json:"no_peer,omitempty"` // not something to be compared with, but a cost or a limit
 	Runs        []Run    `json:"runs,omitempty"`
 	Skipped     string   `json:"skipped,omitempty"`      // why it has no runs

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,6 +62,19 @@ func TestTable(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("the table lacks %q:\n%s", want, out)
 		}
+	}
+}
+
+func TestLinks(t *testing.T) {
+	side := func(name, link string) *result.Side { return &result.Side{Name: name, Link: link} }
+	r := &result.Report{Benchmarks: []*result.Benchmark{
+		{Name: "a", Sides: []*result.Side{side("ours", "MTU 1500"), side("peer", "MTU 1500"), side("absent", "")}},
+		{Name: "b", Sides: []*result.Side{side("ours", "MTU 9000"), side("peer", "MTU 9000, TSO on")}},
+		{Name: "c", Sides: []*result.Side{side("ours", "MTU 1500")}},
+	}}
+	want := []string{"link of a; c: MTU 1500", "link of b (ours): MTU 9000", "link of b (peer): MTU 9000, TSO on"}
+	if got := links(r); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -165,5 +165,8 @@ func footer(w io.Writer, r *result.Report) {
 	for _, c := range r.Conditions {
 		fmt.Fprintf(w, "  %-*s  %s\n", width, c.Name, c.Value)
 	}
+	for _, l := range links(r) {
+		fmt.Fprintln(w, "  "+l)
+	}
 	fmt.Fprintf(w, "Took %v.\n", r.Took.Round(time.Second))
 }

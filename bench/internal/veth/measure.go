@@ -60,6 +60,7 @@ func (r *Runner) measure(ctx context.Context, at *arena, w Work) (run result.Run
 	if err := r.bindReceivers(at); err != nil {
 		return run, err
 	}
+	link := describeLink(at.lab)
 	var got load.Result
 	run, err = r.window(ctx, at, client, client, r.Window, &got)
 	if err != nil {
@@ -69,7 +70,7 @@ func (r *Runner) measure(ctx context.Context, at *arena, w Work) (run result.Run
 	if w.Scale == 0 {
 		run.Value = got.P50
 	}
-	run.Extra = extras(&got)
+	run.Extra, run.Link = extras(&got), link
 	if spent := run.Server.Process + run.Server.Receive; run.Server.Receive > 0 && spent > 0 {
 		run.Extra[PerServerCPU] = run.Value * run.Seconds / spent
 	}

@@ -59,6 +59,7 @@ func (r *Runner) raw(ctx context.Context, cfg rawlink.Config) (run result.Run, e
 		return run, err
 	}
 	defer client.Stop()
+	link := describeLink(lab)
 	at := &arena{lab: lab, server: server}
 	var got rawlink.Result
 	var begin, end uint64
@@ -77,6 +78,7 @@ func (r *Runner) raw(ctx context.Context, cfg rawlink.Config) (run result.Run, e
 		got.Frames = end - begin
 	}
 	run.Seconds, run.Value = got.Seconds, float64(got.Frames)/got.Seconds/1e6
+	run.GC, run.Link = server.GC(), link
 	return run, err
 }
 
