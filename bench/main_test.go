@@ -36,6 +36,20 @@ func TestParse(t *testing.T) {
 	if !slices.Equal(got, []string{"core-receive", "core-send", "core-connect", "requests"}) || o.times.repeats != 7 || o.times.window != brief.window {
 		t.Errorf("wanted %v, times %+v", got, o.times)
 	}
+	for _, tt := range []struct {
+		args                 []string
+		json, html, profiles string
+	}{
+		{nil, "results/bench.json", "results/bench.html", "profiles"},
+		{[]string{"-quick"}, "results/quick.json", "results/quick.html", ""},
+		{[]string{"-json", "x", "-html", "", "-profile", "y"}, "x", "", "y"},
+		{[]string{"-show", "a.json", "-html", "b.html"}, "", "b.html", "profiles"},
+	} {
+		o, err := parse(tt.args)
+		if err != nil || o.json != tt.json || o.html != tt.html || strings.Trim(filepath.Base(o.profile), ".") != tt.profiles {
+			t.Errorf("%v: %+v, %v", tt.args, o, err)
+		}
+	}
 	for _, args := range [][]string{{"-only", "nothing"}, {"argument"}, {"-unknown"}} {
 		if _, err := parse(args); err == nil {
 			t.Errorf("%v: no error", args)

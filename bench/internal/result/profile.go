@@ -26,6 +26,14 @@ func (p *Profile) Rank(seconds map[string]float64, n int) {
 		return cmp.Or(cmp.Compare(seconds[b], seconds[a]), strings.Compare(a, b))
 	})
 	for _, name := range names[:min(n, len(names))] {
-		p.Top = append(p.Top, Function{strings.TrimPrefix(name, "github.com/xdpstack/xdpstack/"), seconds[name] / p.Seconds})
+		p.Top = append(p.Top, Function{short(name), seconds[name] / p.Seconds})
 	}
+}
+
+// short is a function's name without the module and what a generic one was made for.
+func short(name string) string {
+	if i, j := strings.IndexByte(name, '['), strings.LastIndexByte(name, ']'); 0 <= i && i < j {
+		name = name[:i] + "[…]" + name[j+1:]
+	}
+	return strings.TrimPrefix(name, "github.com/xdpstack/xdpstack/")
 }

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,11 @@ type page struct {
 func HTML(path string, r *result.Report) error {
 	t, err := template.New("report").Funcs(template.FuncMap{
 		"value": value, "ratio": ratio, "percent": func(f float64) string { return fmt.Sprintf("%.1f", f*100) },
-		"chart": inlineChart, "verdicts": verdicts, "collections": collections, "remarks": remarks,
+		"chart": inlineChart, "collections": collections,
+		"said": func(b *result.Benchmark, s *result.Side) string {
+			return strings.Join(append(verdicts(b, s), remarks(s)...), "; ")
+		},
+		"driven": driven,
 		"server": func(s *result.Side) string { return cpu(s, func(r result.Run) result.CPU { return r.Server }) },
 		"client": func(s *result.Side) string { return cpu(s, func(r result.Run) result.CPU { return r.Client }) },
 		"efficiency": func(s *result.Side) string {
@@ -58,6 +63,13 @@ func HTML(path string, r *result.Report) error {
 		return fmt.Errorf("show: write the page: %w", err)
 	}
 	return nil
+}
+
+// driven reports whether there was a client, or anything else on a second processor.
+func driven(b *result.Benchmark) bool {
+	return slices.ContainsFunc(b.Sides, func(s *result.Side) bool {
+		return slices.ContainsFunc(s.Runs, func(r result.Run) bool { return r.Client.Process > 0 || r.Busy > 0 })
+	})
 }
 
 // inlineChart draws one benchmark as an element of the page. It has nothing to draw if there are no values.

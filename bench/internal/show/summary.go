@@ -50,6 +50,8 @@ func (m mark) Measured() string {
 	switch {
 	case t.Measured.N == 0:
 		return ""
+	case t.Measured.Max < 0.001:
+		return "0"
 	case t.Against == "":
 		return value(t.Measured)
 	case t.Verdict == result.Unproven && t.Measured.Median >= t.AtLeast:
