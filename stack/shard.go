@@ -215,9 +215,10 @@ func (s *Shard) timers() bool {
 // control runs the timers of everything that is not a connection and sends what they ask for.
 func (s *Shard) control() {
 	for _, l := range s.lnList {
-		if !l.tcp.Deadline().After(s.now) {
-			l.tcp.Expire(s.now)
+		if l.tcp.Deadline().After(s.now) {
+			continue
 		}
+		l.tcp.Expire(s.now)
 		for l.tcp.NextOutput(s.now, &l.flow, &s.out) {
 			s.replyTCP(&l.flow, &s.out)
 		}

@@ -62,6 +62,9 @@ func (c *synCache) drop(i uint32) {
 // deadline returns when the next record is due.
 func (c *synCache) deadline() clock.Time {
 	t := clock.Never
+	if c.n == 0 {
+		return t
+	}
 	for i := range c.waiting {
 		if h := c.waiting[i].head; h != none {
 			t = min(t, c.at(h).rec.due)
