@@ -17,7 +17,7 @@ func TestConnSize(t *testing.T) {
 	if n := unsafe.Sizeof(Conn{}); n > 40 {
 		t.Errorf("the part that the garbage collector scans takes %d bytes", n)
 	}
-	if n := unsafe.Sizeof(state{}); n > 440 {
+	if n := unsafe.Sizeof(state{}); n > 432 {
 		t.Errorf("the part that it does not see takes %d bytes", n)
 	}
 }

@@ -207,7 +207,7 @@ func (c *Conn) releaseAcked(ack Seq) (sentAt, resentAt clock.Time) {
 // them too when the first transmission had arrived and its ACK was lost, and what would be measured is the timeout.
 func (c *Conn) sample(measured time.Duration, resentAt clock.Time, s *Segment, now clock.Time) {
 	d := &c.snd
-	if d.una.LessEq(d.rttNext) {
+	if d.una.LessEq(c.rtt.next) {
 		return
 	}
 	if measured != 0 {

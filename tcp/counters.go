@@ -11,7 +11,7 @@ import (
 type counters struct {
 	dataOut   uint32 // segments with payload sent for the first time
 	dataAt    uint32 // when payload in order last came, as tick has it
-	sentWraps uint16 // times that rttNext passed the initial number
+	sentWraps uint16 // times that RTT.next passed the initial number
 	recvWraps uint16 // times that epochFrom passed the peer's
 }
 
@@ -19,18 +19,18 @@ type counters struct {
 // the place to find that the numbers have wrapped.
 func (c *Conn) measuredTo(to Seq) {
 	d := &c.snd
-	if uint32(to-d.iss) < uint32(d.rttNext-d.iss) {
+	if uint32(to-d.iss) < uint32(c.rtt.next-d.iss) {
 		c.count.sentWraps++
 	}
-	d.rttNext = to
+	c.rtt.next = to
 	c.clear(flagProbed)
 }
 
 // bytesSent returns how many bytes of payload were acknowledged, and how many were sent, each once.
 func (c *Conn) bytesSent() (acked, sent uint64) {
 	d := &c.snd
-	base := uint64(c.count.sentWraps)<<32 | uint64(uint32(d.rttNext-d.iss))
-	acked = base + uint64(int64(d.una.Sub(d.rttNext)))
+	base := uint64(c.count.sentWraps)<<32 | uint64(uint32(c.rtt.next-d.iss))
+	acked = base + uint64(int64(d.una.Sub(c.rtt.next)))
 	sent = acked + uint64(c.outstanding())
 	// The SYN is number 0 of the stream and the FIN the one behind its end.
 	acked -= min(acked, 1)

@@ -64,7 +64,7 @@ func (c *Conn) Accept(k *Core, a *Accepted, cfg *Config, now clock.Time) {
 func (c *Conn) startSequence(iss Seq) {
 	s := &c.snd
 	s.iss, s.una, s.nxt, s.end = iss, iss, iss+1, iss+1
-	s.rttNext = iss
+	c.rtt.next = iss
 }
 
 // established enters ESTABLISHED, or the state beyond it if the application closed meanwhile.

@@ -11,7 +11,7 @@ import (
 
 // TestConnSize bounds what a connection takes: a million pay for each byte.
 func TestConnSize(t *testing.T) {
-	if n := unsafe.Sizeof(Conn{}); n > 424 {
+	if n := unsafe.Sizeof(Conn{}); n > 416 {
 		t.Errorf("a connection takes %d bytes", n)
 	}
 	if n := unsafe.Sizeof(rare{}); n > 256 {

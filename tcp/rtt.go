@@ -27,7 +27,8 @@ type RTT struct {
 	rttvar  time.Duration
 	min     uint32 // the least sample of this window of time and the one before it, µs, rounded down
 	newer   uint32 // and of this window alone
-	window  uint32 // which window that is
+	next    Seq    // when more than this is acknowledged, the round trip is measured again; the connection's
+	window  uint16 // which window that is, modulo 2^16
 	backoff uint8  // how many times the timeout was doubled
 	synLost bool
 }
@@ -42,7 +43,7 @@ const minRTTWindow = time.Minute
 func (r *RTT) Sample(rtt time.Duration, expected uint32, now clock.Time) {
 	rtt = max(rtt, 1)
 	us := uint32(min(rtt/time.Microsecond, 1<<32-1))
-	window := uint32(time.Duration(now) / minRTTWindow)
+	window := uint16(time.Duration(now) / minRTTWindow)
 	if r.srtt == 0 {
 		r.srtt, r.rttvar = rtt, rtt/2
 		r.min, r.newer, r.window = us, us, window

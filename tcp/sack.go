@@ -46,7 +46,7 @@ func (c *Conn) markSACKed(s *Segment, now clock.Time) (late bool) {
 	}
 	x.reported = marked
 	x.rack.top = m.top
-	if m.sentAt != 0 && d.una.Greater(d.rttNext) {
+	if m.sentAt != 0 && d.una.Greater(c.rtt.next) {
 		c.rtt.Sample(max(now.Sub(m.sentAt), 1), 0, now)
 		c.measuredTo(d.nxt)
 	}

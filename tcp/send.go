@@ -33,9 +33,8 @@ type sender struct {
 	wnd      uint32 // SND.WND, bytes from una
 	maxWnd   uint32 // the largest window that the peer offered
 
-	sacked  uint32 // bytes beyond una that the peer has; without SACK, a segment for each duplicate ACK
-	lost    uint32 // bytes that are lost and not sent again yet
-	rttNext Seq    // when more than this is acknowledged, the round trip is measured again
+	sacked uint32 // bytes beyond una that the peer has; without SACK, a segment for each duplicate ACK
+	lost   uint32 // bytes that are lost and not sent again yet
 
 	path     path
 	mss      uint16 // payload of a full segment, bytes: less than the MSS by the options
