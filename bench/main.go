@@ -18,6 +18,7 @@ import (
 // children are what this program is when it starts itself again.
 var children = map[string]func(ctx context.Context, emit child.Emit, args []string) (any, error){
 	"core":  measureCore,
+	"scale": measureScale,
 	"serve": serve,
 	"load":  drive,
 	"raw":   raw,

@@ -1,5 +1,7 @@
 package tcp
 
+import "unsafe"
+
 // records is memory for records R, which have no pointers: those that are given back are used again, none ever moves, and there is
 // nothing for the garbage collector to scan. It grows with the number of records that are in use at the same time.
 type records[R any] struct {
@@ -29,3 +31,12 @@ func (s *records[R]) alloc() uint32 {
 
 // release gives a record back.
 func (s *records[R]) release(i uint32) { s.free = append(s.free, i) }
+
+// used returns how many bytes the records that are in use take.
+func (s *records[R]) used() uint64 {
+	var zero R
+	return uint64(int(s.n)-len(s.free)) * uint64(unsafe.Sizeof(zero))
+}
+
+// RareBytes returns how many bytes the records take that only some connections have.
+func (k *Core) RareBytes() uint64 { return k.rares.used() + k.histories.used() + k.models.used() }

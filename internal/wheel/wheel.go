@@ -2,6 +2,7 @@ package wheel
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"github.com/xdpstack/xdpstack/internal/clock"
 	"github.com/xdpstack/xdpstack/internal/slab"
@@ -25,6 +26,9 @@ type node struct {
 	next uint32 // neighbours in the slot's list, 0 at its ends
 	prev uint32
 }
+
+// NodeSize is what an id takes, in bytes.
+const NodeSize = uint64(unsafe.Sizeof(node{}))
 
 // at returns the first tick at which the node is due.
 func (n *node) at() uint64 { return n.when >> 16 }

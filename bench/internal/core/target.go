@@ -25,6 +25,9 @@ const (
 	Connect Work = "connect"
 )
 
+// Hold is the work of package scale: very many connections from beyond a gateway, which the peer is.
+const Hold Work = "hold"
+
 // Works are all kinds.
 var Works = []Work{Receive, Send, Connect}
 

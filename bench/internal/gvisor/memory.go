@@ -87,6 +87,7 @@ type Memory struct {
 	work     core.Work
 	listener tcpip.Endpoint
 	conn     tcpip.Endpoint
+	held     []tcpip.Endpoint // the connections of core.Hold
 	batch    []*stack.PacketBuffer
 	data     []byte
 	payload  bytes.Reader
@@ -115,6 +116,13 @@ func NewMemory(w core.Work, o MemoryOptions) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
+	if w == core.Hold {
+		local, _ := tcpip.NewSubnet(tcpip.AddrFrom4([4]byte{ends.Addr[0], ends.Addr[1], ends.Addr[2]}), tcpip.MaskFrom("\xff\xff\xff\x00"))
+		m.stack.SetRouteTable([]tcpip.Route{
+			{Destination: local, NIC: nic},
+			{Destination: header.IPv4EmptySubnet, Gateway: tcpip.AddrFrom4(ends.PeerAddr), NIC: nic},
+		})
+	}
 	queue := new(waiter.Queue)
 	if m.listener, err = listen(m.stack, w.Port(), queue); err != nil {
 		return nil, err
@@ -137,9 +145,12 @@ func (m *Memory) Deliver(n int, next func(b []byte) int) {
 // Work implements core.Target. gVisor's own goroutines do the TCP processing: they run while this one yields.
 func (m *Memory) Work(take func(head []byte, size int)) {
 	runtime.Gosched()
-	if m.app != nil {
+	switch {
+	case m.app != nil:
 		m.app.runReady()
-	} else {
+	case m.work == core.Hold:
+		m.hold()
+	default:
 		m.oneConnection()
 	}
 	m.link.mu.Lock()
@@ -174,6 +185,17 @@ func (m *Memory) oneConnection() {
 	}
 }
 
+// hold takes every connection there is.
+func (m *Memory) hold() {
+	for {
+		ep, _, err := m.listener.Accept(nil)
+		if err != nil {
+			return
+		}
+		m.held = append(m.held, ep)
+	}
+}
+
 // write keeps more in the send buffer than the peer's window takes, and less than would make a write short.
 func (m *Memory) write() {
 	for m.unsent < 8*writeSize {
@@ -190,6 +212,9 @@ func (m *Memory) write() {
 func (m *Memory) Close() {
 	if m.conn != nil {
 		m.conn.Abort()
+	}
+	for _, ep := range m.held {
+		ep.Abort()
 	}
 	m.listener.Close()
 	m.stack.Close()

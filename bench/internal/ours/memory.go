@@ -26,7 +26,12 @@ func NewMemory(w core.Work) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := stack.New(stack.Config{Address: netip.PrefixFrom(netip.AddrFrom4(ends.Addr), 24)}, dev)
+	cfg := stack.Config{Address: netip.PrefixFrom(netip.AddrFrom4(ends.Addr), 24)}
+	if w == core.Hold {
+		cfg.Gateway = netip.AddrFrom4(ends.PeerAddr)
+		cfg.RxBudget = 1 << 30 // There is no ring that windows could overrun.
+	}
+	s, err := stack.New(cfg, dev)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +69,16 @@ func (m *Memory) Work(take func(head []byte, size int)) {
 		}
 	}
 	m.dev.takeSent(take)
+}
+
+// Count implements scale.Counter.
+func (m *Memory) Count() map[string]float64 {
+	u := m.shard.Memory()
+	n := float64(max(u.Connections, 1))
+	return map[string]float64{
+		"state": float64(u.State) / n, "heap": float64(u.Heap) / n, "table": float64(u.Table) / n, "timers": float64(u.Timers) / n,
+		"rare": float64(u.Rare) / n,
+	}
 }
 
 // Close implements core.Target.
