@@ -18,6 +18,9 @@ type BoundMode struct {
 	TxBudget   int            // frames that one kick sends in copy mode
 	NoZeroCopy error          // why ModeAuto did not get zero-copy
 
+	BusyPoll    bool // Options asked for busy polling
+	BusyPolling bool // and it happens: the driver has told by which NAPI packets come to the socket
+
 	MultiBuffer   bool  // packets larger than a frame are received and sent, in several
 	NoMultiBuffer error // why they are not, although the interface's MTU is larger
 }
@@ -30,6 +33,12 @@ func (m BoundMode) String() string {
 	}
 	if m.NeedWakeup {
 		s = append(s, "need-wakeup")
+	}
+	switch {
+	case m.BusyPolling:
+		s = append(s, "busy polling")
+	case m.BusyPoll:
+		s = append(s, "busy polling without effect so far")
 	}
 	if m.MultiBuffer {
 		s = append(s, "multi-buffer")

@@ -14,6 +14,7 @@ type native struct {
 	base
 	rings
 	mem        *umem
+	busy       busyPoll
 	queued     bool // packets are in the TX ring that were not submitted
 	copying    bool // frames are copied, and sent, within the kick
 	broken     bool // what is received next belongs to a packet that was dropped
@@ -36,6 +37,15 @@ func (q *native) Receive(batch []frame.Desc) int {
 	if q.fd < 0 {
 		return 0
 	}
+	n := q.receive(batch)
+	if n == 0 && q.busy.on && q.busy.poll(q.fd) {
+		q.stats.BusyPolls++
+		n = q.receive(batch)
+	}
+	return n
+}
+
+func (q *native) receive(batch []frame.Desc) int {
 	if q.mode.MultiBuffer {
 		return q.receiveMulti(batch)
 	}
@@ -214,13 +224,20 @@ func (q *native) Wait(timeout time.Duration) error {
 	return q.wait(timeout, starved || q.tx.Pending() > 0)
 }
 
+// Mode returns how the socket is bound.
+func (q *native) Mode() BoundMode {
+	m := q.mode
+	m.BusyPoll, m.BusyPolling = q.busy.on, q.busy.active.Load()
+	return m
+}
+
 // Close closes the socket and unmaps the memory: no byte of a frame may be touched after it. The frames that the kernel had are
 // free then, those that are held stay so.
 func (q *native) Close() error {
 	if q.mem == nil {
 		return nil
 	}
-	err := errors.Join(q.closeEvent(), q.disconnect())
+	err := errors.Join(q.busy.stop(), q.closeEvent(), q.disconnect())
 	err = errors.Join(err, q.mem.close())
 	q.mem = nil
 	return err

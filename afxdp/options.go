@@ -62,16 +62,23 @@ type Options struct {
 	CompletionRing int // default TxRing; at least that: a completion must always find room
 
 	HugePages    HugePages
-	NoNeedWakeup bool          // do not use XDP_USE_NEED_WAKEUP (kernels before 5.4)
-	SendBuffer   int           // SO_SNDBUF in bytes, which copy-mode frames are charged to; default 4096 for each TX ring slot
-	TxBudget     int           // frames that one kick sends in copy mode (kernel 6.17); default 256, at most TxRing
-	BindTimeout  time.Duration // how long to retry while the kernel still releases the queue; default 2 s
+	NoNeedWakeup bool // do not use XDP_USE_NEED_WAKEUP (kernels before 5.4)
+	SendBuffer   int  // SO_SNDBUF in bytes, which copy-mode frames are charged to; default 4096 for each TX ring slot
+	TxBudget     int  // frames that one kick sends in copy mode (kernel 6.17); default 256, at most TxRing
+	// BusyPoll has the goroutine that uses a queue run the driver's receive work itself, in place of interrupts, which are deferred while the
+	// queue is open. It says for how long a blocking call may poll, in µs; the queue's own calls do not block. It is for a shard with a CPU of
+	// its own. Not all drivers can: BoundMode says. Default 0: off.
+	BusyPoll       time.Duration
+	BusyPollBudget int // packets that one poll takes, at most; default 64, the kernel's own NAPI weight
+
+	BindTimeout time.Duration // how long to retry while the kernel still releases the queue; default 2 s
 }
 
 const (
 	defaultFrames      = 16384
 	defaultRing        = 2048
 	defaultTxBudget    = 256
+	defaultBusyBudget  = 64
 	defaultBindTimeout = 2 * time.Second
 	sendBufferPerFrame = 4096 // a 2 KiB frame's sk_buff counts for that much, with its overhead
 	xdpHeadroom        = 256  // XDP_PACKET_HEADROOM: the kernel keeps it in front of each received packet
@@ -103,6 +110,7 @@ func (o Options) withDefaults(mtu int) Options {
 	setDefault(&o.CompletionRing, o.TxRing)
 	setDefault(&o.SendBuffer, sendBufferPerFrame*o.TxRing)
 	setDefault(&o.TxBudget, min(defaultTxBudget, o.TxRing))
+	setDefault(&o.BusyPollBudget, defaultBusyBudget)
 	if o.BindTimeout == 0 {
 		o.BindTimeout = defaultBindTimeout
 	}
@@ -147,6 +155,13 @@ func (o *Options) check() error {
 	}
 	if need := 2*o.RxRing + o.TxRing; o.Frames < need || o.Frames > 1<<24 {
 		return fmt.Errorf("%w: %d frames, want at least %d for these rings (and at most 2^24)", ErrOptions, o.Frames, need)
+	}
+	if o.BusyPoll < 0 || o.BusyPoll > time.Second || o.BusyPollBudget < 1 || o.BusyPollBudget > 1<<16-1 {
+		return fmt.Errorf("%w: busy polling for %v with a budget of %d, want up to a second, and 1 to 65535", ErrOptions, o.BusyPoll,
+			o.BusyPollBudget)
+	}
+	if o.BusyPoll > 0 && o.Driver != DriverNative {
+		return fmt.Errorf("%w: busy polling needs the %s driver", ErrOptions, DriverNative)
 	}
 	if o.TxBudget < 0 || o.TxBudget > o.TxRing || o.SendBuffer < 0 || o.BindTimeout < 0 {
 		return fmt.Errorf("%w: a negative number, or a TX budget above the TX ring", ErrOptions)

@@ -26,6 +26,9 @@ func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, erro
 	if err == nil {
 		err = q.openEvent(at, q.fd)
 	}
+	if err == nil {
+		err = q.busy.start(at, q.fd, o)
+	}
 	if err != nil {
 		return nil, errors.Join(err, q.Close())
 	}

@@ -22,6 +22,7 @@ type Stats struct {
 	KickDown    uint64 `help:"kicks while the link was down"`
 	KickErrors  uint64 `help:"kicks that failed in another way"`
 	FillKicks   uint64 `help:"system calls that woke the kernel to look at the fill ring"`
+	BusyPolls   uint64 `help:"system calls in which the queue's goroutine ran the driver's receive work itself"`
 	Sleeps      uint64 `help:"times that the queue's goroutine slept"`
 	Wakes       uint64 `help:"times that it was woken by another goroutine"`
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,10 +15,11 @@ import (
 type driverFlags struct {
 	driver, mode, attach string
 	frames, rx, tx       int
+	busyPoll             time.Duration
 }
 
 // driverFlagNames are the flags of driverFlags.
-var driverFlagNames = []string{"driver", "mode", "attach", "frames", "rx-ring", "tx-ring"}
+var driverFlagNames = []string{"driver", "mode", "attach", "frames", "rx-ring", "tx-ring", "busy-poll"}
 
 func (f *driverFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.driver, "driver", afxdp.DriverNative, "AF_XDP driver: native or asavie")
@@ -26,6 +28,7 @@ func (f *driverFlags) register(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.frames, "frames", 0, "frames of packet memory, 2KiB each, for each queue (default 16384)")
 	cmd.Flags().IntVar(&f.rx, "rx-ring", 0, "received packets that each queue holds, a power of two (default 2048)")
 	cmd.Flags().IntVar(&f.tx, "tx-ring", 0, "packets to be sent that each queue holds, a power of two (default 2048)")
+	cmd.Flags().DurationVar(&f.busyPoll, "busy-poll", 0, "poll the card in the shards, without its interrupts; 50us for example (default off)")
 	choices(cmd, "driver", afxdp.DriverNative, afxdp.DriverAsavie)
 	choices(cmd, "mode", "auto", "zero-copy", "copy")
 	choices(cmd, "attach", "auto", "native", "generic")
@@ -55,7 +58,7 @@ func (f *driverFlags) options() (o afxdp.Options, err error) {
 	if f.driver != afxdp.DriverNative && f.driver != afxdp.DriverAsavie {
 		return o, usagef("--driver %s: want native or asavie", f.driver)
 	}
-	o.Driver, o.Frames, o.RxRing, o.TxRing = f.driver, f.frames, f.rx, f.tx
+	o.Driver, o.Frames, o.RxRing, o.TxRing, o.BusyPoll = f.driver, f.frames, f.rx, f.tx, f.busyPoll
 	switch f.mode {
 	case "auto":
 		o.Mode = afxdp.ModeAuto

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/internal/rss"
 )
 
 const allCaps = 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_BPF | 1<<unix.CAP_IPC_LOCK
@@ -23,6 +24,10 @@ func TestVerdicts(t *testing.T) {
 		i := up
 		change(&i)
 		return &i
+	}
+	table, err := rss.NewTable(&rss.Settings{Key: []byte("a key of at least sixteen bytes"), Queues: []uint32{0, 1, 2, 3}})
+	if err != nil {
+		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct {
 		got   Finding
@@ -80,6 +85,13 @@ func TestVerdicts(t *testing.T) {
 		"mtu 9000":             {judgeMTU(with(func(i *afxdp.Info) { i.MTU, i.XDP = 9000, i.XDP|afxdp.FeatureReceiveMulti })), OK, "multi-buffer"},
 		"mtu 9000, one buffer": {judgeMTU(with(func(i *afxdp.Info) { i.MTU = 9000 })), Fail, "mtu 1500"},
 		"mtu 9000, unknown":    {judgeMTU(with(func(i *afxdp.Info) { i.MTU, i.XDPUnknown = 9000, errors.New("too old") })), Note, "unknown"},
+		"busy polling":         {judgeBusyPoll(&up, []afxdp.NAPI{{ID: 1}, {ID: 2}, {ID: 3}, {ID: 4, Settings: true}}, nil), OK, "possible"},
+		"some busy polling":    {judgeBusyPoll(&up, []afxdp.NAPI{{ID: 1}, {}, {}, {}}, nil), Note, "1 of 4"},
+		"no busy polling":      {judgeBusyPoll(&up, make([]afxdp.NAPI, 4), nil), Note, "no effect"},
+		"busy polling?":        {judgeBusyPoll(&up, nil, unix.EPERM), Note, "--busy-poll"},
+		"hash":                 {judgeHash(&up, table, nil), OK, "4 entries"},
+		"hash unknown":         {judgeHash(&up, nil, rss.ErrUnknown), Note, "copied"},
+		"hash of one queue":    {judgeHash(with(func(i *afxdp.Info) { i.RxQueues = 1 }), nil, rss.ErrUnknown), OK, "one queue"},
 		"peer":                 {judgePeer(peer{name: "y0"}, nil), OK, "y0"},
 		"peer offloads":        {judgePeer(peer{name: "y0", namespace: "n", txSum: true}, nil), Fail, "ip netns exec n ethtool -K y0 tx off"},
 		"peer hidden":          {judgePeer(peer{}, errPeerHidden), Note, "tx off"},

@@ -17,6 +17,10 @@ func Interface(name string) []Finding {
 	out := []Finding{
 		judgeLink(&info), judgeProgram(&info), judgeXDP(&info), judgeZeroCopy(&info), judgeQueues(&info), judgeMTU(&info),
 	}
+	napis, err := queueNAPIs(&info)
+	out = append(out, judgeBusyPoll(&info, napis, err))
+	table, err := readHash(&info)
+	out = append(out, judgeHash(&info, table, err))
 	if info.Kind == "veth" {
 		out = append(out, judgePeer(findPeer(name)))
 	}
