@@ -108,8 +108,8 @@ func TestVirtualDevice(t *testing.T) {
 	if n := s.Node("veth0"); n != -1 {
 		t.Errorf("on node %d", n)
 	}
-	if n := s.Nodes(); n != 1 {
-		t.Errorf("%d nodes", n)
+	if cpus := s.NodeCPUs(-1, []int{0, 3}); !slices.Equal(cpus, []int{0, 3}) {
+		t.Errorf("CPUs %v", cpus)
 	}
 }
 
@@ -118,7 +118,7 @@ func TestAffinity(t *testing.T) {
 		"proc/irq/30/smp_affinity_list": "0-3", "proc/irq/30/effective_affinity_list": "2",
 		"proc/irq/31/smp_affinity_list": "0-1",
 		"proc/irq/32/smp_affinity_list": "0-1", "proc/irq/32/effective_affinity_list": "",
-		"sys/class/net/eth0/device/numa_node": "1", "sys/devices/system/node/online": "0-1",
+		"sys/class/net/eth0/device/numa_node": "1", "sys/devices/system/node/node1/cpulist": "2-3",
 	})
 	for _, c := range []struct {
 		n                  int
@@ -138,8 +138,13 @@ func TestAffinity(t *testing.T) {
 	if allowed, _, err := s.Affinity(31); err != nil || !slices.Equal(allowed, []int{1}) {
 		t.Errorf("set to 1: %v, %v", allowed, err)
 	}
-	if s.Node("eth0") != 1 || s.Nodes() != 2 {
-		t.Errorf("node %d of %d, want 1 of 2", s.Node("eth0"), s.Nodes())
+	if s.Node("eth0") != 1 {
+		t.Errorf("node %d, want 1", s.Node("eth0"))
+	}
+	for _, c := range []struct{ usable, want []int }{{[]int{0, 2, 3}, []int{2, 3}}, {[]int{0, 1}, []int{0, 1}}} {
+		if got := s.NodeCPUs(1, c.usable); !slices.Equal(got, c.want) {
+			t.Errorf("of CPUs %v those of node 1 are %v, want %v", c.usable, got, c.want)
+		}
 	}
 }
 

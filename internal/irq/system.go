@@ -131,13 +131,26 @@ func (s System) Node(iface string) int {
 	return -1
 }
 
-// Nodes returns the NUMA nodes of the machine; at least one, for a kernel without NUMA is like one node.
-func (s System) Nodes() int {
-	text, err := s.read("sys/devices/system/node/online")
-	if nodes, e := ParseList(text); err == nil && e == nil && len(nodes) > 0 {
-		return len(nodes)
+// NodeCPUs returns those of some CPUs that are on a node; all of them if none is, or the node is not known.
+func (s System) NodeCPUs(node int, usable []int) []int {
+	if node < 0 {
+		return usable
 	}
-	return 1
+	text, err := s.read("sys/devices/system/node", fmt.Sprint("node", node), "cpulist")
+	of, e := ParseList(text)
+	if err != nil || e != nil {
+		return usable
+	}
+	var near []int
+	for _, c := range usable {
+		if slices.Contains(of, c) {
+			near = append(near, c)
+		}
+	}
+	if len(near) == 0 {
+		return usable
+	}
+	return near
 }
 
 // near returns the CPUs that share a cache with one, the closest first, without itself; then those of its node.
