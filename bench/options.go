@@ -37,8 +37,8 @@ type times struct {
 var (
 	thorough = times{
 		coreRepeats: 5, repeats: 5, pathRepeats: 4, coreWarmup: 200 * time.Millisecond, coreWindow: time.Second,
-		warmup: 500 * time.Millisecond, window: 1500 * time.Millisecond, rawWindow: 1500 * time.Millisecond,
-		pathWarmup: 1500 * time.Millisecond, pathWindow: 2800 * time.Millisecond,
+		warmup: 500 * time.Millisecond, window: 1500 * time.Millisecond, rawWindow: time.Second,
+		pathWarmup: 1500 * time.Millisecond, pathWindow: 2400 * time.Millisecond,
 	}
 	brief = times{
 		coreRepeats: 2, repeats: 1, pathRepeats: 1, coreWarmup: 100 * time.Millisecond, coreWindow: 200 * time.Millisecond,
@@ -65,7 +65,7 @@ func parse(args []string) (options, error) {
 		"directory for profiles of xdpstack's process, from one more turn of each benchmark with a target that is not met, or of every one "+
 			"if this flag is given; empty, or with -quick, for none")
 	repeats := fs.Int("repeats", 0, "repeats of each benchmark, instead of 5, or 4 over bad paths")
-	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory, 1.5s over veth and 2.8s over bad paths")
+	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory, 1.5s over veth, 1s of raw frames and 2.4s over bad paths")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}

@@ -23,13 +23,14 @@ func (p *plan) had(estimate time.Duration) {
 	p.estimated += estimate
 }
 
-// left is the estimate of the time left, corrected by how long the turns so far took.
+// left is the estimate of the time left, corrected by how long the turns so far took. A tenth of the whole is taken to have gone as
+// estimated, so that the first turns do not say much.
 func (p *plan) left(spent time.Duration) time.Duration {
-	left := p.estimate - p.estimated
-	if p.estimated > 0 {
-		left = time.Duration(float64(left) * float64(spent) / float64(p.estimated))
+	if p.estimate == 0 {
+		return 0
 	}
-	return left
+	tenth := p.estimate / 10
+	return time.Duration(float64(p.estimate-p.estimated) * float64(spent+tenth) / float64(p.estimated+tenth))
 }
 
 // showPlan writes what there is to do, and why some of it cannot be done.

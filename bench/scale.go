@@ -44,7 +44,7 @@ func scaleGroups() []*group {
 				{name: coreGVisor, setup: "100,000 in memory", kind: "gvisor"},
 				{name: "kernel", setup: "50,000 over lo, each end counted; slabs only", kind: "kernel", need: needRoot},
 			},
-			repeats: func(t *times) int { return min(t.coreRepeats, 3) },
+			repeats: func(t *times) int { return min(t.repeats, 3) },
 			takes:   func(*times, int) time.Duration { return 7 * time.Second },
 			run: alone(func(ctx context.Context, s *session, t turn) result.Run {
 				return s.holdOnce(ctx, t.side.kind)
@@ -56,7 +56,7 @@ func scaleGroups() []*group {
 				targets: []result.Target{{Figure: "times one connection", AtMost: 1.5, Lower: true}},
 			}},
 			sides:   []side{{name: ourName, setup: "handler API, batches of 64 to random connections", kind: "xdpstack"}},
-			repeats: func(t *times) int { return min(t.coreRepeats, 3) },
+			repeats: func(t *times) int { return min(t.repeats, 3) },
 			takes: func(t *times, _ int) time.Duration {
 				return 5*time.Second + time.Duration(len(scatterCounts))*(t.coreWarmup+t.coreWindow)
 			},

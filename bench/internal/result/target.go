@@ -17,7 +17,7 @@ type Target struct {
 	Against string  `json:"against,omitempty"` // the peers, by how their names begin
 	AtLeast float64 `json:"at_least,omitempty"`
 	AtMost  float64 `json:"at_most,omitempty"` // with AtMost 0 and AtLeast 0: at most nothing, less than a thousandth
-	Aim     float64 `json:"aim,omitempty"`     // where it should go from there
+	Aim     float64 `json:"aim,omitempty"`     // where it should go from there; with Against and AtLeast 0, all that there is to say
 	Bound   string  `json:"bound,omitempty"`   // what is known to bound it, shown when it is not met
 
 	Verdict  Verdict `json:"verdict,omitempty"`
@@ -31,9 +31,11 @@ const PerCPU = "per CPU s"
 // Verdict says what came of a target.
 type Verdict string
 
-// The verdicts. Unproven is a figure that the client bounded; Unknown is one that was not measured.
+// The verdicts. Unproven is a figure that the client bounded; Unknown is one that was not measured; Reported is one of which nothing is
+// asked.
 const (
 	Met      Verdict = "met"
+	Reported Verdict = "reported"
 	NotMet   Verdict = "not met"
 	Unproven Verdict = "unproven"
 	Unknown  Verdict = "not measured"
@@ -49,6 +51,9 @@ func (t *Target) String() string {
 		b.WriteString(t.Figure + " ")
 	}
 	switch {
+	case t.aims():
+		fmt.Fprintf(&b, "aim %g× %s", t.Aim, t.Against)
+		return b.String()
 	case t.Against != "":
 		fmt.Fprintf(&b, "≥ %g× %s", t.AtLeast, t.Against)
 	case t.AtLeast > 0:
@@ -61,6 +66,9 @@ func (t *Target) String() string {
 	}
 	return b.String()
 }
+
+// aims reports whether there is nothing but an aim.
+func (t *Target) aims() bool { return t.Against != "" && t.AtLeast == 0 }
 
 // Judge decides on the targets. It is called after Finish, when all notes are made.
 func (b *Benchmark) Judge() {
@@ -107,6 +115,8 @@ func (b *Benchmark) judge(t *Target) {
 func (t *Target) decide(met, clientBound bool) {
 	switch {
 	case t.Measured.N == 0:
+	case t.aims():
+		t.Verdict = Reported
 	case clientBound:
 		t.Verdict = Unproven
 	case met:

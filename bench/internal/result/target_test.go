@@ -24,6 +24,7 @@ func TestJudge(t *testing.T) {
 		{"work per processor second", Target{Against: "peer, as it is", Figure: PerCPU, AtLeast: 1.01}, "", NotMet, "peer, as it is"},
 		{"the client of the peer that decides had no time", Target{Against: "peer", AtLeast: 1}, "peer, tuned", Unproven, "peer, tuned"},
 		{"our client had no time", Target{Against: "peer", AtLeast: 1}, "ours", Unproven, "peer, tuned"},
+		{"an aim only", Target{Against: "peer", Aim: 4}, "", Reported, "peer, tuned"},
 		{"a failed peer", Target{Against: "broken", AtLeast: 1}, "", Unknown, ""},
 		{"nothing", Target{Figure: "allocations"}, "", Met, ""},
 		{"at most", Target{Figure: "p99 µs", AtMost: 10}, "", NotMet, ""},

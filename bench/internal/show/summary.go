@@ -92,7 +92,7 @@ func tally(m []mark) string {
 	for _, x := range m {
 		n[x.Target.Verdict]++
 	}
-	s := fmt.Sprintf("%d of %d targets met", n[result.Met], len(m))
+	s := fmt.Sprintf("%d of %d targets met", n[result.Met], len(m)-n[result.Reported])
 	for _, v := range []result.Verdict{result.NotMet, result.Unproven, result.Unknown} {
 		if n[v] > 0 {
 			s += fmt.Sprintf(", %d %s", n[v], v)
