@@ -27,8 +27,8 @@ type busyPoll struct {
 }
 
 const (
-	// What Documentation/networking/af_xdp.rst and napi.rst give as an example: the interrupt stays off for two empty rounds, and for 200 µs
-	// from then on if nobody polls.
+	// What Documentation/networking/af_xdp.rst gives as an example: the interrupt stays off for two empty rounds, and for 200 µs from then
+	// on if nobody polls.
 	busyDefer = 2
 	busyFlush = 200 * time.Microsecond
 

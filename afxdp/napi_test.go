@@ -31,8 +31,8 @@ func TestAttribute(t *testing.T) {
 		value attribute
 		small uint32
 		large uint64
-	}{{nil, 3, 0}, {[]byte{1}, 3, 0}, {four, 7, 7}, {eight, uint32(binary.NativeEndian.Uint32(eight)), 1 << 40}} {
-		if s, l := c.value.uint32(3), c.value.uint64(); s != c.small || c.value != nil && len(c.value) > 1 && l != c.large {
+	}{{nil, 3, 0}, {[]byte{1}, 3, 0}, {four, 7, 7}, {eight, binary.NativeEndian.Uint32(eight), 1 << 40}} {
+		if s, l := c.value.uint32(3), c.value.uint64(); s != c.small || len(c.value) > 1 && l != c.large {
 			t.Errorf("% x: %d and %d, want %d and %d", []byte(c.value), s, l, c.small, c.large)
 		}
 	}

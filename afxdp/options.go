@@ -65,9 +65,9 @@ type Options struct {
 	NoNeedWakeup bool // do not use XDP_USE_NEED_WAKEUP (kernels before 5.4)
 	SendBuffer   int  // SO_SNDBUF in bytes, which copy-mode frames are charged to; default 4096 for each TX ring slot
 	TxBudget     int  // frames that one kick sends in copy mode (kernel 6.17); default 256, at most TxRing
-	// BusyPoll has the goroutine that uses a queue run the driver's receive work itself, in place of interrupts, which are deferred while the
-	// queue is open. It says for how long a blocking call may poll, in µs; the queue's own calls do not block. It is for a shard with a CPU of
-	// its own. Not all drivers can: BoundMode says. Default 0: off.
+	// BusyPoll has the goroutine that uses a queue run the driver's receive work itself, in place of interrupts, which are deferred
+	// while the queue is open. It says for how long a blocking call may poll, in µs; the queue's own calls do not block. It is for a
+	// shard with a CPU of its own. Not all drivers can: BoundMode says. Default 0: off.
 	BusyPoll       time.Duration
 	BusyPollBudget int // packets that one poll takes, at most; default 64, the kernel's own NAPI weight
 

@@ -15,7 +15,8 @@ import (
 // A connection belongs to the shard of the queue that the card's hash sends its packets to, by the table that the card had when the stack
 // was opened; where the card does not tell, or the queue has no shard, to the one that its port gives, modulo their number. That never
 // changes, so every shard can tell whose a segment is without asking, and no two shards choose the same flow. Where packets arrive
-// may change: somebody sets another table. From then on, ports are chosen with which a connection both belongs to a shard and arrives there.
+// may change: somebody sets another table. From then on, ports are chosen with which a connection both belongs to a shard and arrives
+// there.
 type homes struct {
 	first   *rss.Table // the table when the stack was opened; nil: not known
 	byQueue []*Shard   // the shard of each queue; nil: none

@@ -28,7 +28,7 @@ func (f *driverFlags) register(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.frames, "frames", 0, "frames of packet memory, 2KiB each, for each queue (default 16384)")
 	cmd.Flags().IntVar(&f.rx, "rx-ring", 0, "received packets that each queue holds, a power of two (default 2048)")
 	cmd.Flags().IntVar(&f.tx, "tx-ring", 0, "packets to be sent that each queue holds, a power of two (default 2048)")
-	cmd.Flags().DurationVar(&f.busyPoll, "busy-poll", 0, "poll the card in the shards, without its interrupts; 50us for example (default off)")
+	cmd.Flags().DurationVar(&f.busyPoll, "busy-poll", 0, "poll the card in the shards, without interrupts: 50us, for example (default off)")
 	choices(cmd, "driver", afxdp.DriverNative, afxdp.DriverAsavie)
 	choices(cmd, "mode", "auto", "zero-copy", "copy")
 	choices(cmd, "attach", "auto", "native", "generic")

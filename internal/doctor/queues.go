@@ -19,8 +19,8 @@ func queueNAPIs(info *afxdp.Info) (all []afxdp.NAPI, err error) {
 	return all, nil
 }
 
-// judgeBusyPoll tells by what the driver says of its queues whether busy polling does anything: the kernel takes the option of a socket in any
-// case, and ignores it where no NAPI is bound to the queue.
+// judgeBusyPoll tells by what the driver says of its queues whether busy polling does anything: the kernel takes the option of a socket in
+// any case, and ignores it where no NAPI is bound to the queue.
 func judgeBusyPoll(info *afxdp.Info, all []afxdp.NAPI, err error) Finding {
 	f := Finding{Subject: info.Name + " busy polling", Level: OK}
 	bound := 0
@@ -67,7 +67,8 @@ func judgeHash(info *afxdp.Info, table *rss.Table, err error) Finding {
 		f.Level, f.Fact = Note, err.Error()
 		f.Cure = "it works: segments of outgoing connections that come to another queue are copied to the right shard"
 	default:
-		f.Fact = fmt.Sprintf("Toeplitz, table of %d entries: answers to outgoing connections come to the shard that dialed", len(table.Queues()))
+		f.Fact = fmt.Sprintf("Toeplitz, table of %d entries: answers to outgoing connections come to the shard that dialed",
+			len(table.Queues()))
 	}
 	return f
 }

@@ -13,9 +13,10 @@ import (
 	"github.com/xdpstack/xdpstack/internal/irq"
 )
 
-// What is proposed for the kernel's receive work if the shards poll busily: it leaves the interrupt off for so many empty rounds, and then for as
-// long as somebody polls, up to a timer (Documentation/networking/napi.rst, "Software IRQ coalescing"). If nobody polls, packets wait for the
-// timer: over veth a round of request and response takes 105 µs instead of 31 with 20 µs, so the proposal is then to have neither.
+// What is proposed for the kernel's receive work if the shards poll busily: it leaves the interrupt off for so many empty rounds, and then
+// for as long as somebody polls, up to a timer (Documentation/networking/napi.rst, "Software IRQ coalescing"). If nobody polls, packets
+// wait for the timer: over veth a round of request and response takes 105 µs instead of 31 with 20 µs, so the proposal is then to have
+// neither.
 const (
 	wantedDefer = 2
 	wantedFlush = 200_000 // ns

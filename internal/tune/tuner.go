@@ -62,7 +62,8 @@ func (t *Tuner) Propose() ([]Setting, error) {
 	return out, err
 }
 
-// Apply changes what Propose would, and says of each setting what became of it. The state file keeps what was first, however often it is called.
+// Apply changes what Propose would, and says of each setting what became of it. The state file keeps what was first, however often it is
+// called.
 func (t *Tuner) Apply() ([]Setting, error) {
 	saved, err := readState(t.path(), t.Interface)
 	if err != nil {
