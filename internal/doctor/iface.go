@@ -18,7 +18,7 @@ func Interface(name string) []Finding {
 		judgeLink(&info), judgeProgram(&info), judgeXDP(&info), judgeZeroCopy(&info), judgeQueues(&info), judgeMTU(&info),
 	}
 	napis, err := queueNAPIs(&info)
-	out = append(out, judgeBusyPoll(&info, napis, err))
+	out = append(out, judgeBusyPoll(&info, observePolling(name), napis, err))
 	table, err := readHash(&info)
 	out = append(out, judgeHash(&info, table, err))
 	if info.Kind == "veth" {
