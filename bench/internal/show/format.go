@@ -62,17 +62,23 @@ func ratio(s result.Summary) string {
 	return fmt.Sprintf("%.2f× (%.2f … %.2f)", s.Median, s.Min, s.Max)
 }
 
-// cpu formats processor time per second of the window: of the process, and of the processor that it is bound to.
+// cpu formats processor time per second of the window: of the process, of the threads that receive for it, where there are any, and of the
+// processor that they are bound to.
 func cpu(s *result.Side, of func(result.Run) result.CPU) string {
 	process := s.Median(func(r result.Run) float64 { return perSecond(of(r).Process, r) })
 	core := s.Median(func(r result.Run) float64 { return perSecond(of(r).Core, r) })
-	switch {
-	case process.N == 0 || process.Median == 0 && core.Median == 0:
+	receive := s.Median(func(r result.Run) float64 { return perSecond(of(r).Receive, r) })
+	if process.N == 0 || process.Median == 0 && core.Median == 0 {
 		return ""
-	case core.Median == 0:
-		return fmt.Sprintf("%.2f", process.Median)
 	}
-	return fmt.Sprintf("%.2f / %.2f", process.Median, core.Median)
+	text := fmt.Sprintf("%.2f", process.Median)
+	if receive.Median > 0 {
+		text += fmt.Sprintf(" + %.2f", receive.Median)
+	}
+	if core.Median > 0 {
+		text += fmt.Sprintf(" / %.2f", core.Median)
+	}
+	return text
 }
 
 func perSecond(v float64, r result.Run) float64 {

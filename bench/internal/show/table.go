@@ -104,7 +104,7 @@ func sideRow(title string, b *result.Benchmark, s *result.Side) table.Row {
 // extras are further figures that are worth a remark.
 var extras = []struct{ name, format string }{
 	{"p50 µs", "p50 %s µs"}, {"p99 µs", "p99 %s µs"}, {"p99.9 µs", "p99.9 %s µs"}, {"allocations", "%s allocations"},
-	{"of limit %", "%s %% of the limit"},
+	{"per server CPU s", "%s per server CPU s"}, {"of limit %", "%s %% of the limit"},
 }
 
 // remarks says what else there is to say about a side.
@@ -152,7 +152,8 @@ func footer(w io.Writer, r *result.Report) {
 	}
 	fmt.Fprintln(w, "Medians with the extremes of the repeats; \"xdpstack is\" is above one when xdpstack is better, repeat by repeat.")
 	fmt.Fprintln(w, "GC: cycles of the server's collector in a run / for how long it stopped the process at most.")
-	fmt.Fprintln(w, "CPU: processor seconds per second, of the process / of the processor it is bound to, interrupts included.")
+	fmt.Fprintln(w, "CPU: processor seconds per second, of the process + of the kernel threads that receive for it, where there are any / of the "+
+		"processor they are bound to, interrupts included.")
 	for _, b := range r.Benchmarks {
 		for _, n := range b.Notes {
 			fmt.Fprintf(w, "%s: %s\n", b.Title, n)
