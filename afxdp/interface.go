@@ -135,7 +135,8 @@ func (i *Interface) loadProgram(at place, opt *Options, steer bpf.Config) (err e
 	}
 	if m.MultiBuffer && m.Attach != bpf.AttachNative {
 		m.MultiBuffer = false
-		m.NoMultiBuffer = at.fail("attach the XDP program", ErrNoMultiBuffer, i.program.Fallback(), "a driver with native XDP is needed")
+		m.NoMultiBuffer = at.fail("attach the XDP program", ErrNoMultiBuffer, i.program.Fallback(),
+			"a driver with native XDP is needed")
 	}
 	return nil
 }

@@ -104,7 +104,9 @@ func TestMultiBufferReceive(t *testing.T) {
 						r.peer.send(r.toStack(uint32(n+i), length))
 						want = append(want, length)
 					}
-					r.receivePackets(q, make([]frame.Desc, batch), len(lengths(mtu)), func(_ uint32, length int) { got = append(got, length) })
+					r.receivePackets(q, make([]frame.Desc, batch), len(lengths(mtu)), func(_ uint32, length int) {
+						got = append(got, length)
+					})
 				}
 				if !slices.Equal(got, want) {
 					t.Fatalf("batches of %d: packets of %d bytes, want %d", batch, got, want)
@@ -247,7 +249,9 @@ func TestMultiBufferMalformed(t *testing.T) {
 			t.Errorf("%s: room %d of %d, %+v", name, q.Room(), room, *s)
 		}
 	}
-	batch := []frame.Desc{{Frame: f, Len: 13, More: true}, {Frame: g, Len: 1000}, {Frame: f, Len: 60, More: true}, {Frame: g, Len: 60}}
+	batch := []frame.Desc{
+		{Frame: f, Len: 13, More: true}, {Frame: g, Len: 1000}, {Frame: f, Len: 60, More: true}, {Frame: g, Len: 60},
+	}
 	if n := q.Transmit(batch); n != 4 || q.Stats().TxPackets != 1 || q.Stats().TxFragments != 1 {
 		t.Errorf("a good packet after a bad one: took %d frames, %+v", n, *q.Stats())
 	}
@@ -346,7 +350,8 @@ func TestHostileChains(t *testing.T) {
 			}
 		}
 		if !slices.Equal(got, test.want) || q.stats.RxInvalid != before+test.dropped {
-			t.Errorf("%s: packets of %d frames, want %d; %d dropped, want %d", test.name, got, test.want, q.stats.RxInvalid-before, test.dropped)
+			t.Errorf("%s: packets of %d frames, want %d; %d dropped, want %d", test.name, got, test.want, q.stats.RxInvalid-before,
+				test.dropped)
 		}
 		if a := pool.Account(); a.Free != frames {
 			t.Errorf("%s: %+v", test.name, a)

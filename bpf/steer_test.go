@@ -264,7 +264,8 @@ func TestLargeFrames(t *testing.T) {
 		setSocket(t, p, 0)
 		check(t, p, tcp(ours, ownedPort), 0, steerReasonREDIRECT_TCP)
 		for _, payload := range []int{3000, 3600, 4096, 8960, 65515} {
-			frame := ethernet(etherIPv4, ipv4{to: ours, proto: protoTCP, payload: append(segment(ownedPort), make([]byte, payload-20)...)}.bytes())
+			large := append(segment(ownedPort), make([]byte, payload-20)...)
+			frame := ethernet(etherIPv4, ipv4{to: ours, proto: protoTCP, payload: large}.bytes())
 			check(t, p, frame, 0, steerReasonREDIRECT_TCP)
 			check(t, p, append(frame, 0), 0, steerReasonREDIRECT_TCP)
 			check(t, p, frame[:len(frame)-1], 0, steerReasonPASS_SHORT_IPV4)

@@ -10,8 +10,9 @@ import (
 )
 
 // A packet that is larger than a frame lies in several, of which the first has the headers: they are linked through Meta.Next, and all
-// but the last have the flag tcp.MetaMore. TCP takes its payload in these frames. Everything else that is so large is copied together, into
-// memory that the shard has for that, and goes the way of a datagram that was reassembled.
+// but the last have the flag tcp.MetaMore. TCP takes its payload in these frames, and sends such packets. Everything else that is so
+// large is copied together, into memory that the shard has for that, and goes the way of a datagram that was reassembled; it is
+// sent in fragments that fit a frame.
 
 // link joins the frames of the first packet of the batch and returns how many there are beyond the first.
 func (s *Shard) link(batch []frame.Desc) int {

@@ -72,7 +72,7 @@ func TestKernelSendsLargeDatagrams(t *testing.T) {
 			if _, err := pc.WriteTo(sent, from); err != nil {
 				t.Fatal(err)
 			}
-			if k, err = c.(net.Conn).Read(got); err != nil || !bytes.Equal(got[:k], sent) {
+			if k, err = c.Read(got); err != nil || !bytes.Equal(got[:k], sent) {
 				t.Fatalf("%d bytes back: got %d, %v", n, k, err)
 			}
 		}

@@ -41,36 +41,42 @@ func FuzzConn(f *testing.F) {
 	f.Add([]byte{3, 0x12, 0, 1, 10, 200, 7, 0, 10, 0, 1, 0, 0, 0, 5, 4, 9, 6})
 	f.Add([]byte{1, 10, 200, 200, 7, 0, 0x10, 5, 0, 0, 8, 0x31, 0, 64, 7, 5, 5, 5, 2, 7, 6, 4})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		in := &fuzzInput{data}
-		v := in.byte()
-		k := newFuzzCore(t, 0, Config{
-			NoSACK: v&1 != 0, NoTimestamps: v&2 != 0, RecvBuffer: 1 << (10 + v>>5), SendBuffer: 1 << (10 + v>>5), NoDelay: v&16 != 0,
-			ECN: ECNMode(v >> 6 & 1), MTUProbing: MTUProbing(v >> 5 & 1), NotSentLowat: uint32(v>>7) * 3000,
-		})
-		c := new(Conn)
-		now := clock.Time(time.Hour)
-		k.BeginBatch(now)
-		if v&4 != 0 {
-			if k.Config.FastOpen = FastOpenMode(v >> 3 & 1); v&16 != 0 {
-				k.keepCookie(flowA, []byte("cookie"), 1000, now)
-			}
-			c.Connect(k, flowA, nil, now)
-		} else {
-			a := Accepted{Flow: flowA, IRS: 1<<32 - 100, ISS: 1<<32 - 200, RcvWnd: 1000, MSS: 1460, SndWScale: 3, RcvWScale: 2,
-				FastOpen: v&24 == 24, SndWnd: 5000, HasWScale: v&8 != 0, HasTS: v&2 == 0, SACKPermitted: v&1 == 0, ECN: v&64 != 0}
-			c.Accept(k, &a, nil, now)
-		}
-		for steps := 0; len(in.b) > 0 && steps < 1000; steps++ {
-			fuzzStep(t, c, in, &now)
-			if err := checkInvariants(c); err != nil {
-				t.Fatal(err)
-			}
-		}
-		c.Release()
-		if err := checkPool(k); err != nil {
-			t.Fatal(err)
+		for _, headroom := range fuzzHeadrooms {
+			fuzzConn(t, data, headroom)
 		}
 	})
+}
+
+func fuzzConn(t *testing.T, data []byte, headroom uint32) {
+	in := &fuzzInput{data}
+	v := in.byte()
+	k := newFuzzCore(t, 0, headroom, Config{
+		NoSACK: v&1 != 0, NoTimestamps: v&2 != 0, RecvBuffer: 1 << (10 + v>>5), SendBuffer: 1 << (10 + v>>5), NoDelay: v&16 != 0,
+		ECN: ECNMode(v >> 6 & 1), MTUProbing: MTUProbing(v >> 5 & 1), NotSentLowat: uint32(v>>7) * 3000,
+	})
+	c := new(Conn)
+	now := clock.Time(time.Hour)
+	k.BeginBatch(now)
+	if v&4 != 0 {
+		if k.Config.FastOpen = FastOpenMode(v >> 3 & 1); v&16 != 0 {
+			k.keepCookie(flowA, []byte("cookie"), 1000, now)
+		}
+		c.Connect(k, flowA, nil, now)
+	} else {
+		a := Accepted{Flow: flowA, IRS: 1<<32 - 100, ISS: 1<<32 - 200, RcvWnd: 1000, MSS: 1460, SndWScale: 3, RcvWScale: 2,
+			FastOpen: v&24 == 24, SndWnd: 5000, HasWScale: v&8 != 0, HasTS: v&2 == 0, SACKPermitted: v&1 == 0, ECN: v&64 != 0}
+		c.Accept(k, &a, nil, now)
+	}
+	for steps := 0; len(in.b) > 0 && steps < 1000; steps++ {
+		fuzzStep(t, c, in, &now)
+		if err := checkInvariants(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Release()
+	if err := checkPool(k); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func fuzzStep(t *testing.T, c *Conn, in *fuzzInput, now *clock.Time) {
@@ -171,10 +177,13 @@ func fuzzOutput(t *testing.T, c *Conn, most int, now clock.Time) {
 		if o.Frame == frame.None {
 			continue
 		}
-		m := c.core.Pool.Meta(o.Frame)
-		if o.Off < c.core.Headroom || o.Off+o.Len > uint32(c.core.Pool.ChunkSize()) || o.Len == 0 || o.Len > m.Len {
+		p := c.core.Pool
+		m := p.Meta(o.Frame)
+		first := min(o.Len, m.Len)
+		if o.Off < headroom || o.Off+first > uint32(p.ChunkSize()) || o.Len == 0 || o.Len > m.Len && o.More == 0 {
 			t.Fatalf("payload of %d bytes at %d, the frame has %d at %d", o.Len, o.Off, m.Len, m.Off)
 		}
+		copyPayload(make([]byte, o.Len), p, &o)
 		if o.Len > uint32(c.cfg.MSS) || o.HeaderLen()-MinHeaderLen+int(o.Len) > int(c.cfg.MSS) {
 			t.Fatalf("%d bytes of payload and %d of options, the MSS is %d", o.Len, o.HeaderLen()-MinHeaderLen, c.cfg.MSS)
 		}

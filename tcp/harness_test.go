@@ -31,11 +31,17 @@ var (
 // newHarnessCore makes a Core with a pool of its own.
 func newHarnessCore(t testing.TB, frames int, cfg Config) *Core {
 	t.Helper()
+	return newLargeCore(t, frames, deviceMSS, cfg)
+}
+
+// newLargeCore is newHarnessCore for a device of any MTU.
+func newLargeCore(t testing.TB, frames int, mss uint16, cfg Config) *Core {
+	t.Helper()
 	pool, err := frame.NewPool(make([]byte, frames*chunkSize), chunkSize)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := NewCore(pool, headroom, deviceMSS, 4<<20, testSecret, cfg)
+	k, err := NewCore(pool, headroom, mss, 4<<20, testSecret, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,12 +102,37 @@ func wireBytes(t testing.TB, c *Conn, f Flow, o *OutSegment) []byte {
 				t.Fatalf("payload begins at %d: only %d bytes for headers", o.Off, o.Off)
 			}
 		}
-		copy(b[n:], p.Bytes(frame.Desc{Frame: o.Frame, Off: o.Off, Len: o.Len}))
+		first := copyPayload(b[n:], p, o)
+		if o.More != 0 {
+			first = int(p.Meta(o.Frame).Len)
+		}
+		if sum := checksum.Sum(b[n:n+first], 0); o.Sum != 0 && uint32(o.Sum)%0xffff != sum%0xffff {
+			t.Fatalf("segment at %d: the payload's sum is said to be %#x, and is %#x", o.Seq, o.Sum, sum)
+		}
+		return b
 	}
 	if sum := checksum.Sum(b[n:], 0); o.Sum != 0 && uint32(o.Sum)%0xffff != sum%0xffff {
 		t.Fatalf("segment at %d: the payload's sum is said to be %#x, and is %#x", o.Seq, o.Sum, sum)
 	}
 	return b
+}
+
+// copyPayload copies the payload of a segment, from all its frames, and returns its length. There must be as much as the segment says.
+func copyPayload(b []byte, p *frame.Pool, o *OutSegment) (n int) {
+	f, m := o.Frame, p.Meta(o.Frame)
+	first := o.Len
+	if o.More != 0 {
+		first = m.Len
+	}
+	n = copy(b, p.Bytes(frame.Desc{Frame: f, Off: o.Off, Len: first}))
+	for range o.More {
+		f = p.Meta(f).Next
+		n += copy(b[n:], p.Data(f))
+	}
+	if n != int(o.Len) {
+		panic(fmt.Sprintf("a segment of %d bytes has %d in %d frames", o.Len, n, o.More+1))
+	}
+	return n
 }
 
 // endpoint is one end of a test network: a connection, and an application that sends and receives a stream of known bytes.
@@ -147,9 +178,15 @@ type packet struct {
 
 func newNetwork(t testing.TB, cfgA, cfgB Config) *network {
 	t.Helper()
+	return newLargeNetwork(t, deviceMSS, cfgA, cfgB)
+}
+
+// newLargeNetwork is newNetwork for a link of any MTU.
+func newLargeNetwork(t testing.TB, mss uint16, cfgA, cfgB Config) *network {
+	t.Helper()
 	n := &network{t: t, now: clock.Time(time.Hour), rnd: rand.New(rand.NewPCG(1, 2)), delay: 5 * time.Millisecond}
-	n.a = &endpoint{name: "a", core: newHarnessCore(t, 2048, cfgA), flow: flowA}
-	n.b = &endpoint{name: "b", core: newHarnessCore(t, 2048, cfgB), flow: flowB}
+	n.a = &endpoint{name: "a", core: newLargeCore(t, 2048, mss, cfgA), flow: flowA}
+	n.b = &endpoint{name: "b", core: newLargeCore(t, 2048, mss, cfgB), flow: flowB}
 	return n
 }
 
@@ -225,8 +262,12 @@ func (n *network) step() {
 
 func (n *network) deliver(p packet) {
 	e := p.to
+	give := inject
+	if len(p.seg) > chunkSize-34 {
+		give = func(c *Conn, seg []byte) bool { return injectPieces(c, seg, chunkSize-100) }
+	}
 	if e.conn.core != nil {
-		inject(&e.conn, p.seg)
+		give(&e.conn, p.seg)
 		return
 	}
 	if e.l == nil {
@@ -242,7 +283,7 @@ func (n *network) deliver(p packet) {
 		n.transmit(e, &o)
 	case VerdictAccept:
 		e.conn.Accept(e.core, e.l.Accepted(), nil, n.now)
-		inject(&e.conn, p.seg)
+		give(&e.conn, p.seg)
 	}
 }
 
@@ -307,6 +348,13 @@ func (n *network) transmit(e *endpoint, o *OutSegment) {
 	if o.Frame != frame.None && !o.Copy {
 		p.Transmitting(o.Frame)
 		e.inTX = append(e.inTX, o.Frame)
+	}
+	f := o.Frame
+	for range o.More {
+		if f = p.Meta(f).Next; !p.InTransmission(f) { // or a copy is sent
+			p.Transmitting(f)
+			e.inTX = append(e.inTX, f)
+		}
 	}
 	var s Segment
 	if err := Parse(b, &s); err != nil || s.BadOptions {

@@ -14,26 +14,32 @@ func FuzzPair(f *testing.F) {
 	f.Add([]byte{0x40, 3, 0, 0, 0, 0x48, 40, 4, 0x0c, 0, 0, 0, 5, 6, 0, 0x58, 7, 0, 0, 8, 8})
 	f.Add([]byte{0x81, 0x12, 0, 0, 0, 0x48, 40, 7, 0x20, 1, 0, 7, 0x30, 9, 0, 0, 8})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		in := &fuzzInput{data}
-		v := in.byte()
-		n := newPair(t, pairConfig(v, in.byte()), pairConfig(v>>1, in.byte()))
-		for steps := 0; len(in.b) > 0 && steps < 1000; steps++ {
-			n.step(in, v&0x80 != 0)
+		for _, headroom := range fuzzHeadrooms {
+			fuzzPair(t, data, headroom)
 		}
-		err := n.finish()
-		if !n.mutated && !n.aborted && !n.timedOut() && n.ends[1].conn.core != nil { // else nobody heard of it in time
-			a, b := &n.ends[0], &n.ends[1]
-			if err == nil {
-				n.read(0, 1<<20)
-				n.read(1, 1<<20)
-			}
-			if err != nil || a.received != b.sent || b.received != a.sent || a.conn.Err() != nil || b.conn.Err() != nil {
-				t.Fatalf("a sent %d and received %d, b %d and %d; %v, %v; %v", a.sent, a.received, b.sent, b.received,
-					a.conn.Err(), b.conn.Err(), err)
-			}
-		}
-		n.release()
 	})
+}
+
+func fuzzPair(t *testing.T, data []byte, headroom uint32) {
+	in := &fuzzInput{data}
+	v := in.byte()
+	n := newPair(t, headroom, pairConfig(v, in.byte()), pairConfig(v>>1, in.byte()))
+	for steps := 0; len(in.b) > 0 && steps < 1000; steps++ {
+		n.step(in, v&0x80 != 0)
+	}
+	err := n.finish()
+	if !n.mutated && !n.aborted && !n.timedOut() && n.ends[1].conn.core != nil { // else nobody heard of it in time
+		a, b := &n.ends[0], &n.ends[1]
+		if err == nil {
+			n.read(0, 1<<20)
+			n.read(1, 1<<20)
+		}
+		if err != nil || a.received != b.sent || b.received != a.sent || a.conn.Err() != nil || b.conn.Err() != nil {
+			t.Fatalf("a sent %d and received %d, b %d and %d; %v, %v; %v", a.sent, a.received, b.sent, b.received,
+				a.conn.Err(), b.conn.Err(), err)
+		}
+	}
+	n.release()
 }
 
 // pairConfig draws a configuration from two bytes.

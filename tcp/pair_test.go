@@ -68,12 +68,12 @@ func (e *pairEnd) inject(seg []byte) {
 var pairMemory pair
 
 // newPair makes the first end begin a connection to the second.
-func newPair(t *testing.T, a, b Config) *pair {
+func newPair(t *testing.T, headroom uint32, a, b Config) *pair {
 	n := &pairMemory
 	n.t, n.now, n.head, n.n, n.lost = t, clock.Time(time.Hour), 0, 0, 0
 	n.mutated, n.aborted, n.closing = false, false, false
-	n.ends[0] = pairEnd{endpoint: endpoint{name: "a", core: newFuzzCore(t, 0, a), flow: flowA}}
-	n.ends[1] = pairEnd{endpoint: endpoint{name: "b", core: newFuzzCore(t, 1, b), flow: flowB}}
+	n.ends[0] = pairEnd{endpoint: endpoint{name: "a", core: newFuzzCore(t, 0, headroom, a), flow: flowA}}
+	n.ends[1] = pairEnd{endpoint: endpoint{name: "b", core: newFuzzCore(t, 1, headroom, b), flow: flowB}}
 	var err error
 	if n.ends[1].l, err = NewListener(n.ends[1].core, ListenerConfig{}); err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func (n *pair) send(from int, o *OutSegment) {
 		if h+int(o.Len) > len(s.b) {
 			n.t.Fatalf("%s: a header of %d bytes and a payload of %d", e.name, h, o.Len)
 		}
-		s.len += copy(s.b[h:], e.core.Pool.Bytes(frame.Desc{Frame: o.Frame, Off: o.Off, Len: o.Len}))
+		s.len += copyPayload(s.b[h:], e.core.Pool, o)
 	}
 }
 

@@ -24,8 +24,9 @@ func TestPiecesAreOneSegment(t *testing.T) {
 			k := newHarnessCore(t, 2048, cfg)
 			k.BeginBatch(now)
 			ends[i] = new(Conn)
-			ends[i].Accept(k, &Accepted{Flow: flowA, IRS: 99, ISS: 7, RcvWnd: 60000, MSS: 1460, RcvWScale: 5, HasWScale: true, SACKPermitted: true,
-				ECN: true}, nil, now)
+			ends[i].Accept(k, &Accepted{
+				Flow: flowA, IRS: 99, ISS: 7, RcvWnd: 60000, MSS: 1460, RcvWScale: 5, HasWScale: true, SACKPermitted: true, ECN: true,
+			}, nil, now)
 		}
 		end := 40_000
 		for step := 0; step < 40 && ends[0].rare().sackLen < 7; step++ { // With a full list the pieces push out other blocks.
@@ -65,11 +66,13 @@ func TestPiecesAreOneSegment(t *testing.T) {
 			}
 			a, b := ends[0].rare(), ends[1].rare()
 			if len(said[0]) != len(said[1]) || !slices.Equal(a.sackList[:a.sackLen], b.sackList[:b.sackLen]) {
-				t.Fatalf("seed %d, step %d: %d bytes at %d in pieces of %d:\nwhole  %v %+v\npieces %v %+v", seed, step, n, from, size, a.sackList[:a.sackLen], said[0], b.sackList[:b.sackLen], said[1])
+				t.Fatalf("seed %d, step %d: %d bytes at %d in pieces of %d:\nwhole  %v %+v\npieces %v %+v", seed, step, n, from, size,
+					a.sackList[:a.sackLen], said[0], b.sackList[:b.sackLen], said[1])
 			}
 			for i := range said[0] {
 				if said[0][i] != said[1][i] {
-					t.Fatalf("seed %d, step %d: %d bytes at %d in pieces of %d:\nwhole  %+v\npieces %+v", seed, step, n, from, size, said[0][i], said[1][i])
+					t.Fatalf("seed %d, step %d: %d bytes at %d in pieces of %d:\nwhole  %+v\npieces %+v", seed, step, n, from, size,
+						said[0][i], said[1][i])
 				}
 			}
 			now = now.Add(time.Duration(r.IntN(60)) * time.Millisecond)

@@ -89,7 +89,7 @@ func fuzzReassembly(t *testing.T, data []byte, split int) {
 	if v&2 == 0 {
 		cfg.RecvBuffer = 1 << (9 + v>>5)
 	}
-	k := newFuzzCore(t, 0, cfg)
+	k := newFuzzCore(t, 0, headroom, cfg)
 	r := &reassembly{t: t, c: new(Conn), now: clock.Time(time.Hour), versions: v&4 != 0, split: split}
 	irs := Seq(1<<32 - 1000)
 	r.base, r.length = irs+1, int(in.byte())<<7|int(v>>3)

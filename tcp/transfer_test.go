@@ -39,12 +39,14 @@ func TestTransfer(t *testing.T) {
 	for _, f := range faults {
 		for _, c := range configs {
 			for _, both := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s/%s/both=%v", f.name, c.name, both), func(t *testing.T) {
-					n := newNetwork(t, c.a, c.b)
-					n.loss, n.dup, n.jitter = f.loss, f.dup, f.jitter
-					n.trace = traceTests
-					transfer(t, n, 300_000, both)
-				})
+				for _, mss := range []uint16{deviceMSS, 8960} { // the latter in frames of 2048 bytes
+					t.Run(fmt.Sprintf("%s/%s/both=%v/mss=%d", f.name, c.name, both, mss), func(t *testing.T) {
+						n := newLargeNetwork(t, mss, c.a, c.b)
+						n.loss, n.dup, n.jitter = f.loss, f.dup, f.jitter
+						n.trace = traceTests
+						transfer(t, n, 300_000, both)
+					})
+				}
 			}
 		}
 	}
