@@ -42,7 +42,7 @@ func TestBusyPollOnVeth(t *testing.T) {
 
 func TestBusyPollOptions(t *testing.T) {
 	for _, o := range []Options{
-		{BusyPoll: -1}, {BusyPoll: 2 * time.Second}, {BusyPollBudget: -1}, {BusyPollBudget: 1 << 16},
+		{BusyPoll: -1}, {BusyPoll: 2 * time.Second}, {BusyPollBudget: -1}, {DeferHardIRQs: -1}, {GROFlush: -1}, {GROFlush: time.Minute}, {BusyPollBudget: 1 << 16},
 		{BusyPoll: time.Microsecond, Driver: DriverAsavie},
 	} {
 		o = o.withDefaults(1500)

@@ -69,7 +69,9 @@ type Options struct {
 	// while the queue is open. It says for how long a blocking call may poll, in µs; the queue's own calls do not block. It is for a
 	// shard with a CPU of its own. Not all drivers can: BoundMode says. Default 0: off.
 	BusyPoll       time.Duration
-	BusyPollBudget int // packets that one poll takes, at most; default 64, the kernel's own NAPI weight
+	BusyPollBudget int           // packets that one poll takes, at most; default 64, the kernel's own NAPI weight
+	DeferHardIRQs  int           // empty rounds of the driver before an interrupt may come again, with BusyPoll; default 2
+	GROFlush       time.Duration // and how long it stays off then without a poll; default 200 µs, as in the kernel's documentation
 
 	BindTimeout time.Duration // how long to retry while the kernel still releases the queue; default 2 s
 }
@@ -79,6 +81,8 @@ const (
 	defaultRing        = 2048
 	defaultTxBudget    = 256
 	defaultBusyBudget  = 64
+	defaultBusyDefer   = 2
+	defaultBusyFlush   = 200 * time.Microsecond
 	defaultBindTimeout = 2 * time.Second
 	sendBufferPerFrame = 4096 // a 2 KiB frame's sk_buff counts for that much, with its overhead
 	xdpHeadroom        = 256  // XDP_PACKET_HEADROOM: the kernel keeps it in front of each received packet
@@ -111,6 +115,10 @@ func (o Options) withDefaults(mtu int) Options {
 	setDefault(&o.SendBuffer, sendBufferPerFrame*o.TxRing)
 	setDefault(&o.TxBudget, min(defaultTxBudget, o.TxRing))
 	setDefault(&o.BusyPollBudget, defaultBusyBudget)
+	setDefault(&o.DeferHardIRQs, defaultBusyDefer)
+	if o.GROFlush == 0 {
+		o.GROFlush = defaultBusyFlush
+	}
 	if o.BindTimeout == 0 {
 		o.BindTimeout = defaultBindTimeout
 	}
@@ -159,6 +167,10 @@ func (o *Options) check() error {
 	if o.BusyPoll < 0 || o.BusyPoll > time.Second || o.BusyPollBudget < 1 || o.BusyPollBudget > 1<<16-1 {
 		return fmt.Errorf("%w: busy polling for %v with a budget of %d, want up to a second, and 1 to 65535", ErrOptions, o.BusyPoll,
 			o.BusyPollBudget)
+	}
+	if o.DeferHardIRQs < 0 || o.DeferHardIRQs > 1<<16 || o.GROFlush < 0 || o.GROFlush > time.Second {
+		return fmt.Errorf("%w: interrupts deferred for %d rounds and %v, want up to 65536 and a second", ErrOptions, o.DeferHardIRQs,
+			o.GROFlush)
 	}
 	if o.BusyPoll > 0 && o.Driver != DriverNative {
 		return fmt.Errorf("%w: busy polling needs the %s driver", ErrOptions, DriverNative)

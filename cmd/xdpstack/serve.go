@@ -25,6 +25,8 @@ type serveCommand struct {
 	port    uint16
 	root    string
 	netHTTP bool
+	cpus    []int
+	spin    time.Duration
 	logJSON bool
 	socket  string
 	log     *slog.Logger
@@ -67,6 +69,8 @@ interrupted. The kernel's own addresses on the interface work on.
 	cmd.Flags().Uint16VarP(&s.port, "port", "p", 0, "port, instead of the service's own; for one service")
 	cmd.Flags().StringVar(&s.root, "root", "", "directory that http serves, instead of the built-in page")
 	cmd.Flags().BoolVar(&s.netHTTP, "net-http", false, "serve http with Go's net/http, on net.Conn, instead of on the shards")
+	cmd.Flags().IntSliceVar(&s.cpus, "cpus", nil, "CPU of each queue's shard, -1 for any (default near the interrupt, where there is one)")
+	cmd.Flags().DurationVar(&s.spin, "spin", 0, "how long an idle shard polls before it sleeps, if it pays; -1s: not at all (default 50µs)")
 	cmd.Flags().BoolVar(&s.logJSON, "log-json", false, "log in JSON")
 	cmd.Flags().StringVar(&s.socket, "socket", "", "path of the control socket for stats (default: by PID in "+control.Dir()+")")
 	return cmd
@@ -104,7 +108,9 @@ func (s *serveCommand) check(args []string) (stack.Config, error) {
 	case (s.root != "" || s.netHTTP) && !contains(args, "http"):
 		return stack.Config{}, usagef("--root and --net-http belong to the service http")
 	}
-	return s.link.config()
+	cfg, err := s.link.config()
+	cfg.CPUs, cfg.SpinTime = s.cpus, s.spin
+	return cfg, err
 }
 
 func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
