@@ -61,7 +61,7 @@ func TestParse(t *testing.T) {
 func tiny(only ...string) *session {
 	short := 100 * time.Millisecond
 	return &session{started: time.Now(), options: options{only: only, times: times{
-		coreRepeats: 1, repeats: 1, pathRepeats: 1, coreWarmup: short, coreWindow: short, warmup: short, window: short, rawWindow: short,
+		coreRepeats: 1, repeats: 1, pathRepeats: 1, coreWarmup: short, coreWindow: short, warmup: short, window: 3 * short, rawWindow: short,
 		pathWarmup: short, pathWindow: 3 * short,
 	}}}
 }

@@ -57,15 +57,16 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.json, "json", "", "where to write the report"+fmt.Sprintf(files, ".json"))
 	fs.StringVar(&o.chart, "chart", "", "where to write the chart"+fmt.Sprintf(files, ".svg"))
 	fs.StringVar(&o.html, "html", "", "where to write the page"+fmt.Sprintf(files, ".html"))
-	fs.StringVar(&o.show, "show", "", "print the table of a report that was written before, write what -chart and -html ask for, and run nothing")
+	fs.StringVar(&o.show, "show", "", "print the table of a report that was written before, and run nothing; -chart and -html write it, too")
 	fs.BoolVar(&o.plan, "plan", false, "say what there is to do and about how long it takes, and run nothing")
 	fs.BoolVar(&o.markdown, "markdown", false, "with -show: print the table as the README has it")
-	fs.BoolVar(&o.prefer, "prefer", false, "put what is measured over veth before all other processes: for a machine that is busy with other things")
+	fs.BoolVar(&o.prefer, "prefer", false, "put what is measured over veth before all other processes: for a machine that is busy")
 	fs.StringVar(&o.profile, "profile", "results/profiles",
-		"directory for profiles of xdpstack's process, from one more turn of each benchmark with a target that is not met, or of every one "+
-			"if this flag is given; empty, or with -quick, for none")
+		"directory for profiles of xdpstack's process, from one more turn of each benchmark with a target that is not met, or of "+
+			"every one if this flag is given; empty, or with -quick, for none")
 	repeats := fs.Int("repeats", 0, "repeats of each benchmark, instead of 5, or 4 over bad paths")
-	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory, 1.5s over veth, 1s of raw frames and 2.4s over bad paths")
+	window := fs.Duration("window", 0, "measured time of each run, instead of 1s in memory and of raw frames, 1.5s over veth and "+
+		"2.4s over bad paths")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}

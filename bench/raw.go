@@ -93,7 +93,7 @@ func rawGroup() *group {
 		if t.side.kind == programC {
 			dir, err := os.MkdirTemp("", "bench-raw-")
 			if err == nil {
-				defer os.RemoveAll(dir)
+				defer func() { _ = os.RemoveAll(dir) }()
 				driver = ""
 				program, err = rawlink.Compile(dir)
 			}

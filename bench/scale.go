@@ -143,7 +143,8 @@ func (s *session) holdOnce(ctx context.Context, kind string) result.Run {
 
 func (s *session) scatterOnce(ctx context.Context) result.Run {
 	var found []scale.Scattered
-	gc, err := s.scaleChild(ctx, &found, "-side", "xdpstack", "-warmup", s.times.coreWarmup.String(), "-window", s.times.coreWindow.String())
+	gc, err := s.scaleChild(ctx, &found, "-side", "xdpstack", "-warmup", s.times.coreWarmup.String(),
+		"-window", s.times.coreWindow.String())
 	if err != nil {
 		return result.Run{Failed: err.Error()}
 	}
