@@ -38,7 +38,8 @@ func (s *session) conditions() []result.Condition {
 	if len(sides) == 0 {
 		return c
 	}
-	receive := "by a kernel thread bound to the side's processor, where a side has an XDP program or GRO; elsewhere in the sender's softirq"
+	receive := "by a kernel thread bound to the side's processor, where a side has an XDP program or GRO; " +
+		"elsewhere in the sender's softirq"
 	add("link", "veth, one queue, no queueing discipline, unless a benchmark says otherwise; receiving %s", receive)
 	add("clients", "xdpstack's own, handler API, which sleeps when idle; the kernel's where that is said, %s for bulk and %s for "+
 		"requests, epoll, one thread", app.CongestionControl, app.SmallCongestionControl)

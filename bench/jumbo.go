@@ -16,12 +16,19 @@ func jumboGroups() []*group {
 		kernel := []result.Target{{Against: "kernel", Aim: 1}}
 		groups = append(groups, serving{
 			benchmarks: []benchmark{
-				{name: names[0], row: "6b", title: fmt.Sprintf("bulk, client → server, MTU %d", mtu), unit: "Gbit/s", targets: kernel},
-				{name: names[1], row: "6b", title: fmt.Sprintf("bulk, server → client, MTU %d", mtu), unit: "Gbit/s", targets: slices.Clone(kernel)},
+				{
+					name: names[0], row: "6b", title: fmt.Sprintf("bulk, client → server, MTU %d", mtu), unit: "Gbit/s",
+					targets: kernel,
+				},
+				{
+					name: names[1], row: "6b", title: fmt.Sprintf("bulk, server → client, MTU %d", mtu), unit: "Gbit/s",
+					targets: slices.Clone(kernel),
+				},
 			},
 			works: by(veth.OurClient, receiving, sending),
 			servers: []veth.Server{veth.Ours, veth.Kernel.With("kernel, offloads", func(s *veth.Server) {
-				s.Offloads, s.Client, s.Setup = true, veth.KernelClient, s.Setup+", segmentation and checksum offloads on, the kernel's client"
+				s.Offloads, s.Client = true, veth.KernelClient
+				s.Setup += ", segmentation and checksum offloads on, the kernel's client"
 			})},
 			mtu:     mtu,
 			repeats: func(t *times) int { return (t.repeats + 1) / 2 },

@@ -105,7 +105,10 @@ func bulkGroup() *group {
 	return serving{
 		benchmarks: []benchmark{
 			{name: "bulk-receive", row: "6", title: "bulk, client → server, MTU 1500", unit: "Gbit/s", targets: targets},
-			{name: "bulk-send", row: "6", title: "bulk, server → client, MTU 1500", unit: "Gbit/s", targets: slices.Clone(targets)},
+			{
+				name: "bulk-send", row: "6", title: "bulk, server → client, MTU 1500", unit: "Gbit/s",
+				targets: slices.Clone(targets),
+			},
 		},
 		works:   by(veth.OurClient, receiving, sending),
 		servers: []veth.Server{veth.Ours, veth.GVisorXDP, veth.KernelXDP, veth.Kernel},
@@ -116,7 +119,8 @@ func bulkGroup() *group {
 	}.group()
 }
 
-// checkGroup is the same works with the kernel's client, which is dearer, as a check that the client does not make the difference.
+// checkGroup is the same works with the kernel's client, which is dearer, as a check that the client does not make the
+// difference.
 func checkGroup() *group {
 	names := []string{"check-connect", "check-requests", "check-receive", "check-send"}
 	return serving{
@@ -133,13 +137,13 @@ func checkGroup() *group {
 	}.group()
 }
 
-// softirqGroup is the works on a link as it is by default: a packet's receive processing runs in its sender's softirq, on the sender's
-// processor, and no processor is one side's alone. It has the ways to run gVisor that need that, or both processors.
+// softirqGroup is the works on a link as it is by default: a packet's receive processing runs in its sender's softirq, on the
+// sender's processor, and no processor is one side's alone. It has the ways to run gVisor that need that, or both processors.
 func softirqGroup() *group {
 	names := []string{"softirq-connect", "softirq-requests", "softirq-receive", "softirq-send"}
 	return serving{
 		benchmarks: []benchmark{
-			{name: names[0], extra: true, title: "received in the sender's softirq: connect, 1 request, close", unit: "connections/s"},
+			{name: names[0], extra: true, title: "received in the sender's softirq: connect, request, close", unit: "connections/s"},
 			{name: names[1], extra: true, title: "received in the sender's softirq: HTTP keep-alive", unit: "requests/s"},
 			{name: names[2], extra: true, title: "received in the sender's softirq: bulk, client → server", unit: "Gbit/s"},
 			{name: names[3], extra: true, title: "received in the sender's softirq: bulk, server → client", unit: "Gbit/s"},

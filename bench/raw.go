@@ -125,7 +125,8 @@ func relateToLimit(found map[string]*result.Benchmark) {
 			continue
 		}
 		limit := raw.Side(ourName).Value.Median * veth.RawPayload * 8 / 1000 // Gbit/s
-		b.Notes = append(b.Notes, fmt.Sprintf("the limit of this link is %.2f Gbit/s of TCP payload, %d bytes a frame", limit, veth.RawPayload))
+		b.Notes = append(b.Notes, fmt.Sprintf("the limit of this link is %.2f Gbit/s of TCP payload, %d bytes a frame", limit,
+			veth.RawPayload))
 		for _, side := range b.Sides {
 			for i := range side.Runs {
 				if r := &side.Runs[i]; r.Failed == "" && r.Extra != nil {

@@ -43,7 +43,9 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	}
 	switch *kind {
 	case "xdpstack", "xdpstack-asavie", "xdpstack-nethttp":
-		return serveOurs(ctx, emit, *kind, ours.ServerConfig{Interface: *ifname, Address: addr, Congestion: *congestion, Spin: *spin, CPUs: cpus.several()})
+		return serveOurs(ctx, emit, *kind, ours.ServerConfig{
+			Interface: *ifname, Address: addr, Congestion: *congestion, Spin: *spin, CPUs: cpus.several(),
+		})
 	case "gvisor-xdp":
 		return serveGVisor(ctx, emit, gvisor.AFXDP, *ifname, addr)
 	case "gvisor-packet":

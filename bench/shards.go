@@ -8,7 +8,8 @@ import (
 // oneShardName is the side of ours with half of everything.
 const oneShardName = "one shard"
 
-// shardsGroup is two shards beside one: pairs of a server's and a client's shard that share a processor, one on one and two on two.
+// shardsGroup is two shards beside one: pairs of a server's and a client's shard that share a processor, one on one and two on
+// two.
 func shardsGroup() *group {
 	two := veth.Ours.With(veth.Ours.Name, func(s *veth.Server) { s.Pairs, s.Threads, s.Setup = 2, 3, s.Setup+", two shards" })
 	one := veth.Ours.With(oneShardName, func(s *veth.Server) { s.Pairs = 1 })

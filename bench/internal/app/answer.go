@@ -10,8 +10,8 @@ var Body = []byte("Hello, World!\n")
 
 var statusOK = []byte("HTTP/1.1 200 ")
 
-// Answer collects the response to one request. Our own servers answer with Response, byte for byte; others have heads of their own, of
-// which the status and the body are looked at.
+// Answer collects the response to one request. Our own servers answer with Response, byte for byte; others have heads of their
+// own, of which the status and the body are looked at.
 type Answer struct {
 	held [512]byte
 	n    int

@@ -6,8 +6,8 @@ import (
 	"github.com/xdpstack/xdpstack/bench/internal/app"
 )
 
-// ServeGoNet answers HTTP requests as a Go program does that uses net and nothing else: a goroutine for each connection, which blocks in
-// Read. It returns when the listener is closed.
+// ServeGoNet answers HTTP requests as a Go program does that uses net and nothing else: a goroutine for each connection, which
+// blocks in Read. It returns when the listener is closed.
 func ServeGoNet(ln net.Listener) error {
 	for {
 		c, err := ln.Accept()

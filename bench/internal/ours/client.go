@@ -43,8 +43,8 @@ type client struct {
 // patience bounds the opening of the connections, and a time without any progress.
 const patience = 5 * time.Second
 
-// RunClient does the work. It calls ready when its interface is attached and its connections are open, and mark at the start of the
-// measured window and at its end.
+// RunClient does the work. It calls ready when its interface is attached and its connections are open, and mark at the start of
+// the measured window and at its end.
 func RunClient(ctx context.Context, cfg ClientConfig, ready func(), mark func(start bool)) (r load.Result, err error) {
 	c := &client{cfg: cfg, latency: load.NewHistogram()}
 	c.remote = netip.AddrPortFrom(netip.AddrFrom4(cfg.Addr), cfg.Work.Port())

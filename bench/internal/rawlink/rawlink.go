@@ -1,5 +1,6 @@
-// Package rawlink measures what AF_XDP alone does on a link: frames received and dropped, sent, or forwarded as fast as it goes, without
-// ever sleeping. No stack can be faster than that. The same is done by a program in C on libxdp, which is compiled when it is needed.
+// Package rawlink measures what AF_XDP alone does on a link: frames received and dropped, sent, or forwarded as fast as it goes,
+// without ever sleeping. No stack can be faster than that. The same is done by a program in C on libxdp, which is compiled when
+// it is needed.
 package rawlink
 
 import (
@@ -64,8 +65,8 @@ type end struct {
 	next   int          // in own
 }
 
-// Run plays an end: a measured one for a window that begins warmup after its first frame, one that is not until the context ends. It
-// calls mark when it is ready, and at the window's start and end.
+// Run plays an end: a measured one for a window that begins warmup after its first frame, one that is not until the context ends.
+// It calls mark when it is ready, and at the window's start and end.
 func Run(ctx context.Context, cfg Config, mark func(string)) (res Result, err error) {
 	if cfg.Role == Sink {
 		return res, sink(ctx, cfg.Interface, mark)

@@ -152,8 +152,8 @@ func footer(w io.Writer, r *result.Report) {
 	}
 	fmt.Fprintln(w, "Medians with the extremes of the repeats; \"xdpstack is\" is above one when xdpstack is better, repeat by repeat.")
 	fmt.Fprintln(w, "GC: cycles of the server's collector in a run / for how long it stopped the process at most.")
-	fmt.Fprintln(w, "CPU: processor seconds per second, of the process + of the kernel threads that receive for it, where there are any / of the "+
-		"processor they are bound to, interrupts included.")
+	fmt.Fprintln(w, "CPU: processor seconds per second, of the process + of the kernel threads that receive for it, where there are any "+
+		"/ of the processor they are bound to, interrupts included.")
 	for _, b := range r.Benchmarks {
 		for _, n := range b.Notes {
 			fmt.Fprintf(w, "%s: %s\n", b.Title, n)

@@ -16,8 +16,8 @@ import (
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
-// clientAddress is that of our n-th client in a laboratory: the kernel has the address of its side itself. Each has one of its own,
-// because the server's TIME-WAIT has not forgotten the ports of the one before, which had another clock of timestamps.
+// clientAddress is that of our n-th client in a laboratory: the kernel has the address of its side itself. Each has one of its
+// own, because the server's TIME-WAIT has not forgotten the ports of the one before, which had another clock of timestamps.
 func clientAddress(n int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(2 + n)}), 24)
 }
@@ -80,8 +80,8 @@ func (r *Runner) measure(ctx context.Context, at *arena, w Work) (run result.Run
 	return run, nil
 }
 
-// PerServerCPU is the figure of work done per second of processor time that the server and the threads that receive for it used. Only a
-// laboratory with such threads has it.
+// PerServerCPU is the figure of work done per second of processor time that the server and the threads that receive for it used.
+// Only a laboratory with such threads has it.
 const PerServerCPU = "per server CPU s"
 
 func extras(got *load.Result) map[string]float64 {

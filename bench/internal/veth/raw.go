@@ -17,8 +17,9 @@ import (
 // RawPayload is how many bytes of TCP payload a full frame carries, with timestamps.
 const RawPayload = 1448
 
-// Raw measures frames that are dropped, sent or forwarded without a stack, in millions a second. The measured end is the stack's; it counts as the server. The other end is the same for all: it feeds the
-// measured one by the native driver, or has what that sends dropped by an XDP program. What is sent or forwarded counts when it has arrived there.
+// Raw measures frames that are dropped, sent or forwarded without a stack, in millions a second. The measured end is the stack's;
+// it counts as the server. The other end is the same for all: it feeds the measured one by the native driver, or has what that
+// sends dropped by an XDP program. What is sent or forwarded counts when it has arrived there.
 func (r *Runner) Raw(ctx context.Context, cfg rawlink.Config) result.Run {
 	run, err := r.raw(ctx, cfg)
 	if err != nil {

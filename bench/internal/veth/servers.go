@@ -16,8 +16,8 @@ type Server struct {
 	Kernel  bool          // the kernel itself has the server's address
 	Free    bool          // may run on every processor, the client's too
 	Spin    time.Duration // how long ours polls before it sleeps; 0: as it does by default, negative: not at all
-	// Pairs, of ours, is how many queues the link has, with a shard of the server and one of our client on each, each such pair on a
-	// processor of its own. 0 is one queue, with server and client on processors of their own.
+	// Pairs, of ours, is how many queues the link has, with a shard of the server and one of our client on each, each such pair
+	// on a processor of its own. 0 is one queue, with server and client on processors of their own.
 	Pairs int
 	// Offloads leaves checksum and segmentation offloads on, and Client is who drives this server, whatever its works say.
 	Offloads bool
@@ -26,22 +26,31 @@ type Server struct {
 
 // The servers.
 //
-// A shard of xdpstack is one thread (the second P is for the collector), and so is the kernel's epoll server. gVisor reads, processes
-// and writes on goroutines of their own. Whether it is faster with every processor or bound to one, where nothing has to be
-// fetched from the other's cache, depends on the work.
+// A shard of xdpstack is one thread (the second P is for the collector), and so is the kernel's epoll server. gVisor reads,
+// processes and writes on goroutines of their own. Whether it is faster with every processor or bound to one, where nothing has
+// to be fetched from the other's cache, depends on the work.
 var (
-	Ours         = Server{Name: "xdpstack", Kind: "xdpstack", Threads: 2, Setup: "AF_XDP, native driver, handler API"}
-	GVisorXDP    = Server{Name: "gVisor AF_XDP", Kind: "gvisor-xdp", Threads: 2, Setup: "link/xdp, receive buffer 512 KiB fixed, fifo qdisc"}
-	GVisorPacket = Server{
-		Name: "gVisor AF_PACKET", Kind: "gvisor-packet", Threads: 2, Setup: "link/fdbased, recvmmsg, GRO, software GSO, fifo qdisc",
+	Ours      = Server{Name: "xdpstack", Kind: "xdpstack", Threads: 2, Setup: "AF_XDP, native driver, handler API"}
+	GVisorXDP = Server{
+		Name: "gVisor AF_XDP", Kind: "gvisor-xdp", Threads: 2, Setup: "link/xdp, receive buffer 512 KiB fixed, fifo qdisc",
 	}
-	KernelXDP = Server{Name: "kernel, XDP_PASS", Kind: "kernel-xdp", Threads: 1, Setup: "epoll server, XDP_PASS on its interface", Kernel: true}
-	Kernel    = Server{Name: "kernel", Kind: "kernel", Threads: 1, Setup: "epoll server, no XDP", Kernel: true}
-	GoNet     = Server{Name: "kernel, Go net", Kind: "go-net", Threads: 2, Setup: "net.Listener, a goroutine for each connection", Kernel: true}
-	Nginx     = Server{Name: "kernel, nginx", Kind: "nginx", Threads: 1, Setup: "nginx, one worker, access log off", Kernel: true}
+	GVisorPacket = Server{
+		Name: "gVisor AF_PACKET", Kind: "gvisor-packet", Threads: 2,
+		Setup: "link/fdbased, recvmmsg, GRO, software GSO, fifo qdisc",
+	}
+	KernelXDP = Server{
+		Name: "kernel, XDP_PASS", Kind: "kernel-xdp", Threads: 1, Setup: "epoll server, XDP_PASS on its interface", Kernel: true,
+	}
+	Kernel = Server{Name: "kernel", Kind: "kernel", Threads: 1, Setup: "epoll server, no XDP", Kernel: true}
+	GoNet  = Server{
+		Name: "kernel, Go net", Kind: "go-net", Threads: 2, Setup: "net.Listener, a goroutine for each connection", Kernel: true,
+	}
+	Nginx = Server{Name: "kernel, nginx", Kind: "nginx", Threads: 1, Setup: "nginx, one worker, access log off", Kernel: true}
 
-	OursNetHTTP = Server{Name: "xdpstack", Kind: "xdpstack-nethttp", Threads: 2, Setup: "AF_XDP, native driver, net/http on net.Conn"}
-	GoNetHTTP   = Server{Name: "kernel, net/http", Kind: "go-nethttp", Threads: 2, Setup: "net/http", Kernel: true}
+	OursNetHTTP = Server{
+		Name: "xdpstack", Kind: "xdpstack-nethttp", Threads: 2, Setup: "AF_XDP, native driver, net/http on net.Conn",
+	}
+	GoNetHTTP = Server{Name: "kernel, net/http", Kind: "go-nethttp", Threads: 2, Setup: "net/http", Kernel: true}
 )
 
 // With returns the server under another name, changed.
