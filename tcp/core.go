@@ -72,8 +72,9 @@ const (
 	// promise far more than they use and shall not narrow the windows of those that do use them.
 	bulkSegments = 8
 
-	// floorSegments is how many full segments every connection may promise, whatever the budget.
+	// floorSegments is how many full segments every connection may promise, whatever the budget, but floorBytes at most.
 	floorSegments = 4
+	floorBytes    = 64 << 10
 
 	// challengeRate is how many challenge ACKs all connections together send in a second, at most (RFC 5961 section 7). The actual
 	// limit is random, from half of this: by counting what a known limit leaves over, a stranger could find out whether

@@ -8,7 +8,7 @@ func (c *Conn) window() uint32 {
 	promised := uint32(r.adv - r.nxt)
 	free, used := r.free()
 	share := c.core.share
-	floor := floorSegments * uint32(c.cfg.MSS)
+	floor := min(floorSegments*uint32(c.cfg.MSS), floorBytes)
 	share = max(share, floor-min(used, floor))
 	free = min(free, share)
 	if free < promised+min(uint32(r.mss), r.buffer/2) {
