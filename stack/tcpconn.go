@@ -24,9 +24,10 @@ type TCPConn struct {
 	in  inbound
 	out outbound
 
-	asked  atomic.Uint32 // what the shard is to do, a set of requests
-	held   atomic.Bool   // the SYN waits for the first Write: see tcp.Config.FastOpen
-	opened chan struct{} // closed when the handshake is done or has failed; nil for an accepted connection
+	addrs  atomic.Pointer[addresses] // made when they are first asked for
+	asked  atomic.Uint32             // what the shard is to do, a set of requests
+	held   atomic.Bool               // the SYN waits for the first Write: see tcp.Config.FastOpen
+	opened chan struct{}             // closed when the handshake is done or has failed; nil for an accepted connection
 
 	onReport func(c *Conn, r Report) // the shard's
 	from, to *splice                 // the shard's: what passes on what comes in here, and what has it go out here; else nil
@@ -69,11 +70,31 @@ func (t *TCPConn) CloseWrite() error {
 	return nil
 }
 
-// LocalAddr returns this end's address, a *net.TCPAddr.
-func (t *TCPConn) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(t.local) }
+// LocalAddr returns this end's address, a *net.TCPAddr, which is not to be changed.
+func (t *TCPConn) LocalAddr() net.Addr { return &t.addresses().local }
 
-// RemoteAddr returns the peer's address, a *net.TCPAddr.
-func (t *TCPConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(t.remote) }
+// RemoteAddr returns the peer's address, a *net.TCPAddr, which is not to be changed.
+func (t *TCPConn) RemoteAddr() net.Addr { return &t.addresses().remote }
+
+// addresses are both ends' as the net package has them.
+type addresses struct {
+	local, remote net.TCPAddr
+	bytes         [2][4]byte
+}
+
+// addresses returns them, always the same: each error has them, and net/http has one with every request.
+func (t *TCPConn) addresses() *addresses {
+	if a := t.addrs.Load(); a != nil {
+		return a
+	}
+	a := &addresses{bytes: [2][4]byte{t.local.Addr().As4(), t.remote.Addr().As4()}}
+	a.local = net.TCPAddr{IP: a.bytes[0][:], Port: int(t.local.Port())}
+	a.remote = net.TCPAddr{IP: a.bytes[1][:], Port: int(t.remote.Port())}
+	if !t.addrs.CompareAndSwap(nil, a) {
+		a = t.addrs.Load()
+	}
+	return a
+}
 
 // SetDeadline sets both deadlines.
 func (t *TCPConn) SetDeadline(at time.Time) error {
