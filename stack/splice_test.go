@@ -130,7 +130,7 @@ func TestCopyOfSoMuch(t *testing.T) {
 				s.scarce = s.pool.Size() + 1
 			}
 		})
-		data := randomBytes(300_000)
+		data := randomBytes(150_000)
 		go func() {
 			sender.Write(data)
 			sender.CloseWrite()
