@@ -4,15 +4,25 @@ package tcp
 // no allocation for a record. A record is named by its index, which holds until it is removed; it can be in one fifo. The
 // hash is keyed, so that no peer can choose flows whose records end up in one bucket.
 //
-// Memory grows by doubling as records come, up to the limit, and stays.
+// Memory grows in blocks as records come, up to the limit, and stays. So do the buckets, by linear hashing: with each record more than
+// there are buckets, one bucket is divided, the next in order, into itself and a new one at the end. Nothing is ever done to all
+// records at once.
+//
+//	  0         split         low       low+split
+//	──┼───────────┼─────────────┼───────────┼
+//	  │ divided   │ not yet     │ their     │
+//	  │           │             │ new ones  │
 type flowTable[R any] struct {
 	keys    *Keys
-	slots   []flowSlot[R]
-	buckets []uint32 // index of the first record + 1; 0: none. A power of two of them, no fewer than slots
-	free    uint32   // the first removed slot, linked by chain
-	used    int      // slots before this were in use at some time
-	n       int      // records
+	slots   []*[slotBlock]flowSlot[R]
+	buckets []*[bucketBlock]uint32 // index of the first record + 1; 0: none
+	low     uint32                 // a power of two: buckets before this round of divisions
+	split   uint32                 // the next to be divided
+	free    uint32                 // the first removed slot, linked by chain
+	used    int                    // slots before this were in use at some time
+	n       int                    // records
 	limit   int
+	moved   int // records that were in a bucket when that was divided
 }
 
 type flowSlot[R any] struct {
@@ -26,24 +36,32 @@ type flowSlot[R any] struct {
 // none is the index of no record.
 const none = 1<<32 - 1
 
-// firstSlots is how many records a table has room for at first.
-const firstSlots = 64
+// How many records and buckets the table has room for at first, and how many more at a time.
+const (
+	slotBlock   = 64
+	bucketBlock = 256
+)
 
 func newFlowTable[R any](keys *Keys, limit int) flowTable[R] {
-	n := min(firstSlots, limit)
-	return flowTable[R]{keys: keys, slots: make([]flowSlot[R], n), buckets: make([]uint32, bucketsFor(n)), free: none, limit: limit}
-}
-
-func bucketsFor(n int) int {
-	b := 1
-	for b < n {
-		b *= 2
+	return flowTable[R]{
+		keys: keys, slots: []*[slotBlock]flowSlot[R]{new([slotBlock]flowSlot[R])},
+		buckets: []*[bucketBlock]uint32{new([bucketBlock]uint32)}, low: bucketBlock, free: none, limit: limit,
 	}
-	return b
 }
 
 // at returns a record.
-func (t *flowTable[R]) at(i uint32) *flowSlot[R] { return &t.slots[i] }
+func (t *flowTable[R]) at(i uint32) *flowSlot[R] { return &t.slots[i/slotBlock][i%slotBlock] }
+
+// bucket returns where the records of a hash begin.
+func (t *flowTable[R]) bucket(hash uint32) *uint32 {
+	b := hash & (t.low - 1)
+	if b < t.split {
+		b = hash & (2*t.low - 1)
+	}
+	return t.bucketAt(b)
+}
+
+func (t *flowTable[R]) bucketAt(b uint32) *uint32 { return &t.buckets[b/bucketBlock][b%bucketBlock] }
 
 // find returns the flow's record, or none.
 func (t *flowTable[R]) find(f Flow) uint32 {
@@ -51,10 +69,12 @@ func (t *flowTable[R]) find(f Flow) uint32 {
 		return none
 	}
 	h := t.keys.Hash(f)
-	for i := t.buckets[h&uint32(len(t.buckets)-1)]; i != 0; i = t.slots[i-1].chain {
-		if s := &t.slots[i-1]; s.hash == h && s.flow == f {
+	for i := *t.bucket(h); i != 0; {
+		s := t.at(i - 1)
+		if s.hash == h && s.flow == f {
 			return i - 1
 		}
+		i = s.chain
 	}
 	return none
 }
@@ -64,49 +84,59 @@ func (t *flowTable[R]) add(f Flow) uint32 {
 	i := t.free
 	switch {
 	case i != none:
-		t.free = t.slots[i].chain
-	case t.used < len(t.slots) || t.grow():
+		t.free = t.at(i).chain
+	case t.used < t.limit:
+		if t.used == len(t.slots)*slotBlock {
+			t.slots = append(t.slots, new([slotBlock]flowSlot[R]))
+		}
 		i = uint32(t.used)
 		t.used++
 	default:
 		return none
 	}
+	if t.n++; t.n > int(t.low+t.split) {
+		t.divide()
+	}
 	h := t.keys.Hash(f)
-	b := &t.buckets[h&uint32(len(t.buckets)-1)]
-	t.slots[i] = flowSlot[R]{flow: f, hash: h, chain: *b, prev: none, next: none}
+	b := t.bucket(h)
+	*t.at(i) = flowSlot[R]{flow: f, hash: h, chain: *b, prev: none, next: none}
 	*b = i + 1
-	t.n++
 	return i
+}
+
+// divide divides the next bucket.
+func (t *flowTable[R]) divide() {
+	n := t.low + t.split
+	if int(n) == len(t.buckets)*bucketBlock {
+		t.buckets = append(t.buckets, new([bucketBlock]uint32))
+	}
+	old, high := t.bucketAt(t.split), t.bucketAt(n)
+	i := *old
+	*old, *high = 0, 0
+	for i != 0 {
+		s := t.at(i - 1)
+		to := old
+		if s.hash&t.low != 0 {
+			to = high
+		}
+		i, s.chain, *to = s.chain, *to, i
+		t.moved++
+	}
+	if t.split++; t.split == t.low {
+		t.low, t.split = 2*t.low, 0
+	}
 }
 
 // remove gives record i up. It must be in no fifo.
 func (t *flowTable[R]) remove(i uint32) {
-	s := &t.slots[i]
-	p := &t.buckets[s.hash&uint32(len(t.buckets)-1)]
+	s := t.at(i)
+	p := t.bucket(s.hash)
 	for *p != i+1 {
-		p = &t.slots[*p-1].chain
+		p = &t.at(*p - 1).chain
 	}
 	*p = s.chain
 	s.chain, t.free = t.free, i
 	t.n--
-}
-
-// grow makes room for more records, if the limit allows. All slots are in use.
-func (t *flowTable[R]) grow() bool {
-	n := min(2*len(t.slots), t.limit)
-	if n <= len(t.slots) {
-		return false
-	}
-	slots := make([]flowSlot[R], n)
-	copy(slots, t.slots)
-	t.slots = slots
-	t.buckets = make([]uint32, bucketsFor(n))
-	for i := range t.used {
-		s := &t.slots[i]
-		b := &t.buckets[s.hash&uint32(len(t.buckets)-1)]
-		s.chain, *b = *b, uint32(i)+1
-	}
-	return true
 }
 
 // fifo is a queue of records of one table, linked through them. Records that wait equally long are in the order in which they
@@ -117,27 +147,27 @@ func (q *fifo) init() { q.head, q.tail = none, none }
 
 // push puts record i at the end of q.
 func (t *flowTable[R]) push(q *fifo, i uint32) {
-	s := &t.slots[i]
+	s := t.at(i)
 	s.prev, s.next = q.tail, none
 	if q.tail == none {
 		q.head = i
 	} else {
-		t.slots[q.tail].next = i
+		t.at(q.tail).next = i
 	}
 	q.tail = i
 }
 
 // unlink takes record i out of q, which it is in.
 func (t *flowTable[R]) unlink(q *fifo, i uint32) {
-	s := &t.slots[i]
+	s := t.at(i)
 	if s.prev == none {
 		q.head = s.next
 	} else {
-		t.slots[s.prev].next = s.next
+		t.at(s.prev).next = s.next
 	}
 	if s.next == none {
 		q.tail = s.prev
 	} else {
-		t.slots[s.next].prev = s.prev
+		t.at(s.next).prev = s.prev
 	}
 }

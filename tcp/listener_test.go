@@ -393,7 +393,7 @@ func TestListenerFlood(t *testing.T) {
 			if got := *p.l.Accepted(); got.Flow != testFlow || !got.HasTS || !got.HasWScale || got.SndWScale != 7 || !got.SACKPermitted {
 				t.Errorf("the client got %+v", got)
 			}
-			if size := uintptr(len(p.l.syns.slots)) * unsafe.Sizeof(p.l.syns.slots[0]); size > 1<<20 {
+			if size := uintptr(len(p.l.syns.slots)) * unsafe.Sizeof(*p.l.syns.slots[0]); size > 1<<20 {
 				t.Errorf("the records take %d bytes", size)
 			}
 			var f Flow
