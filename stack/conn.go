@@ -42,13 +42,14 @@ type Conn struct {
 // state is the part of a connection that points to nothing of the application's. It lies where the garbage collector does not see it:
 // the tcp.Core and the tcp.Configs that it points to are kept by the shard, which its Conn points to.
 type state struct {
-	tcp     tcp.Conn
 	runNext uint32 // next connection in the run queue, or in the list of those that are free, plus one
 	hopGen  uint32 // generation of the neighbour table when hop was looked up
 
 	hop   ethernet.Addr // the next hop's, if connLinked is set
 	tos   uint8         // differentiated services of what is sent, without the ECN bits
 	flags connFlags
+
+	tcp tcp.Conn // last: its end is touched less often
 }
 
 // connFlags are what is true of a connection in its shard.

@@ -45,6 +45,9 @@ func (s *Shard) input(batch []frame.Desc) {
 
 // dispatch takes the segments of the batch through the passes that follow parsing.
 func (s *Shard) dispatch() {
+	if s.conns.n >= aheadConns {
+		s.fetchSegments()
+	}
 	s.lookUp()
 	for i := range s.segments {
 		g := &s.segments[i]

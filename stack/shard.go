@@ -55,7 +55,8 @@ type Shard struct {
 	reporter      *ipv4.Reporter
 
 	rx       []frame.Desc
-	large    []byte    // a packet that was copied together
+	large    []byte // a packet that was copied together
+	ahead    ahead
 	segments []segment // the TCP segments of the batch, between the passes
 	txq      []frame.Desc
 	room     int // how many more frames the device and txq take
@@ -109,6 +110,7 @@ func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 	sh.rxSum, sh.txSum = dev.ChecksumOffload()
 	sh.flows.init()
 	sh.origins.init()
+	sh.ahead.init(max(cfg.BatchSize, len(sh.due)))
 	sh.hashKey = [2]uint64{s.random.Uint64(), s.random.Uint64()}
 	sh.portSeq = s.random.Uint32()
 	sh.header.init(sh)
@@ -200,6 +202,9 @@ func (s *Shard) timers() bool {
 	worked := false
 	for {
 		n := s.wheel.Advance(s.now, s.due)
+		if s.conns.n >= aheadConns {
+			s.fetchDue(s.due[:n])
+		}
 		for _, id := range s.due[:n] {
 			c := s.conns.at(id)
 			c.tcp.Expire(s.now)

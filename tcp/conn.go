@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"unsafe"
+
 	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
@@ -33,11 +35,16 @@ type Conn struct {
 	ts      timestamps
 	rcv     receiver
 	snd     sender
-	rtt     RTT
-	cc      Congestion
 	count   counters
 	outside uint32 // when a segment without data that was outside the window was last answered, ticks of rate.go; 0: never
+
+	// What follows is of use only when data of this end's is acknowledged. A segment with data in order touches nothing of it.
+	rtt RTT
+	cc  Congestion
 }
+
+// RecvSize is how many bytes from its beginning a Conn touches when data comes in order.
+const RecvSize = unsafe.Offsetof(Conn{}.rtt)
 
 // connFlags are what is true of a connection for longer than a moment.
 type connFlags uint32

@@ -92,6 +92,9 @@ func (w *Wheel) Set(id uint32, at clock.Time) {
 	w.insert(id, tick)
 }
 
+// Address returns where the deadline of id is, for who wants to have it in the cache.
+func (w *Wheel) Address(id uint32) uintptr { return uintptr(unsafe.Pointer(w.nodes.At(id))) }
+
 // Cancel takes the deadline of id away.
 func (w *Wheel) Cancel(id uint32) {
 	if w.nodes.At(id).slot() != 0 {
