@@ -72,6 +72,12 @@ func (c *Conn) inFlight() uint32 {
 	return uint32(d.nxt-d.una) - d.sacked - d.lost
 }
 
+// payloadInFlight reports whether any of that is payload, whose ACK gives a frame back: that of a FIN does not.
+func (c *Conn) payloadInFlight() bool {
+	n := c.inFlight()
+	return n > 1 || n == 1 && !c.is(flagFINSent)
+}
+
 // Write takes as many of the bytes as there is room for and returns how many. If it is fewer than offered, EventWritable follows
 // when there is room again.
 func (c *Conn) Write(p []byte) int {
@@ -263,12 +269,12 @@ func (c *Conn) notifyWritable() {
 
 // split divides frame f of the send queue after its first n bytes: a new frame before it takes them. It reports false if the
 // pool has none to spare; the connection tries again after a while. Of what mayHold leaves free, half is for this and half
-// for receiving into: without that no ACK would come that gives a frame back. But one with nothing in flight may always have one, or
+// for receiving into: without that no ACK would come that gives a frame back. But one with no payload in flight may always have one, or
 // connections whose segments became smaller, with all frames written for larger ones, would wait for each other.
 func (c *Conn) split(f frame.Index, n uint32) (frame.Index, bool) {
 	p, d := c.core.Pool, &c.snd
 	g := frame.None
-	if p.Free() > p.Size()/32 || c.inFlight() == 0 {
+	if p.Free() > p.Size()/32 || !c.payloadInFlight() {
 		g = p.Alloc()
 	}
 	if g == frame.None {
