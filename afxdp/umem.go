@@ -49,8 +49,8 @@ func newUMEM(at place, o *Options, node int) (*umem, error) {
 	return u, nil
 }
 
-// prefer has the pages of a mapping, which no one has touched yet, come from a NUMA node as long as that has free ones. It returns the node,
-// or -1 where there is none, and on a kernel without NUMA.
+// prefer has the pages of a mapping, which no one has touched yet, come from a NUMA node as long as that has free ones. It returns the
+// node, or -1 where there is none, and on a kernel without NUMA.
 func prefer(mapping []byte, node int) int {
 	var mask [16]uint64 // a bit for each node
 	if node < 0 || node >= 64*len(mask) {

@@ -39,7 +39,10 @@ func observePolling(name string) (p polling) {
 		answer, err := control.Get(ctx, process.Path)
 		cancel()
 		var s snapshot.Snapshot
-		if err == nil && json.Unmarshal(answer, &s) == nil && strings.HasPrefix(s.Device, name+" (") && strings.Contains(s.Device, "busy polling") {
+		if err != nil || json.Unmarshal(answer, &s) != nil {
+			continue
+		}
+		if strings.HasPrefix(s.Device, name+" (") && strings.Contains(s.Device, "busy polling") {
 			p.asked = true
 			p.polls += s.Value("queue_busy_polls")
 		}
