@@ -121,10 +121,15 @@ func (s *chaosServer) Closed(c *stack.Conn, err error) {
 // TestChaos lets connections over bad links do everything in any order. Whatever happens, what arrives is a beginning of what was
 // sent, an end of data is reported only after all of it, everything comes to an end, and no frame is lost.
 func TestChaos(t *testing.T) {
-	forSeeds(t, 60, chaos)
+	forSeeds(t, 60, func(t *testing.T, seed uint64) { chaos(t, seed, devices) })
 }
 
-func chaos(t *testing.T, seed uint64) {
+// TestLargeChaos is TestChaos with packets of several frames.
+func TestLargeChaos(t *testing.T) {
+	forSeeds(t, 20, func(t *testing.T, seed uint64) { chaos(t, seed, largeDevices) })
+}
+
+func chaos(t *testing.T, seed uint64, devices func(*rand.Rand) sim.Config) {
 	r := rand.New(rand.NewPCG(seed, 4))
 	w := newWorld(t, seed, settings{link: impairments(r), clientDev: devices(r), serverDev: devices(r)})
 	var all []*chaotic
@@ -194,44 +199,61 @@ func checkBeginning(t *testing.T, what string, from, to *chaotic) {
 // TestGarbage sends a running exchange's packets again with random damage and valid IP checksums, to both ends: nothing may break, and
 // what arrives undamaged by its TCP checksum is what was sent.
 func TestGarbage(t *testing.T) {
+	forSeeds(t, 20, func(t *testing.T, seed uint64) { garbage(t, seed, sim.Config{}, 200_000) })
+}
+
+// TestLargeGarbage is TestGarbage with packets of several frames.
+func TestLargeGarbage(t *testing.T) {
 	forSeeds(t, 20, func(t *testing.T, seed uint64) {
-		w := newWorld(t, seed, settings{})
-		noise, err := w.net.NewDevice(sim.Config{Name: "noise"})
-		if err != nil {
+		garbage(t, seed, sim.Config{MTU: largeMTUs[seed%3], FrameSize: 4096}, 2_000_000)
+	})
+}
+
+func garbage(t *testing.T, seed uint64, dev sim.Config, size int) {
+	w := newWorld(t, seed, settings{clientDev: dev, serverDev: dev})
+	dev.Name = "noise"
+	noise, err := w.net.NewDevice(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []*sim.Device{w.client.dev, w.server.dev} {
+		if _, err := w.net.Link(noise, d, sim.Impairment{}); err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range []*sim.Device{w.client.dev, w.server.dev} {
-			if _, err := w.net.Link(noise, d, sim.Impairment{}); err != nil {
-				t.Fatal(err)
-			}
+	}
+	r := rand.New(rand.NewPCG(seed, 5))
+	w.net.Tap = func(_ clock.Time, from, _ *sim.Device, b []byte) {
+		if from != noise && b[12] == 0x08 && b[13] == 0 && r.IntN(2) == 0 {
+			sendDamaged(noise, b, r)
 		}
-		r := rand.New(rand.NewPCG(seed, 5))
-		w.net.Tap = func(_ clock.Time, from, _ *sim.Device, b []byte) {
-			if from != noise && b[12] == 0x08 && b[13] == 0 && r.IntN(2) == 0 {
-				sendDamaged(noise, b, r)
-			}
-		}
-		exchange(w, seed, 200_000, 200_000, time.Hour)
-	})
+	}
+	exchange(w, seed, size, size, time.Hour)
 }
 
 // sendDamaged sends a copy of a packet with some bytes changed and the IP header's checksum corrected.
 func sendDamaged(d *sim.Device, b []byte, r *rand.Rand) {
-	p := d.Pool()
-	f := p.Alloc()
-	if f == frame.None {
-		return
-	}
-	m := p.Meta(f)
-	m.Len = uint32(len(b) - r.IntN(2)*r.IntN(len(b)-14))
-	c := p.Data(f)
-	copy(c, b)
+	c := bytes.Clone(b[:len(b)-r.IntN(2)*r.IntN(len(b)-14)])
 	for range 1 + r.IntN(8) {
-		c[14+r.IntN(len(c)-14)] = byte(r.Uint32())
+		c[14+r.IntN(min(len(c)-14, 100+r.IntN(len(c))))] = byte(r.Uint32())
 	}
 	fixIPChecksum(c[14:])
-	d.Transmit([]frame.Desc{{Frame: f, Len: m.Len}})
-	p.Release(f)
+	p := d.Pool()
+	var frames []frame.Desc
+	for len(c) > 0 {
+		f := p.Alloc()
+		if f == frame.None {
+			break
+		}
+		n := copy(p.Chunk(f), c)
+		c = c[n:]
+		frames = append(frames, frame.Desc{Frame: f, Len: uint32(n), More: len(c) > 0})
+	}
+	if len(c) == 0 {
+		d.Transmit(frames)
+	}
+	for _, f := range frames {
+		p.Release(f.Frame)
+	}
 	_ = d.Flush()
 	d.Recycle()
 }

@@ -34,28 +34,30 @@ func TestLargeExchange(t *testing.T) {
 	}
 }
 
+// largeDevices is devices for packets of several frames.
+func largeDevices(r *rand.Rand) sim.Config {
+	cfg := sim.Config{MTU: 1500 + r.IntN(64_036), FrameSize: 4096, Frames: 1024 << r.IntN(3)}
+	if r.IntN(3) != 0 {
+		cfg.MTU = largeMTUs[r.IntN(len(largeMTUs))]
+	}
+	if r.IntN(2) == 0 {
+		cfg.CompletionDelay = time.Duration(1+r.IntN(20_000)) * time.Microsecond
+	}
+	if r.IntN(4) == 0 {
+		cfg.TxRing = 32 << r.IntN(4)
+	}
+	if r.IntN(4) == 0 {
+		cfg.RxRing = 64 << r.IntN(4)
+	}
+	return cfg
+}
+
 // TestLargeExchangeOverBadLinks loses, reorders, doubles and damages segments of several frames, between ends that may have different
 // MTUs, little memory and small rings.
 func TestLargeExchangeOverBadLinks(t *testing.T) {
 	forSeeds(t, 60, func(t *testing.T, seed uint64) {
 		r := rand.New(rand.NewPCG(seed, 9))
-		device := func() sim.Config {
-			cfg := sim.Config{MTU: 1500 + r.IntN(64_036), FrameSize: 4096, Frames: 1024 << r.IntN(3)}
-			if r.IntN(3) != 0 {
-				cfg.MTU = largeMTUs[r.IntN(len(largeMTUs))]
-			}
-			if r.IntN(2) == 0 {
-				cfg.CompletionDelay = time.Duration(1+r.IntN(20_000)) * time.Microsecond
-			}
-			if r.IntN(4) == 0 {
-				cfg.TxRing = 32 << r.IntN(4)
-			}
-			if r.IntN(4) == 0 {
-				cfg.RxRing = 64 << r.IntN(4)
-			}
-			return cfg
-		}
-		set := settings{link: impairments(r), clientDev: device(), serverDev: device()}
+		set := settings{link: impairments(r), clientDev: largeDevices(r), serverDev: largeDevices(r)}
 		if set.link.Rate != 0 {
 			set.link.Rate *= 10 // bits per second, of packets that are so much larger
 		}
