@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
-// splice passes what one net.Conn receives to another of the same shard, on the shard: frames are queued to be sent as they came in. The
-// application's goroutine waits for its end, with the turns of the reader and of the writer. While the writer's connection has no room, what
-// comes in stays unread and closes the window of the reader's peer.
+// splice passes what one net.Conn receives to another of the same shard, on the shard: frames are queued to be sent as they came in.
+// The application's goroutine waits for its end, with the turns of the reader and of the writer. While the writer's connection has no
+// room, what comes in stays unread and closes the window of the reader's peer.
 type splice struct {
 	from, to *TCPConn
 	watch    chan struct{} // a token comes when something is to be looked at

@@ -247,6 +247,21 @@ func TestCopyWithOthers(t *testing.T) {
 	if !bytes.Equal(got.Bytes(), data) {
 		t.Error("what arrived differs")
 	}
+	// Between stacks, as between shards, bytes are copied.
+	c1, c2 := connectedPair(t)
+	c3, c4 := connectedPair(t)
+	done = inBackground(func() (int64, error) { return io.Copy(c3, c2) })
+	go func() {
+		c1.Write(data)
+		c1.CloseWrite()
+	}()
+	c4.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.ReadFull(c4, got.Bytes()); err != nil || !bytes.Equal(got.Bytes(), data) {
+		t.Errorf("between stacks: %v", err)
+	}
+	if r := await(t, done); r.n != int64(len(data)) || r.err != nil {
+		t.Errorf("between stacks: copied %d bytes, %v", r.n, r.err)
+	}
 	peer.SetReadDeadline(time.Now())
 	if n, err := peer.WriteTo(io.Discard); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("after the deadline: %d bytes, %v", n, err)

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"errors"
 	"io"
 	"sync"
 
@@ -43,7 +44,7 @@ func (t *TCPConn) Read(p []byte) (int, error) {
 	t.in.turn.Lock()
 	defer t.in.turn.Unlock()
 	if err := t.awaitData(len(p) > 0); err != nil {
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return 0, err
 		}
 		return 0, t.opError("read", err)
