@@ -4,7 +4,7 @@
 //
 //	make bench                          everything, in under 20 minutes; as root
 //	make bench ARGS="-quick"            everything, briefly: to see that it works
-//	make bench ARGS="-only http,core"   what begins with these names
+//	make bench ARGS="-only core,raw"    what begins with these names
 //
 // "bench compare BEFORE.json AFTER.json" says what changed from one report to another, beyond noise.
 //
