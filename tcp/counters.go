@@ -6,8 +6,8 @@ import (
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
-// counters are what TCPInfo tells and nothing else needs, but for what is in history. What follows from sequence numbers is not counted: payload acknowledged and
-// received are distances from the initial numbers, and only how often those wrapped has to be kept.
+// counters are what TCPInfo tells and nothing else needs, but for what is in history. What follows from sequence numbers is not
+// counted: payload acknowledged and received are distances from the initial numbers, and only how often those wrapped has to be kept.
 type counters struct {
 	dataOut   uint32 // segments with payload sent for the first time
 	dataAt    uint32 // when payload in order last came, as tick has it

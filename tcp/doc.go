@@ -51,6 +51,9 @@
 // Where the variables of the sequence space lie is drawn at the types receiver and sender, whose fields have the RFC's names:
 // SND.UNA is snd.una, RCV.NXT is rcv.nxt.
 //
+// A Conn is small, and has what most connections need. What only losses, reordering and rare options need is apart (rare.go), and so is
+// what a connection remembers of them (history.go); the Core has both.
+//
 // Everything that must happen without a segment is one of five timers, of which [Conn.Deadline] gives the earliest. Everything that
 // is to be sent is decided in one place, next in output.go, which [Conn.Wants] and [Conn.Output] share.
 package tcp

@@ -143,7 +143,10 @@ func (c *Conn) checkTimestamp(s *Segment, now clock.Time) bool {
 // updateTimestamp remembers the timestamp to echo: that of the segment that covers the last byte that was acknowledged, so that a
 // delayed ACK is measured with its delay (RFC 7323 section 4.3).
 func (c *Conn) updateTimestamp(s *Segment, now clock.Time) {
-	if c.is(flagTS) && s.HasTS && s.Seq.LessEq(c.rcv.acked) && (!tsLess(s.TSVal, c.ts.recent) || seconds(now)-c.ts.recentAt > idleTimestamp) {
+	if !c.is(flagTS) || !s.HasTS || s.Seq.Greater(c.rcv.acked) {
+		return
+	}
+	if !tsLess(s.TSVal, c.ts.recent) || seconds(now)-c.ts.recentAt > idleTimestamp {
 		c.ts.recent, c.ts.recentAt = s.TSVal, seconds(now)
 	}
 }

@@ -16,11 +16,12 @@ import (
 const perAddress = 20000
 
 // HoldKernel opens n connections of the kernel to itself, over the loopback interface of a network namespace of its own, and measures
-// what its slabs grow by for each end of them. It needs root, and two descriptors for each connection.
+// what its slabs grow by for each end of them. It needs root, and two descriptors for each connection: if the process may not have so
+// many, there are fewer connections.
 func HoldKernel(n int, begin func() error) (Held, error) {
-	limit := unix.Rlimit{Cur: uint64(2*n + 1000), Max: uint64(2*n + 1000)}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return Held{}, fmt.Errorf("scale: allow %d descriptors: %w", limit.Cur, err)
+	n, err := allowed(n)
+	if err != nil {
+		return Held{}, err
 	}
 	// The thread is not unlocked: it ends with the goroutine, and the namespace with it.
 	runtime.LockOSThread()
@@ -60,6 +61,27 @@ func HoldKernel(n int, begin func() error) (Held, error) {
 	}
 	ends := float64(2 * (n - 100))
 	return Held{Connections: 2 * n, Bytes: float64(after-before) / ends, Resident: float64(after), Seconds: took.Seconds()}, nil
+}
+
+// allowed raises the limit of descriptors for n connections, as far as that is possible, and returns how many there can be.
+func allowed(n int) (int, error) {
+	const spare = 1000
+	want := uint64(2*n + spare)
+	limit := unix.Rlimit{Cur: want, Max: want}
+	if unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
+		return n, nil
+	}
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("scale: read the limit of descriptors: %w", err)
+	}
+	limit.Cur = min(limit.Max, want)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("scale: allow %d descriptors: %w", limit.Cur, err)
+	}
+	if limit.Cur < 2*spare {
+		return 0, fmt.Errorf("scale: %d descriptors are too few: raise the hard limit (ulimit -Hn)", limit.Cur)
+	}
+	return int(limit.Cur-spare) / 2, nil
 }
 
 type kernelEnds struct{ listener, opened int }
