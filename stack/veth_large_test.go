@@ -112,12 +112,16 @@ func TestKernelTransfersLarge(t *testing.T) {
 			c.Close()
 			t.Logf("%s: %d MiB there and back in %v", name, size>>20, time.Since(start))
 		}
-		q := s.Interface().Queues()[0].Stats()
+		reports, err := s.Report()
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := reports[0].Device.Queue
 		for what, n := range map[string][2]uint64{
 			"received": {q.RxBytes, q.RxPackets}, "sent": {q.TxBytes, q.TxPackets},
 		} {
 			if mean := int(n[0] / n[1]); mean < s.MTU()/4 {
-				t.Errorf("packets that were %s have %d bytes in the mean: %+v", what, mean, *q)
+				t.Errorf("packets that were %s have %d bytes in the mean: %+v", what, mean, q)
 			}
 		}
 	})

@@ -126,7 +126,8 @@ func judgeMTU(info *afxdp.Info) Finding {
 	switch {
 	case info.MTU > largeFrameMTU && info.XDPUnknown != nil:
 		f.Level = Note
-		f.Cure = fmt.Sprintf("packets of more than %d need several frames (multi-buffer): whether the driver has that is unknown", largeFrameMTU)
+		f.Cure = fmt.Sprintf("packets of more than %d need several frames (multi-buffer): whether the driver has that is unknown",
+			largeFrameMTU)
 	case info.MTU > largeFrameMTU && !info.XDP.Has(afxdp.FeatureReceiveMulti):
 		f.Level, f.Fact = Fail, f.Fact+", and no multi-buffer in the driver"
 		f.Cure = fmt.Sprintf("ip link set %s mtu 1500 (at most %d: a packet must fit a frame)", info.Name, largeFrameMTU)
