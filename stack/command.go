@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// command is one message to a shard: a function to run there, or a connection whose application has asked for something. Those of the data
-// path carry no allocation.
+// command is one message to a shard: a function to run there, or a connection whose application has asked for something. Those of
+// the data path carry no allocation.
 type command struct {
 	conn *TCPConn
 	call func(*Shard)
 }
 
-// request is something that an application's goroutine asks of the shard of its connection. What is asked before the shard gets to it
-// goes with one command.
+// request is something that an application's goroutine asks of the shard of its connection. What is asked before the shard gets
+// to it goes with one command.
 type request uint32
 
 const (

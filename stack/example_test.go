@@ -52,7 +52,8 @@ func ExampleConn_Reserve() {
 	}
 }
 
-// Pass what comes in on one connection to another: as long as both are on one shard, the bytes stay in the memory that they came in.
+// Pass what comes in on one connection to another: as long as both are on one shard, the bytes stay in the memory that they came
+// in.
 func ExampleTCPConn_ReadFrom() {
 	relay := func(s *stack.Stack, c net.Conn) error {
 		backend, err := s.Dial("tcp", "192.0.2.20:80")

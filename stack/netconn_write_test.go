@@ -26,8 +26,8 @@ func hold(t *testing.T, c *TCPConn) (release func()) {
 	return sync.OnceFunc(func() { close(done) })
 }
 
-// TestShortWritesDoNotWaitForTheShard has what is short be written while the shard is busy, up to the buffer's size; what has no room
-// waits. All of it arrives in order, and so does the FIN of a CloseWrite that follows.
+// TestShortWritesDoNotWaitForTheShard has what is short be written while the shard is busy, up to the buffer's size; what has no
+// room waits. All of it arrives in order, and so does the FIN of a CloseWrite that follows.
 func TestShortWritesDoNotWaitForTheShard(t *testing.T) {
 	c, peer := connectedPair(t)
 	release := hold(t, c)
@@ -77,8 +77,8 @@ func TestCloseSendsWhatWasWritten(t *testing.T) {
 	}
 }
 
-// TestCloseWithoutFrames has Close, or CloseWrite, follow a short Write for which the shard finds no frame: the bytes and the FIN go out
-// once there are some.
+// TestCloseWithoutFrames has Close, or CloseWrite, follow a short Write for which the shard finds no frame: the bytes and the FIN
+// go out once there are some.
 func TestCloseWithoutFrames(t *testing.T) {
 	for name, end := range map[string]func(*TCPConn) error{"Close": (*TCPConn).Close, "CloseWrite": (*TCPConn).CloseWrite} {
 		c, peer := connectedPair(t)
@@ -103,8 +103,8 @@ func TestCloseWithoutFrames(t *testing.T) {
 	}
 }
 
-// TestWaitingWriteEnds has a Write that waits for a peer that does not read end by everything that can end it, and say how much of it
-// was taken.
+// TestWaitingWriteEnds has a Write that waits for a peer that does not read end by everything that can end it, and say how much
+// of it was taken.
 func TestWaitingWriteEnds(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -145,8 +145,8 @@ func TestWaitingWriteEnds(t *testing.T) {
 	}
 }
 
-// TestFullMailbox has many connections ask for something while the shard is busy and its mailbox is short: they wait, and everything is
-// done once the shard goes on.
+// TestFullMailbox has many connections ask for something while the shard is busy and its mailbox is short: they wait, and
+// everything is done once the shard goes on.
 func TestFullMailbox(t *testing.T) {
 	a, b := newPair(t, Config{Mailbox: 4})
 	ln, err := b.Listen("tcp", ":7")

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// side is what the two directions of a TCPConn have in common: a lock that is held for a few instructions, a place to wait, and what
-// ends the waiting. One wait for everything is cheaper than a channel for each reason, and needs no memory until somebody waits.
+// side is what the two directions of a TCPConn have in common: a lock that is held for a few instructions, a place to wait, and
+// what ends the waiting. One wait for everything is cheaper than a channel for each reason, and needs no memory until somebody
+// waits.
 type side struct {
 	mu      sync.Mutex
 	changed sync.Cond // of mu
@@ -62,8 +63,8 @@ func (s *side) end(err error) {
 	s.mu.Unlock()
 }
 
-// setDeadline moves the deadline; the zero time takes it away. The timer is left alone where it goes off early enough: callers that
-// move their deadline ahead with each message do not pay for it each time.
+// setDeadline moves the deadline; the zero time takes it away. The timer is left alone where it goes off early enough: callers
+// that move their deadline ahead with each message do not pay for it each time.
 func (s *side) setDeadline(at time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
-// splice passes what one net.Conn receives to another of the same shard, on the shard: frames are queued to be sent as they came in.
-// The application's goroutine waits for its end, with the turns of the reader and of the writer. While the writer's connection has no
-// room, what comes in stays unread and closes the window of the reader's peer.
+// splice passes what one net.Conn receives to another of the same shard, on the shard: frames are queued to be sent as they came
+// in. The application's goroutine waits for its end, with the turns of the reader and of the writer. While the writer's
+// connection has no room, what comes in stays unread and closes the window of the reader's peer.
 type splice struct {
 	from, to *TCPConn
 	watch    chan struct{} // a token comes when something is to be looked at
@@ -19,12 +19,12 @@ type splice struct {
 	err   error // why that ended, if not in order
 }
 
-// WriteTo passes on what is received until the peer has sent everything (io.WriterTo, for io.Copy). Where w is a TCPConn of the same shard,
-// the bytes stay where they are.
+// WriteTo passes on what is received until the peer has sent everything (io.WriterTo, for io.Copy). Where w is a TCPConn of the
+// same shard, the bytes stay where they are.
 func (t *TCPConn) WriteTo(w io.Writer) (int64, error) { return t.copyTo(w, math.MaxInt64) }
 
-// ReadFrom sends all that r has (io.ReaderFrom, for io.Copy). Where r is a TCPConn of the same shard, or an io.LimitedReader on one, the
-// bytes stay where they are.
+// ReadFrom sends all that r has (io.ReaderFrom, for io.Copy). Where r is a TCPConn of the same shard, or an io.LimitedReader on
+// one, the bytes stay where they are.
 func (t *TCPConn) ReadFrom(r io.Reader) (int64, error) {
 	switch from := r.(type) {
 	case *TCPConn:

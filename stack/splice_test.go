@@ -120,8 +120,8 @@ func TestCopyToItself(t *testing.T) {
 	}
 }
 
-// TestCopyOfSoMuch has limits that end within frames, between Reads and Writes that go on before and after, with plenty of frames and with
-// so few that everything is copied out of them.
+// TestCopyOfSoMuch has limits that end within frames, between Reads and Writes that go on before and after, with plenty of frames
+// and with so few that everything is copied out of them.
 func TestCopyOfSoMuch(t *testing.T) {
 	for _, scarce := range []bool{false, true} {
 		sender, in, out, receiver := proxied(t)
@@ -158,7 +158,8 @@ func TestCopyOfSoMuch(t *testing.T) {
 	}
 }
 
-// TestSpliceHoldsTheSenderBack has a receiver that does not read: what is sent to the proxy is bounded, and all of it comes once he does.
+// TestSpliceHoldsTheSenderBack has a receiver that does not read: what is sent to the proxy is bounded, and all of it comes once
+// he does.
 func TestSpliceHoldsTheSenderBack(t *testing.T) {
 	sender, in, out, receiver := proxied(t)
 	done := inBackground(func() (int64, error) { return io.Copy(out, in) })
@@ -180,8 +181,8 @@ func TestSpliceHoldsTheSenderBack(t *testing.T) {
 	}
 }
 
-// TestSpliceEnds has everything end a splice that can end one, while bytes flow and while they are held up. The frames are counted when the
-// stacks are closed.
+// TestSpliceEnds has everything end a splice that can end one, while bytes flow and while they are held up. The frames are
+// counted when the stacks are closed.
 func TestSpliceEnds(t *testing.T) {
 	for _, test := range []struct {
 		name string

@@ -12,8 +12,9 @@ import (
 // TCPConn is a TCP connection as a net.Conn: any goroutine may use it.
 //
 // The shard hands received frames over in a list, and Read copies out of them; the frames and the window go back with one command
-// when enough has been read. Write copies what is short into a buffer that the shard takes in its next turn, and returns at once; what is
-// longer, or has no room, it shows to the shard, which copies it into frames that can be sent, and returns when all of it was taken.
+// when enough has been read. Write copies what is short into a buffer that the shard takes in its next turn, and returns at once;
+// what is longer, or has no room, it shows to the shard, which copies it into frames that can be sent, and returns when all of it
+// was taken.
 type TCPConn struct {
 	shard  *Shard
 	conn   *Conn        // the shard's; nil once it is over
@@ -117,7 +118,8 @@ func (t *TCPConn) setDeadline(s *side, at time.Time) error {
 	return nil
 }
 
-// TCPInfo returns the state of the connection in the fields and units of Linux's tcp_info; ok is false when the connection is over.
+// TCPInfo returns the state of the connection in the fields and units of Linux's tcp_info; ok is false when the connection is
+// over.
 func (t *TCPConn) TCPInfo() (info tcp.TCPInfo, ok bool) {
 	t.shard.call(func(*Shard) {
 		if t.conn != nil {

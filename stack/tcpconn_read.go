@@ -12,8 +12,8 @@ import (
 //
 //	shard ──► received, copies ──► reading, copied ──► Read ──► spent ──► returned ──► shard
 //
-// What the shard and the reader share is guarded by mu; each has the rest for itself, so that nobody waits while bytes are copied. The
-// lists are of frames, whose records give the ranges that are not read.
+// What the shard and the reader share is guarded by mu; each has the rest for itself, so that nobody waits while bytes are
+// copied. The lists are of frames, whose records give the ranges that are not read.
 type inbound struct {
 	side
 	received      frame.List // what Read has not seen yet
@@ -88,8 +88,8 @@ func (t *TCPConn) awaitData(wanted bool) error {
 	}
 }
 
-// fetch gets what the shard has handed over since, if everything before was read, and reports whether there is anything to read. The
-// caller has the turn and holds mu.
+// fetch gets what the shard has handed over since, if everything before was read, and reports whether there is anything to read.
+// The caller has the turn and holds mu.
 func (in *inbound) fetch() bool {
 	if in.reading.Empty() && len(in.copied) == 0 {
 		in.share = in.promised / 4
@@ -126,8 +126,8 @@ func (t *TCPConn) take(p []byte) int {
 }
 
 // giveBack returns read frames to the shard and lets the window open. While the reader is busy, it waits for a share of what the
-// peer may send to come together; before it sleeps, it gives back what there is, but wakes a sleeping shard only for such a share: with
-// less, the peer still has most of its window. The caller has the turn.
+// peer may send to come together; before it sleeps, it gives back what there is, but wakes a sleeping shard only for such a
+// share: with less, the peer still has most of its window. The caller has the turn.
 func (t *TCPConn) giveBack() {
 	in := &t.in
 	if in.credit == 0 {

@@ -32,8 +32,8 @@ func (t *TCPConn) Opened(c *Conn) {
 // Received is not called: the connection takes the frames themselves.
 func (t *TCPConn) Received(*Conn, []byte) {}
 
-// receive hands over to Read what the last run of the connection brought, all at once. Where too much of the memory is held already, the
-// payload is copied out of it, so that a slow reader cannot stop the NIC.
+// receive hands over to Read what the last run of the connection brought, all at once. Where too much of the memory is held
+// already, the payload is copied out of it, so that a slow reader cannot stop the NIC.
 func (t *TCPConn) receive(c *Conn) {
 	f := c.tcp.Recv()
 	if f == frame.None {

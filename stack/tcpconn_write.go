@@ -6,12 +6,12 @@ import (
 	"syscall"
 )
 
-// writeBuffer is how many bytes that Write has copied may wait for the shard to take them, of one connection. That is more than the
-// buffers that applications write through have, and little beside the buffer that the shard takes them into.
+// writeBuffer is how many bytes that Write has copied may wait for the shard to take them, of one connection. That is more than
+// the buffers that applications write through have, and little beside the buffer that the shard takes them into.
 const writeBuffer = 8192
 
-// outbound is the way of payload from Write to the shard: a buffer, which the stack lends for as long as there is something in it, then
-// what a Write waits with.
+// outbound is the way of payload from Write to the shard: a buffer, which the stack lends for as long as there is something in
+// it, then what a Write waits with.
 type outbound struct {
 	side
 	buffer  *[writeBuffer]byte // what was copied and not taken is buffer[first:last]; nil when there is nothing
@@ -27,8 +27,8 @@ type outbound struct {
 	one  [1][]byte
 }
 
-// Write sends p (net.Conn). It returns when p may be used again: at once where it is short and there is room, else when the stack has
-// taken all of it. As with every socket, that it returns does not mean that the peer has anything.
+// Write sends p (net.Conn). It returns when p may be used again: at once where it is short and there is room, else when the stack
+// has taken all of it. As with every socket, that it returns does not mean that the peer has anything.
 func (t *TCPConn) Write(p []byte) (int, error) {
 	o := &t.out
 	o.turn.Lock()
@@ -40,8 +40,8 @@ func (t *TCPConn) Write(p []byte) (int, error) {
 }
 
 // WriteBuffers sends slices in their order, with one message to the shard for all of them, and takes what was sent out of v, as
-// [net.Buffers.WriteTo] does on the kernel's connections. That method itself does not know other packages' connections: on a TCPConn it
-// calls Write for each slice.
+// [net.Buffers.WriteTo] does on the kernel's connections. That method itself does not know other packages' connections: on a
+// TCPConn it calls Write for each slice.
 func (t *TCPConn) WriteBuffers(v *net.Buffers) (int64, error) {
 	o := &t.out
 	o.turn.Lock()

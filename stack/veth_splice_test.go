@@ -10,8 +10,8 @@ import (
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
-// TestKernelThroughSplice has the kernel's TCP talk to itself through a proxy on the stack, which passes the frames on that the XDP socket
-// has received.
+// TestKernelThroughSplice has the kernel's TCP talk to itself through a proxy on the stack, which passes the frames on that the
+// XDP socket has received.
 func TestKernelThroughSplice(t *testing.T) {
 	forEachDriver(t, netlab.Config{}, func(t *testing.T, s *Stack, l *netlab.Lab) {
 		front, err := s.Listen("tcp", ":80")

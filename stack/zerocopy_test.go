@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// counting answers each byte that it receives, whatever it is, with 8 bytes of a sequence, which it writes where they are sent from.
+// counting answers each byte that it receives, whatever it is, with 8 bytes of a sequence, which it writes where they are sent
+// from.
 type counting struct {
 	recorder
 	next, owed int

@@ -5,8 +5,8 @@ import (
 	"github.com/xdpstack/xdpstack/internal/checksum"
 )
 
-// reservation is memory that an application writes into, to be sent from there. There is one of a Core at a time: it does not outlive the
-// callback that made it, and so needs no room in a connection.
+// reservation is memory that an application writes into, to be sent from there. There is one of a Core at a time: it does not
+// outlive the callback that made it, and so needs no room in a connection.
 type reservation struct {
 	conn  *Conn // nil: there is none
 	frame frame.Index
@@ -14,11 +14,12 @@ type reservation struct {
 	tail  bool   // it is the rest of the last frame of the send queue; else a frame that is in no queue
 }
 
-// Reserve returns memory of a frame to write up to n bytes into, which Commit then queues without copying them. It has n bytes unless a
-// segment, or the send buffer, has room for fewer. It is nil if nothing can be written now; EventWritable follows when that has changed.
+// Reserve returns memory of a frame to write up to n bytes into, which Commit then queues without copying them. It has n bytes
+// unless a segment, or the send buffer, has room for fewer. It is nil if nothing can be written now; EventWritable follows when
+// that has changed.
 //
-// The memory is the application's until Commit, the next Reserve on the same Core, a Write or Unreserve. What is not committed by then is
-// forgotten.
+// The memory is the application's until Commit, the next Reserve on the same Core, a Write or Unreserve. What is not committed by
+// then is forgotten.
 func (c *Conn) Reserve(n int) []byte {
 	if !c.writable() || n <= 0 {
 		return nil
@@ -48,7 +49,8 @@ func (c *Conn) Reserve(n int) []byte {
 	return k.Pool.Chunk(r.frame)[at : at+r.room : at+r.room]
 }
 
-// Commit queues the first n bytes of what Reserve returned. It reports false, and queues nothing, if less is reserved for the connection.
+// Commit queues the first n bytes of what Reserve returned. It reports false, and queues nothing, if less is reserved for the
+// connection.
 func (c *Conn) Commit(n int) bool {
 	k := c.core
 	if k == nil || k.reserved.conn != c || n < 0 || n > int(k.reserved.room) || !c.writable() {
@@ -102,10 +104,10 @@ func (k *Core) grow(m *frame.Meta, b []byte) {
 	m.Len += uint32(len(b))
 }
 
-// WriteFrame queues a frame that another connection of the Core has received, with the range of its record. The frame is sent as it is,
-// unless headers have no room in front of its payload or a send queue has had it before; then that is copied, as is a short one where what
-// was written before has room. It takes the caller's ownership over. It reports false, and takes nothing, if there is no room for the
-// whole; EventWritable follows when there is.
+// WriteFrame queues a frame that another connection of the Core has received, with the range of its record. The frame is sent as
+// it is, unless headers have no room in front of its payload or a send queue has had it before; then that is copied, as is a
+// short one where what was written before has room. It takes the caller's ownership over. It reports false, and takes nothing, if
+// there is no room for the whole; EventWritable follows when there is.
 func (c *Conn) WriteFrame(f frame.Index) bool {
 	if !c.writable() {
 		return false
