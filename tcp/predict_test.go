@@ -63,7 +63,7 @@ func runSegments(r *rand.Rand, s *script, sent uint32) (segs []seg) {
 		case kind == 23 && r.IntN(10) == 0:
 			g.flags |= FlagFIN
 		}
-		if !(g.noTS && s.ts) {
+		if !g.noTS || !s.ts {
 			seq += g.len
 		}
 		segs = append(segs, g)
