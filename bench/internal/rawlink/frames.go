@@ -2,22 +2,16 @@ package rawlink
 
 import (
 	"encoding/binary"
-	"errors"
 
 	"github.com/xdpstack/xdpstack/frame"
 )
 
-// prepared is how many frames a sender sends again and again: more than are ever on their way.
-const prepared = 1024
-
-// prepare writes frames to the discard port.
-func (e *end) prepare() error {
+// prepare writes a frame to the discard port into every free frame of the pool.
+func (e *end) prepare() {
 	from := e.queue.HardwareAddr()
-	for range prepared {
-		f := e.pool.Alloc()
-		if f == frame.None {
-			return errors.New("rawlink: no frame is free")
-		}
+	var all []frame.Index
+	for f := e.pool.Alloc(); f != frame.None; f = e.pool.Alloc() {
+		all = append(all, f)
 		b := e.pool.Chunk(f)[:e.Size]
 		clear(b)
 		copy(b[0:], e.To)
@@ -33,9 +27,10 @@ func (e *end) prepare() error {
 		binary.BigEndian.PutUint16(udp[0:], 9)
 		binary.BigEndian.PutUint16(udp[2:], 9)
 		binary.BigEndian.PutUint16(udp[4:], uint16(e.Size-34))
-		e.own = append(e.own, frame.Desc{Frame: f, Len: uint32(e.Size)})
 	}
-	return nil
+	for _, f := range all {
+		e.pool.Release(f)
+	}
 }
 
 func checksum(b []byte) uint16 {

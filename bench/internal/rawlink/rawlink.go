@@ -61,8 +61,6 @@ type end struct {
 	pool   *frame.Pool
 	frames uint64 // of the right size, dropped, sent or forwarded so far
 	descs  [batch]frame.Desc
-	own    []frame.Desc // what is sent again and again
-	next   int          // in own
 }
 
 // Run plays an end: a measured one for a window that begins warmup after its first frame, one that is not until the context ends.
@@ -133,7 +131,8 @@ func (e *end) turn() (func() error, error) {
 	case Forward:
 		return e.forward, nil
 	case Send, Feed:
-		return e.send, e.prepare()
+		e.prepare()
+		return e.send, nil
 	}
 	return nil, fmt.Errorf("rawlink: no role %q", e.Role)
 }
@@ -175,14 +174,21 @@ func (e *end) forward() error {
 	return nil
 }
 
-// send sends a batch. The frames are always the same and always ours; each goes again as soon as the kernel has completed it.
+// send sends a batch. Every frame of the pool is prepared, and those that were completed last go first, as in the program in C and as in
+// the stack: they are still in the cache.
 func (e *end) send() error {
 	out := e.descs[:0]
-	for i := e.next; len(out) < batch && !e.pool.InTransmission(e.own[i].Frame); i = (i + 1) % len(e.own) {
-		out = append(out, e.own[i])
+	for range min(batch, e.queue.Room()) {
+		f := e.pool.Alloc()
+		if f == frame.None {
+			break
+		}
+		out = append(out, frame.Desc{Frame: f, Len: uint32(e.Size)})
 	}
-	taken := e.queue.Transmit(out)
-	e.next = (e.next + taken) % len(e.own)
+	e.queue.Transmit(out)
+	for _, d := range out {
+		e.pool.Release(d.Frame)
+	}
 	if err := e.queue.Flush(); err != nil {
 		return fmt.Errorf("rawlink: send: %w", err)
 	}
