@@ -138,7 +138,7 @@ func panel(b *result.Benchmark) (*plot.Plot, error) {
 	p.X.Min = 0
 	names := make([]string, len(sides))
 	for i, s := range sides {
-		names[i] = s.Name + "  "
+		names[i] = s.Name + "      " // room for a wider font where the one of the layout is missing
 		if err := bar(p, b, s, i, len(sides)); err != nil {
 			return nil, err
 		}
