@@ -35,11 +35,12 @@ func (c *Conn) fill() uint32 {
 	return mss / c.core.frames(mss)
 }
 
-// limit returns how many bytes a segment of several frames has at most now: the MSS, or half of the peer's window if that is less, but
-// a frame at least. A sender that could not have two segments in a window would wait for the ACK of each, and the peer delay that; and
-// one whose segments are larger than the window would send nothing at all (RFC 9293 section 3.8.6.2.1) until a timer says so.
+// limit returns how many bytes a segment of several frames has at most now: the MSS, or half of the peer's window or of the congestion
+// window if that is less, but a frame at least. A sender that could not have two segments in a window would wait for the ACK of each,
+// and the peer delay that; and one whose segments are larger than the peer's window would send nothing at all (RFC 9293 section
+// 3.8.6.2.1) until a timer says so.
 func (c *Conn) limit() uint32 {
-	return min(uint32(c.snd.mss), max(c.snd.wnd/2, c.core.frameRoom))
+	return min(uint32(c.snd.mss), max(min(c.snd.wnd, c.cc.Window())/2, c.core.frameRoom))
 }
 
 // run returns how many bytes the whole frames have together that make up the next segment, no more than limit, and the last of them. One
