@@ -12,8 +12,11 @@ import (
 // batch is how many frames the stack is given at a time.
 const batch = 64
 
-// patience is how long the client waits for a stack that does nothing.
-const patience = 5 * time.Second
+// How long the client waits for a stack that does nothing: for a time, and for some turns, because the machine may have had no time for it.
+const (
+	patience   = 5 * time.Second
+	leastTurns = 1000
+)
 
 // client opens connections to a stack in memory.
 type client struct {
@@ -35,12 +38,12 @@ func (c *client) open(n int) error {
 		next := min(c.opened+batch/2, n)
 		c.peer.Start(c.opened, next)
 		c.opened = next
-		for end := time.Now().Add(patience); c.peer.Due() > 0 || c.peer.Established < next; {
+		for end, turns := time.Now().Add(patience), 0; c.peer.Due() > 0 || c.peer.Established < next; turns++ {
 			c.turn(min(c.peer.Due(), batch), c.frame)
 			if err := c.peer.Failure(); err != nil {
 				return fmt.Errorf("with %d connections: %w", c.peer.Established, err)
 			}
-			if time.Now().After(end) {
+			if turns > leastTurns && time.Now().After(end) {
 				return fmt.Errorf("scale: the stack takes no more than %d connections", c.peer.Established)
 			}
 		}
@@ -60,6 +63,11 @@ func (c *client) turn(n int, next func(b []byte) int) {
 		c.target.Deliver(n, next)
 	}
 	c.target.Work(c.take)
+	c.answer()
+}
+
+// answer answers the stack's request for the gateway's hardware address, if there is one.
+func (c *client) answer() {
 	if c.peer.Asked() {
 		c.target.Deliver(1, c.peer.ARPReply)
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpstack/xdpstack/bench/internal/core"
+	"github.com/xdpstack/xdpstack/bench/internal/peer"
 )
 
 // Scattered is what a segment costs that comes to one of so many connections.
@@ -66,9 +67,15 @@ type scatter struct {
 // run delivers segments for about so long, so many at a time.
 func (s *scatter) run(length time.Duration, each int) {
 	next := func(b []byte) int { return s.peer.Data(b, s.rnd.IntN(s.n)) }
-	take := func([]byte, int) { s.sent++ }
+	take := func(head []byte, size int) {
+		s.sent++
+		if size < peer.HeaderSize {
+			s.peer.Take(head, size) // no acknowledgement: the stack looks for the gateway again
+		}
+	}
 	for end := time.Now().Add(length); ; {
 		s.peer.Tick()
+		s.answer()
 		s.target.Deliver(each, next)
 		start := threadTime()
 		s.target.Work(take)
@@ -94,15 +101,16 @@ func (s *scatter) check() error {
 		slot := s.rnd.IntN(s.n)
 		s.target.Deliver(1, func(b []byte) int { return s.peer.Data(b, slot) })
 		acked := false
-		for end := time.Now().Add(patience); !acked; {
+		for end, turns := time.Now().Add(patience), 0; !acked; turns++ {
 			s.target.Work(func(head []byte, size int) {
 				s.peer.Take(head, size)
 				acked = acked || s.peer.AckedSlot(head) == slot
 			})
+			s.answer()
 			if err := s.peer.Failure(); err != nil {
 				return err
 			}
-			if time.Now().After(end) {
+			if turns > leastTurns && time.Now().After(end) {
 				return fmt.Errorf("connection %d does not acknowledge what it got", slot)
 			}
 		}
