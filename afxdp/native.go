@@ -13,13 +13,14 @@ import (
 type native struct {
 	base
 	rings
-	mem      *umem
-	busy     busyPoll
-	queued   bool // packets are in the TX ring that were not submitted
-	copying  bool // frames are copied, and sent, within the kick
-	broken   bool // what is received next belongs to a packet that was dropped
-	level    fillLevel
-	maxKicks int // bound of one Flush
+	mem           *umem
+	busy          busyPoll
+	queued        bool // packets are in the TX ring that were not submitted
+	copying       bool // frames are copied, and sent, within the kick
+	keepProcessor bool // from other goroutines meanwhile
+	broken        bool // what is received next belongs to a packet that was dropped
+	level         fillLevel
+	maxKicks      int // bound of one Flush
 }
 
 const (
@@ -136,7 +137,7 @@ func (q *native) Flush() error {
 // each further kick would lose a frame, and what waits in the ring holds the stack back until the next flush.
 func (q *native) push(left int) error {
 	for range q.maxKicks {
-		errno := sendto(q.fd, true)
+		errno := sendto(q.fd, !q.keepProcessor)
 		if err := q.judge(errno); err != nil {
 			return err
 		}

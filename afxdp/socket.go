@@ -14,7 +14,7 @@ import (
 func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, error) {
 	q := &native{}
 	q.init(at, info, o)
-	q.mode = mode
+	q.mode, q.keepProcessor = mode, o.KeepProcessor
 	q.level.init(o.fillTarget())
 	var err error
 	if q.mem, err = newUMEM(at, o, info.Node); err != nil {

@@ -22,12 +22,13 @@ type ServerConfig struct {
 	Congestion string
 	Spin       time.Duration
 	CPUs       []int // of the shards, one for each queue
+	Alone      bool  // the process does nothing else
 }
 
 func (c *ServerConfig) open() (*stack.Stack, error) {
 	cfg := stack.Config{
 		Interface: c.Interface, Address: c.Address, SpinTime: c.Spin, CPUs: c.CPUs,
-		AFXDP: afxdp.Options{Driver: c.Driver, Mode: afxdp.ModeCopy},
+		AFXDP: afxdp.Options{Driver: c.Driver, Mode: afxdp.ModeCopy, KeepProcessor: c.Alone},
 	}
 	cfg.TCP.Congestion = c.Congestion
 	return stack.Open(cfg)
@@ -35,6 +36,7 @@ func (c *ServerConfig) open() (*stack.Stack, error) {
 
 // NewServer opens the interface with one of the drivers and handles the ports' connections on the shards.
 func NewServer(cfg ServerConfig) (*Server, error) {
+	cfg.Alone = true
 	s, err := cfg.open()
 	if err != nil {
 		return nil, err
