@@ -27,21 +27,38 @@ func (s *Side) setFeatures(names []string, on bool) error {
 			return fmt.Errorf("netlab: ethtool: %w", err)
 		}
 		defer tool.Close()
-		known, err := tool.FeatureNames(s.Interface)
-		if err != nil {
-			return fmt.Errorf("netlab: features of %s: %w", s.Interface, err)
-		}
-		change := make(map[string]bool)
-		for _, name := range names {
-			if _, ok := known[name]; ok {
-				change[name] = on
+		// The library hands pointers to the kernel as numbers, which a stack that is moved meanwhile leaves behind: now and then an answer
+		// goes nowhere, and the interface seems to have no features at all. It has, when asked again.
+		for range featureTries {
+			if err = s.changeFeatures(tool, names, on); err == nil {
+				break
 			}
 		}
-		if err := tool.Change(s.Interface, change); err != nil {
-			return fmt.Errorf("netlab: change the features of %s: %w", s.Interface, err)
-		}
-		return nil
+		return err
 	})
+}
+
+// featureTries is how often the features are asked for.
+const featureTries = 5
+
+func (s *Side) changeFeatures(tool *ethtool.Ethtool, names []string, on bool) error {
+	known, err := tool.FeatureNames(s.Interface)
+	if err != nil {
+		return fmt.Errorf("netlab: features of %s: %w", s.Interface, err)
+	}
+	if len(known) == 0 {
+		return fmt.Errorf("netlab: %s has no features", s.Interface)
+	}
+	change := make(map[string]bool)
+	for _, name := range names {
+		if _, ok := known[name]; ok {
+			change[name] = on
+		}
+	}
+	if err := tool.Change(s.Interface, change); err != nil {
+		return fmt.Errorf("netlab: change the features of %s: %w", s.Interface, err)
+	}
+	return nil
 }
 
 // configureReceive sets the receive side's features. The interface must be up: only then has it the NAPI that can be threaded.
