@@ -19,15 +19,15 @@ type native struct {
 	copying       bool // frames are copied, and sent, within the kick
 	keepProcessor bool // from other goroutines meanwhile
 	broken        bool // what is received next belongs to a packet that was dropped
-	fillTarget    int  // frames that the kernel should have to receive into
-	maxKicks      int  // bound of one Flush
+	level         fillLevel
+	maxKicks      int // bound of one Flush
 }
 
 const (
 	// shortestFrame is the least that the kernel's transmit path can handle, an Ethernet header.
 	shortestFrame = 14
 	// fillReserve is the share of the pool, 1/8, that is kept for transmission when frames run short, and
-	// fillFloor the share of fillTarget, 1/8, that the kernel gets all the same: without it no acknowledgement would come in
+	// fillFloor the share of what it should have, 1/8, that the kernel gets all the same: without it no acknowledgement would come in
 	// that frees what waits to be acknowledged.
 	fillReserve = 8
 	fillFloor   = 8
@@ -190,12 +190,13 @@ func (q *native) reap() int {
 // refill tops up the fill ring.
 func (q *native) refill() {
 	have := q.pool.Account().Fill
-	want := q.fillTarget - have
+	target := q.level.target(have)
+	want := target - have
 	if want <= 0 {
 		return
 	}
 	spare := q.pool.Free() - q.pool.Size()/fillReserve
-	if least := q.fillTarget/fillFloor - have; spare < least {
+	if least := target/fillFloor - have; spare < least {
 		spare = min(least, q.pool.Free())
 	}
 	if want = min(want, spare); want <= 0 {

@@ -15,7 +15,7 @@ func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, erro
 	q := &native{}
 	q.init(at, info, o)
 	q.mode, q.keepProcessor = mode, o.KeepProcessor
-	q.fillTarget = o.fillTarget()
+	q.level.init(o.fillTarget())
 	var err error
 	if q.mem, err = newUMEM(at, o, info.Node); err != nil {
 		return nil, err
@@ -37,6 +37,7 @@ func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, erro
 	// The flag stays set with a program in generic mode although the kernel copies each frame.
 	q.mode.ZeroCopy = zeroCopy(q.fd) && mode.Attach == bpf.AttachNative
 	q.copying = !zeroCopy(q.fd)
+	q.level.settle(q.copying && o.AdaptiveFill)
 	q.settleMTU(info, o)
 	setSendBuffer(q.fd, o.SendBuffer)
 	q.mode.TxBudget = setTxBudget(q.fd, o.TxBudget)

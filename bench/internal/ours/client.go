@@ -50,7 +50,7 @@ func RunClient(ctx context.Context, cfg ClientConfig, ready func(), mark func(st
 	c.remote = netip.AddrPortFrom(netip.AddrFrom4(cfg.Addr), cfg.Work.Port())
 	sc := stack.Config{
 		Interface: cfg.Interface, Address: cfg.Address, NoProbe: true, SpinTime: cfg.Spin, CPUs: cfg.CPUs,
-		AFXDP: afxdp.Options{Mode: afxdp.ModeCopy, KeepProcessor: true},
+		AFXDP: afxdp.Options{Mode: afxdp.ModeCopy, KeepProcessor: true, AdaptiveFill: true},
 	}
 	sc.TCP.Congestion = cfg.Congestion
 	if c.stack, err = stack.Open(sc); err != nil {

@@ -28,7 +28,7 @@ type ServerConfig struct {
 func (c *ServerConfig) open() (*stack.Stack, error) {
 	cfg := stack.Config{
 		Interface: c.Interface, Address: c.Address, SpinTime: c.Spin, CPUs: c.CPUs,
-		AFXDP: afxdp.Options{Driver: c.Driver, Mode: afxdp.ModeCopy, KeepProcessor: c.Alone},
+		AFXDP: afxdp.Options{Driver: c.Driver, Mode: afxdp.ModeCopy, KeepProcessor: c.Alone, AdaptiveFill: true},
 	}
 	cfg.TCP.Congestion = c.Congestion
 	return stack.Open(cfg)

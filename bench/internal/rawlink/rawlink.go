@@ -113,7 +113,7 @@ func until(ctx context.Context, turn func() error, over func(now time.Time) bool
 
 func (e *end) open() error {
 	var err error
-	o := afxdp.Options{Driver: e.Driver, Mode: afxdp.ModeCopy, KeepProcessor: true} // the program does nothing else
+	o := afxdp.Options{Driver: e.Driver, Mode: afxdp.ModeCopy, KeepProcessor: true, AdaptiveFill: true} // the program does nothing else
 	if e.iface, err = afxdp.Open(e.Interface, o, bpf.Config{Mode: bpf.OwnAddress}); err != nil {
 		return err
 	}
