@@ -112,7 +112,7 @@ func (r *rig) close() {
 	r.iface = nil
 }
 
-// openSide opens a side's interface with its address steered to the queues.
+// openSide opens a side's interface with its address steered to the queues, and waits for the link, which a card loses meanwhile.
 func openSide(side *netlab.Side, opt Options) (iface *Interface, err error) {
 	err = side.Do(func() error {
 		iface, err = Open(side.Interface, opt, bpf.Config{Mode: bpf.OwnAddress})
@@ -122,6 +122,9 @@ func openSide(side *netlab.Side, opt Options) (iface *Interface, err error) {
 		return nil, err
 	}
 	if err := iface.Program().AddAddress(side.Address.Addr()); err != nil {
+		return nil, errors.Join(err, iface.Close())
+	}
+	if err := side.WaitCarrier(); err != nil {
 		return nil, errors.Join(err, iface.Close())
 	}
 	return iface, nil

@@ -19,7 +19,7 @@ import (
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
-// openOnVeth opens a stack on the one end of a veth pair; the kernel's TCP is on the other.
+// openOnVeth opens a stack on the one end of a veth pair, or on a given card; the kernel's TCP is on the other.
 func openOnVeth(t testing.TB, lab netlab.Config, cfg Config) (*Stack, *netlab.Lab) {
 	t.Helper()
 	l := netlab.ForTest(t, lab)
@@ -33,6 +33,9 @@ func openOnVeth(t testing.TB, lab netlab.Config, cfg Config) (*Stack, *netlab.La
 			t.Errorf("close: %v", err)
 		}
 	})
+	if err := l.WaitCarrier(); err != nil {
+		t.Fatal(err)
+	}
 	return s, l
 }
 

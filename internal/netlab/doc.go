@@ -10,6 +10,9 @@
 // With [Config.Hop] there is a third namespace between them, with an end of a veth pair to each side, and what forwards from one to the
 // other is the caller's choice: package internal/impair/hop does, as badly as it is told.
 //
+// A lab can also be made of two network cards that are connected to each other ([Config.Cards]), and what [ForTest] makes is, when
+// the environment names such cards ([CardsVariable]): the same tests then run on real drivers.
+//
 // The wire is quiet: IPv6 is disabled in both namespaces, so only what a test sends is on it. TX checksum offload and all that
 // builds on it is off at both ends unless [Config.Offloads] asks for it: veth hands XDP the frames as the sender left them, and
 // a sender that believes in its offload leaves the TCP checksum unfinished.

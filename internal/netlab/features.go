@@ -46,13 +46,18 @@ func (s *Side) changeFeatures(tool *ethtool.Ethtool, names []string, on bool) er
 	if err != nil {
 		return fmt.Errorf("netlab: features of %s: %w", s.Interface, err)
 	}
-	if len(known) == 0 {
+	active, err := tool.Features(s.Interface)
+	if err != nil {
+		return fmt.Errorf("netlab: features of %s: %w", s.Interface, err)
+	}
+	if len(known) == 0 || len(active) == 0 {
 		return fmt.Errorf("netlab: %s has no features", s.Interface)
 	}
 	change := make(map[string]bool)
 	for _, name := range names {
 		if _, ok := known[name]; ok {
 			change[name] = on
+			s.card.remember(name, active[name])
 		}
 	}
 	if err := tool.Change(s.Interface, change); err != nil {

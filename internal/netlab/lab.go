@@ -44,6 +44,9 @@ type Config struct {
 	// Qdisc is the root queueing discipline of both ends, "pfifo" for example. The default, none, drops what does not fit into
 	// veth's ring of 256 frames; with a discipline the sender is pushed back instead.
 	Qdisc string
+	// Cards names two interfaces of the calling thread's namespace that are connected to each other, the stack's side first: the lab is
+	// made of them in place of a veth pair, and they come back when it closes. Nothing else may use them meanwhile. There is no hop then.
+	Cards [2]string
 	// Hop puts a third namespace between the two sides, to which each is joined by a veth pair. Nothing forwards there until the
 	// caller does.
 	Hop bool
@@ -55,8 +58,9 @@ type Lab struct {
 	Kernel *Side
 	Hop    *Hop // nil without Config.Hop
 
-	once sync.Once
-	err  error
+	origin netns.NsHandle // where the cards came from; closed in a lab of veth pairs
+	once   sync.Once
+	err    error
 }
 
 func (c *Config) setDefaults() error {
@@ -78,6 +82,9 @@ func (c *Config) setDefaults() error {
 	if !c.StackAddress.IsValid() {
 		c.StackAddress = netip.MustParsePrefix("10.77.0.2/24")
 	}
+	if c.cards() && (c.Hop || c.Cards[0] == "" || c.Cards[1] == "" || c.Cards[0] == c.Cards[1]) {
+		return fmt.Errorf("netlab: cards %q and %q: name two different interfaces, and ask for no hop", c.Cards[0], c.Cards[1])
+	}
 	return nil
 }
 
@@ -89,6 +96,9 @@ func plainName(s string) bool {
 	}
 	return true
 }
+
+// cards tells whether the lab is to be made of given interfaces.
+func (c *Config) cards() bool { return c.Cards != [2]string{} }
 
 // Available says why this process cannot make a lab; nil if it can. It tries on a thread of its own and leaves nothing behind.
 func Available() error {
@@ -114,6 +124,7 @@ func New(cfg Config) (*Lab, error) {
 	l := &Lab{
 		Stack:  &Side{Namespace: base + "-stack", Interface: stackInterface, Address: cfg.StackAddress, ns: netns.None()},
 		Kernel: &Side{Namespace: base + "-kernel", Interface: kernelInterface, Address: cfg.KernelAddress, ns: netns.None()},
+		origin: netns.None(),
 	}
 	if cfg.Hop {
 		l.Hop = newHop(base + "-hop")
@@ -130,7 +141,11 @@ func (l *Lab) build(cfg *Config) error {
 			return err
 		}
 	}
-	if err := l.join(cfg); err != nil {
+	join := l.join
+	if cfg.cards() {
+		join = l.takeCards
+	}
+	if err := join(cfg); err != nil {
 		return err
 	}
 	if l.Hop != nil {
@@ -141,8 +156,14 @@ func (l *Lab) build(cfg *Config) error {
 	if err := l.Kernel.configure(cfg, true); err != nil {
 		return err
 	}
-	return l.Stack.configure(cfg, cfg.BothKernel)
+	if err := l.Stack.configure(cfg, cfg.BothKernel); err != nil {
+		return err
+	}
+	return l.WaitCarrier()
 }
+
+// Veth tells whether the lab is made of veth pairs: false if of cards.
+func (l *Lab) Veth() bool { return !l.origin.IsOpen() }
 
 // sides are those that have a namespace of their own, in the order in which they are made and removed.
 func (l *Lab) sides() []*Side {
@@ -184,12 +205,16 @@ func vethPair(cfg *Config, name, peerName string, peer *Side) *netlink.Veth {
 	return veth
 }
 
-// Close removes the interfaces and the namespaces, and returns when they are gone. Sockets that are still open inside stay
+// Close removes the interfaces and the namespaces, and returns when they are gone. Cards are handed back, down, with the MTU, the
+// queues and the offloads that they came with. Sockets that are still open inside stay
 // usable but unconnected. Closing again does nothing and returns the same error.
 func (l *Lab) Close() error {
 	l.once.Do(func() {
 		for _, s := range l.sides() {
-			l.err = errors.Join(l.err, s.remove())
+			l.err = errors.Join(l.err, s.remove(l.origin))
+		}
+		if l.origin.IsOpen() {
+			l.err = errors.Join(l.err, l.origin.Close())
 		}
 	})
 	return l.err

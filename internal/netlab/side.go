@@ -20,12 +20,13 @@ import (
 // Side is one end of a lab: a namespace with one interface.
 type Side struct {
 	Namespace string       // as "ip netns" lists it
-	Interface string       // name of the veth end
+	Interface string       // name of the veth end or of the card
 	Index     int          // its interface index, valid inside the namespace only
 	MAC       [6]byte      // its hardware address
 	Address   netip.Prefix // kernel side: configured; stack side: meant for the stack
 
-	ns netns.NsHandle
+	ns   netns.NsHandle
+	card *card // how the card was before; nil for a veth end
 }
 
 func (s *Side) makeNamespace() error {
@@ -119,10 +120,21 @@ func (s *Side) setLink(what string, set func(netlink.Link) error) error {
 	})
 }
 
-// remove undoes what makeNamespace did, and deletes the interface if the other side has not done so.
-func (s *Side) remove() error {
+// remove undoes what makeNamespace did, hands a card back to its origin, and deletes a veth end if the other side has not done so.
+func (s *Side) remove(origin netns.NsHandle) error {
 	if !s.ns.IsOpen() {
 		return nil
+	}
+	err := s.removeInterface(origin)
+	if e := netns.DeleteNamed(s.Namespace); e != nil {
+		err = errors.Join(err, fmt.Errorf("netlab: delete namespace %s: %w", s.Namespace, e))
+	}
+	return errors.Join(err, s.ns.Close())
+}
+
+func (s *Side) removeInterface(origin netns.NsHandle) error {
+	if s.card != nil {
+		return s.handBack(origin)
 	}
 	err := s.Do(func() error {
 		link, err := netlink.LinkByName(s.Interface)
@@ -135,14 +147,9 @@ func (s *Side) remove() error {
 		return netlink.LinkDel(link) // returns when the kernel has unregistered both ends
 	})
 	if err != nil && !errors.Is(err, unix.ENODEV) {
-		err = fmt.Errorf("netlab: delete %s: %w", s.Interface, err)
-	} else {
-		err = nil
+		return fmt.Errorf("netlab: delete %s: %w", s.Interface, err)
 	}
-	if e := netns.DeleteNamed(s.Namespace); e != nil {
-		err = errors.Join(err, fmt.Errorf("netlab: delete namespace %s: %w", s.Namespace, e))
-	}
-	return errors.Join(err, s.ns.Close())
+	return nil
 }
 
 // String names the side for messages.
