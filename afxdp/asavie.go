@@ -61,6 +61,9 @@ func (q *asavie) Receive(batch []frame.Desc) int {
 	return taken
 }
 
+// ChecksumOffload reports that the driver leaves all checksums to the caller.
+func (q *asavie) ChecksumOffload() (rx, tx bool) { return false, false }
+
 // Room returns how many packets Transmit would take now.
 func (q *asavie) Room() int {
 	if q.fd < 0 {
@@ -82,7 +85,7 @@ func (q *asavie) Transmit(batch []frame.Desc) int {
 	size := uint32(q.pool.ChunkSize())
 	for i := range batch[:n] {
 		d := &batch[i]
-		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More {
+		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More || d.SumStart != 0 {
 			q.stats.TxMalformed++
 			continue
 		}

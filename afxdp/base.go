@@ -53,9 +53,6 @@ func (b *base) HardwareAddr() [6]byte { return b.mac }
 // than a frame's room lies in several.
 func (b *base) MTU() int { return b.mtu }
 
-// ChecksumOffload reports that the device neither verifies nor fills checksums: XDP has no hint that says so.
-func (b *base) ChecksumOffload() (rx, tx bool) { return false, false }
-
 // Mode returns how the socket is bound.
 func (b *base) Mode() BoundMode { return b.mode }
 

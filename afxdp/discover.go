@@ -33,6 +33,8 @@ type Info struct {
 	XDPUnknown error
 	// ZeroCopyFrames is of how many frames a packet may be with zero-copy; 0 if unknown.
 	ZeroCopyFrames int
+	// txChecksum: the driver computes the checksums of what is sent with zero-copy.
+	txChecksum bool
 	// Program is the id of the XDP program that is attached now, 0 for none.
 	Program uint32
 }

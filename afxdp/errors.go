@@ -19,6 +19,7 @@ var (
 	ErrMemory        = errors.New("not enough memory")
 	ErrNoZeroCopy    = errors.New("no zero-copy")
 	ErrNoMultiBuffer = errors.New("no multi-buffer: packets larger than a frame are neither received nor sent")
+	ErrNoTxChecksum  = errors.New("the device does not compute checksums: the stack does")
 	ErrUnsupported   = errors.New("not supported")
 	ErrGone          = errors.New("interface is gone")
 	ErrClosed        = errors.New("queue is closed")

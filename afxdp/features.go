@@ -33,6 +33,9 @@ const (
 	netdevAttrIfindex  = 1
 	netdevAttrFeatures = 3
 	netdevAttrSegments = 4 // xdp-zc-max-segs
+	netdevAttrSocket   = 6 // xsk-features
+
+	socketTxChecksum = 1 << 1 // of xsk-features: tx-checksum
 )
 
 // genericHeader is a generic netlink header (genlmsghdr). The library's own serializes two bytes of whatever lies behind it as the
@@ -91,6 +94,7 @@ func (i *Info) askFeatures() (Features, error) {
 	}
 	for _, attrs := range answers {
 		if features, ok := attrs[netdevAttrFeatures]; ok {
+			i.txChecksum = attrs[netdevAttrSocket].uint64()&socketTxChecksum != 0
 			i.ZeroCopyFrames = int(attrs[netdevAttrSegments].uint32(0))
 			return Features(features.uint64()), nil
 		}

@@ -19,7 +19,7 @@ type Queue interface {
 	Pool() *frame.Pool
 	HardwareAddr() [6]byte
 	MTU() int                         // bytes of a network packet
-	ChecksumOffload() (rx, tx bool)   // both false: XDP has no hint for it
+	ChecksumOffload() (rx, tx bool)   // tx: see Options.TxChecksum. rx is false: XDP has no hint for it
 	Receive(batch []frame.Desc) int   // received packets, whole ones; their frames are the caller's. A batch has frame.MaxFrames at least
 	Room() int                        // how many frames Transmit would take
 	Transmit(batch []frame.Desc) int  // queues packets in order and returns how many frames it took; these stay their owners'

@@ -21,6 +21,9 @@ type BoundMode struct {
 	BusyPoll    bool // Options asked for busy polling
 	BusyPolling bool // and it happens: the driver has told by which NAPI packets come to the socket
 
+	TxChecksum   bool  // the device, or the kernel for it, completes the checksums that frame.Desc.SumStart leaves to it
+	NoTxChecksum error // why it does not, although Options asked for it
+
 	MultiBuffer   bool  // packets larger than a frame are received and sent, in several
 	NoMultiBuffer error // why they are not, although the interface's MTU is larger
 }
@@ -39,6 +42,12 @@ func (m BoundMode) String() string {
 		s = append(s, "busy polling")
 	case m.BusyPoll:
 		s = append(s, "busy polling without effect so far")
+	}
+	switch {
+	case m.TxChecksum && m.ZeroCopy:
+		s = append(s, "checksums by the device")
+	case m.TxChecksum:
+		s = append(s, "checksums by the device or the kernel")
 	}
 	if m.MultiBuffer {
 		s = append(s, "multi-buffer")

@@ -81,8 +81,8 @@ func (q *native) wholePackets(first uint32, n, batch int) int {
 	return n - part
 }
 
-// transmitMulti is Transmit on a socket with XDP_USE_SG.
-func (q *native) transmitMulti(batch []frame.Desc) int {
+// transmitPackets is Transmit on a socket with XDP_USE_SG, or with room for metadata before packets.
+func (q *native) transmitPackets(batch []frame.Desc) int {
 	first, n := q.tx.Reserve(len(batch))
 	next, bytes, packets, took := first, 0, 0, 0
 	for took < n {
@@ -102,6 +102,9 @@ func (q *native) transmitMulti(batch []frame.Desc) int {
 			if d.More {
 				slot.Options = unix.XDP_PKT_CONTD
 			}
+			if d.SumStart != 0 {
+				slot.Options |= q.leaveSum(d)
+			}
 			*q.tx.Slot(next) = slot
 			next++
 			bytes += int(d.Len)
@@ -119,15 +122,25 @@ func (q *native) transmitMulti(batch []frame.Desc) int {
 }
 
 // packetOf returns of how many frames the first packet of the batch is, and whether it can be sent: it is no longer than it may be, it
-// ends, and its ranges are within their frames.
+// ends, its ranges are within their frames, with room for metadata before them if there may be such, and its checksum within the first.
 func (q *native) packetOf(batch []frame.Desc) (n int, ok bool) {
-	size := uint32(q.pool.ChunkSize())
-	ok = batch[0].Len >= shortestFrame
+	size, least, most := uint32(q.pool.ChunkSize()), uint32(0), 1
+	if q.mode.TxChecksum {
+		least = txMetaLen
+	}
+	if q.mode.MultiBuffer {
+		most = frame.MaxFrames
+	}
+	first := &batch[0]
+	ok = first.Len >= shortestFrame
+	if first.SumStart != 0 {
+		ok = ok && q.mode.TxChecksum && uint32(first.SumStart)+uint32(first.SumField)+2 <= first.Len
+	}
 	for i := range batch {
 		d := &batch[i]
-		ok = ok && d.Len != 0 && d.Off <= size && d.Len <= size-d.Off
+		ok = ok && d.Len != 0 && d.Off >= least && d.Off <= size && d.Len <= size-d.Off && (i == 0 || d.SumStart == 0)
 		if !d.More {
-			return i + 1, ok && i < frame.MaxFrames
+			return i + 1, ok && i < most
 		}
 	}
 	return len(batch), false

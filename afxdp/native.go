@@ -19,6 +19,7 @@ type native struct {
 	copying       bool // frames are copied, and sent, within the kick
 	keepProcessor bool // from other goroutines meanwhile
 	broken        bool // what is received next belongs to a packet that was dropped
+	deviceSums    bool // the driver computes checksums of what is sent with zero-copy
 	level         fillLevel
 	maxKicks      int // bound of one Flush
 }
@@ -87,15 +88,15 @@ func (q *native) Transmit(batch []frame.Desc) int {
 	if q.fd < 0 {
 		return 0
 	}
-	if q.mode.MultiBuffer {
-		return q.transmitMulti(batch)
+	if q.mode.MultiBuffer || q.mode.TxChecksum {
+		return q.transmitPackets(batch)
 	}
 	first, n := q.tx.Reserve(len(batch))
 	size := uint32(q.pool.ChunkSize())
 	next, bytes := first, uint64(0)
 	for i := range batch[:n] {
 		d := &batch[i]
-		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More {
+		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More || d.SumStart != 0 {
 			q.stats.TxMalformed++
 			continue
 		}

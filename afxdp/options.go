@@ -44,6 +44,33 @@ const (
 	HugePagesMust                   // reserved huge pages or an error
 )
 
+// TxChecksum says who computes the TCP and UDP checksums of what is sent, if frame.Desc.SumStart may leave that open.
+type TxChecksum uint8
+
+const (
+	// TxChecksumAuto: with zero-copy the network card if its driver can (Linux 6.8), else the stack, which sums payload while it is copied.
+	TxChecksumAuto TxChecksum = iota
+	// TxChecksumStack: the stack.
+	TxChecksumStack
+	// TxChecksumDevice: as TxChecksumAuto, and in copy mode the kernel, which leaves it to the card where that can (tx-checksumming in
+	// ethtool -k). A veth that says so has nobody who does it: the peer's kernel trusts such packets, its XDP programs and packet
+	// sockets see them without a checksum.
+	TxChecksumDevice
+)
+
+// String returns the choice's name as the command line has it.
+func (c TxChecksum) String() string {
+	switch c {
+	case TxChecksumAuto:
+		return "auto"
+	case TxChecksumStack:
+		return "stack"
+	case TxChecksumDevice:
+		return "device"
+	}
+	return fmt.Sprintf("TX checksum %d", uint8(c))
+}
+
 // Options say how to open an interface. The zero value of each field means its default.
 type Options struct {
 	Driver string         // DriverNative (default) or DriverAsavie
@@ -64,7 +91,8 @@ type Options struct {
 	HugePages    HugePages
 	NoNeedWakeup bool // do not use XDP_USE_NEED_WAKEUP (kernels before 5.4)
 	SendBuffer   int  // SO_SNDBUF in bytes, which copy-mode frames are charged to; default 4096 for each TX ring slot
-	TxBudget     int  // frames that one kick sends in copy mode (kernel 6.17); default 256, at most TxRing
+	TxChecksum   TxChecksum
+	TxBudget     int // frames that one kick sends in copy mode (kernel 6.17); default 256, at most TxRing
 	// KeepProcessor keeps Go's scheduler from lending the processor to other goroutines while the kernel sends in copy mode. It is for
 	// programs that do nothing else there: frames leave up to a third faster, and other goroutines, timers and the garbage collector
 	// wait for as long as the kernel takes, up to 0.2 ms at a time. Default: others may run.
@@ -182,6 +210,10 @@ func (o *Options) check() error {
 	}
 	if o.BusyPoll > 0 && o.Driver != DriverNative {
 		return fmt.Errorf("%w: busy polling needs the %s driver", ErrOptions, DriverNative)
+	}
+	if o.TxChecksum > TxChecksumDevice || o.TxChecksum == TxChecksumDevice && o.Driver != DriverNative {
+		return fmt.Errorf("%w: %v computes checksums: the %s driver can have that, the others the stack only", ErrOptions, o.TxChecksum,
+			DriverNative)
 	}
 	if o.TxBudget < 0 || o.TxBudget > o.TxRing || o.SendBuffer < 0 || o.BindTimeout < 0 {
 		return fmt.Errorf("%w: a negative number, or a TX budget above the TX ring", ErrOptions)

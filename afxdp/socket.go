@@ -14,7 +14,7 @@ import (
 func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, error) {
 	q := &native{}
 	q.init(at, info, o)
-	q.mode, q.keepProcessor = mode, o.KeepProcessor
+	q.mode, q.keepProcessor, q.deviceSums = mode, o.KeepProcessor, info.txChecksum
 	q.level.init(o.fillTarget())
 	var err error
 	if q.mem, err = newUMEM(at, o, info.Node); err != nil {
@@ -87,6 +87,7 @@ func (q *native) settleMTU(info *Info, o *Options) {
 // attempt makes a socket with its rings and binds it in one mode; after an error nothing is left of it. A new socket for each
 // attempt: a driver that gave up in the middle may have taken frames from the fill ring.
 func (q *native) attempt(o *Options, mode uint16) error {
+	q.settleChecksum(o, mode)
 	err := q.open(o)
 	if err == nil {
 		err = q.bind(o, mode)
@@ -105,7 +106,7 @@ func (q *native) open(o *Options) error {
 		return q.at.errno("make an AF_XDP socket", err)
 	}
 	q.fd = fd
-	if err := q.mem.register(q.at, fd, o, q.mode.NoZeroCopy != nil); err != nil {
+	if err := q.register(o); err != nil {
 		return err
 	}
 	if err := q.mapRings(q.at, fd, o); err != nil {

@@ -10,7 +10,7 @@ type Stats struct {
 	TxPackets   uint64 `help:"packets given to the kernel"`
 	TxFragments uint64 `help:"frames of packets given to the kernel beyond the first of each"`
 	TxBytes     uint64 `help:"bytes of packets given to the kernel"`
-	TxMalformed uint64 `help:"packets dropped: shorter than an Ethernet header, of too many frames, or not within them"`
+	TxMalformed uint64 `help:"packets dropped: shorter than an Ethernet header, of too many frames, or not within them, or their checksum is not"`
 	Completions uint64 `help:"frames that the kernel reported as sent"`
 	CqInvalid   uint64 `help:"completions of frames that were not being sent, ignored"`
 	Filled      uint64 `help:"frames given to the kernel to receive into"`

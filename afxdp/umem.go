@@ -66,15 +66,19 @@ func prefer(mapping []byte, node int) int {
 	return node
 }
 
-// register makes the memory the socket's UMEM: the kernel pins every page of it, and counts it. When another socket has just been
+// register makes the memory the socket's UMEM, with meta bytes in front of each packet that is sent: the kernel pins every page of it,
+// and counts it. When another socket has just been
 // closed, which had the same memory, the kernel counts it twice for a moment; that is waited out, up to a bound.
-func (u *umem) register(at place, fd int, o *Options, again bool) error {
+func (u *umem) register(at place, fd int, o *Options, meta uint32, again bool) error {
 	raiseMemlock()
 	reg := unix.XDPUmemReg{
 		Addr:     uint64(uintptr(unsafe.Pointer(unsafe.SliceData(u.frames)))),
 		Len:      uint64(len(u.frames)),
 		Size:     uint32(o.FrameSize),
 		Headroom: uint32(o.Headroom),
+	}
+	if meta != 0 {
+		reg.Flags, reg.Tx_metadata_len = unix.XDP_UMEM_TX_METADATA_LEN, meta
 	}
 	for waited := time.Duration(0); ; waited += releasePause {
 		err := setsockopt(fd, unix.XDP_UMEM_REG, unsafe.Pointer(&reg), unsafe.Sizeof(reg))

@@ -22,6 +22,11 @@ type Desc struct {
 	Off   uint32 // bytes from the start of the chunk
 	Len   uint32 // bytes
 	More  bool   // the packet goes on with the next descriptor
+
+	// SumStart has a device that completes checksums (ChecksumOffload) put one into a packet that it sends: that of everything from this
+	// byte of the packet on, at SumField bytes from there, where the partial sum of the pseudo-header is. 0: there is nothing to do.
+	SumStart uint8
+	SumField uint8
 }
 
 // MaxFrames is how many frames one packet has at most: what AF_XDP takes from every sender in copy mode, the linear part of an sk_buff

@@ -97,9 +97,12 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 	binary.BigEndian.PutUint16(ip[10:], checksum.Finish(h.ipSum+dstSum+uint32(tos)+length))
 	binary.BigEndian.PutUint32(ip[16:], dst)
 	t := ip[ipv4.MinHeaderLen:]
+	d := frame.Desc{Frame: f, Off: start, Len: uint32(len(b)), More: o.More != 0}
+	rest := h.tcpSum + dstSum + length - ipv4.MinHeaderLen
 	switch {
 	case s.txSum:
-		o.Marshal(t, flow.LocalPort, flow.RemotePort)
+		o.Marshal(t[:tcpLen], flow.LocalPort, flow.RemotePort)
+		leaveSum(&d, t, rest, tcp.ChecksumField)
 	default:
 		payload := uint32(o.Sum)
 		if payload == 0 {
@@ -108,12 +111,19 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 		if o.More != 0 {
 			payload = s.sumMore(o, payload)
 		}
-		o.MarshalSum(t[:tcpLen], flow.LocalPort, flow.RemotePort, h.tcpSum+dstSum+length-ipv4.MinHeaderLen+payload)
+		o.MarshalSum(t[:tcpLen], flow.LocalPort, flow.RemotePort, rest+payload)
 	}
-	s.queueTX(frame.Desc{Frame: f, Off: start, Len: uint32(len(b)), More: o.More != 0})
+	s.queueTX(d)
 	if o.More != 0 {
 		s.emitMore(o)
 	}
+}
+
+// leaveSum leaves the checksum of a packet to the device: that of its transport header and payload b, with its field there, to which the
+// pseudo-header adds sum.
+func leaveSum(d *frame.Desc, b []byte, sum uint32, field uint8) {
+	binary.BigEndian.PutUint16(b[field:], checksum.Fold(sum))
+	d.SumStart, d.SumField = plainTCP, field
 }
 
 // queueTX queues a packet, or a frame of one, for the end of the turn. It takes over one ownership of the frame.
@@ -152,9 +162,11 @@ func (s *Shard) replyTCP(f *tcp.Flow, o *tcp.OutSegment) {
 	}
 	o.Marshal(b, f.LocalPort, f.RemotePort)
 	dst := ipv4.Addr(f.RemoteAddr)
-	if !s.txSum {
-		sum := ipv4.PseudoHeaderSum(s.local, dst, ipv4.ProtoTCP, n)
-		binary.BigEndian.PutUint16(b[16:], checksum.Finish(checksum.Sum(b, sum)))
+	sum := ipv4.PseudoHeaderSum(s.local, dst, ipv4.ProtoTCP, n)
+	if s.txSum {
+		leaveSum(&d, b, sum, tcp.ChecksumField)
+	} else {
+		binary.BigEndian.PutUint16(b[tcp.ChecksumField:], checksum.Finish(checksum.Sum(b, sum)))
 	}
 	s.sendIP(d, ipv4.ProtoTCP, o.ECN, dst)
 }

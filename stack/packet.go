@@ -53,8 +53,11 @@ func (u *PacketSocket) WriteTo(p []byte, to netip.AddrPort) error {
 	h := udp.Header{SrcPort: u.port, DstPort: to.Port(), Length: uint16(n)}
 	h.Marshal(b)
 	copy(b[udp.HeaderLen:], p)
-	if !s.txSum {
-		udp.SetChecksum(b, ipv4.PseudoHeaderSum(s.local, dst, ipv4.ProtoUDP, n))
+	sum := ipv4.PseudoHeaderSum(s.local, dst, ipv4.ProtoUDP, n)
+	if s.txSum && d.Frame != frame.None { // a fragmented datagram's checksum is of all its packets
+		leaveSum(&d, b, sum, udp.ChecksumField)
+	} else {
+		udp.SetChecksum(b, sum)
 	}
 	if d.Frame == frame.None {
 		s.sendDatagram(ipv4.ProtoUDP, dst, b)

@@ -27,7 +27,7 @@ type Shard struct {
 	oneFrame int    // the largest IP packet that one frame holds, at most the MTU: what is not TCP is sent in fragments of that size
 	hwWord   uint64 // hw as a number
 	rxSum    bool   // the device verified the checksums
-	txSum    bool   // the device computes the checksums
+	txSum    bool   // the device completes the checksums of TCP and UDP
 
 	now           clock.Time
 	core          *tcp.Core

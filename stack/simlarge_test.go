@@ -61,6 +61,7 @@ func TestLargeExchangeOverBadLinks(t *testing.T) {
 		if set.link.Rate != 0 {
 			set.link.Rate *= 10 // bits per second, of packets that are so much larger
 		}
+		set.clientDev.CompleteSums, set.serverDev.CompleteSums = seed%2 == 0, seed%3 == 0
 		set.config.BatchSize = 1 << r.IntN(7)
 		set.config.TCP = tcp.Config{
 			NoTimestamps: r.IntN(4) == 0, NoSACK: r.IntN(4) == 0, NoWindowScale: r.IntN(4) == 0, NoDelay: r.IntN(2) == 0,

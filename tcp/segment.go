@@ -13,6 +13,9 @@ const (
 	MinHeaderLen = 20
 	MaxHeaderLen = 60
 
+	// ChecksumField is where in the header the checksum is, in bytes.
+	ChecksumField = 16
+
 	// MaxSegmentsPerWake bounds how many received segments a connection processes before the others have their turn.
 	MaxSegmentsPerWake = 100
 

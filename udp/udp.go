@@ -10,6 +10,9 @@ import (
 // HeaderLen is the length of a UDP header in bytes.
 const HeaderLen = 8
 
+// ChecksumField is where in the header the checksum is, in bytes.
+const ChecksumField = 6
+
 // Errors of Parse and Verify, one for each reason to drop a datagram. Stats.Count tells them apart.
 var (
 	ErrShort    = errors.New("udp: datagram is shorter than 8 bytes")

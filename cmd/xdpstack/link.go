@@ -13,13 +13,13 @@ import (
 
 // driverFlags say how packets get in and out.
 type driverFlags struct {
-	driver, mode, attach string
-	frames, rx, tx       int
-	busyPoll             time.Duration
+	driver, mode, attach, checksum string
+	frames, rx, tx                 int
+	busyPoll                       time.Duration
 }
 
 // driverFlagNames are the flags of driverFlags.
-var driverFlagNames = []string{"driver", "mode", "attach", "frames", "rx-ring", "tx-ring", "busy-poll"}
+var driverFlagNames = []string{"driver", "mode", "attach", "frames", "rx-ring", "tx-ring", "busy-poll", "tx-checksum"}
 
 func (f *driverFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.driver, "driver", afxdp.DriverNative, "AF_XDP driver: native or asavie")
@@ -29,9 +29,12 @@ func (f *driverFlags) register(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.rx, "rx-ring", 0, "received packets that each queue holds, a power of two (default 2048)")
 	cmd.Flags().IntVar(&f.tx, "tx-ring", 0, "packets to be sent that each queue holds, a power of two (default 2048)")
 	cmd.Flags().DurationVar(&f.busyPoll, "busy-poll", 0, "poll the card in the shards, without interrupts: 50us, for example (default off)")
+	cmd.Flags().StringVar(&f.checksum, "tx-checksum", "auto",
+		"who computes checksums: auto, stack or device (the kernel, if it cannot)")
 	choices(cmd, "driver", afxdp.DriverNative, afxdp.DriverAsavie)
 	choices(cmd, "mode", "auto", "zero-copy", "copy")
 	choices(cmd, "attach", "auto", "native", "generic")
+	choices(cmd, "tx-checksum", "auto", "stack", "device")
 }
 
 // given returns the first of these flags that the user has set, empty if none.
@@ -78,6 +81,16 @@ func (f *driverFlags) options() (o afxdp.Options, err error) {
 		o.Attach = bpf.AttachGeneric
 	default:
 		return o, usagef("--attach %s: want auto, native or generic", f.attach)
+	}
+	switch f.checksum {
+	case "auto":
+		o.TxChecksum = afxdp.TxChecksumAuto
+	case "stack":
+		o.TxChecksum = afxdp.TxChecksumStack
+	case "device":
+		o.TxChecksum = afxdp.TxChecksumDevice
+	default:
+		return o, usagef("--tx-checksum %s: want auto, stack or device", f.checksum)
 	}
 	return o, nil
 }

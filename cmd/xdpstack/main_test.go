@@ -103,6 +103,7 @@ func TestUsageErrors(t *testing.T) {
 		{name: "demo driver", args: "demo --driver dpdk", says: "native or asavie"},
 		{name: "demo mode", args: "demo --mode fast", says: "zero-copy"},
 		{name: "demo attach", args: "demo --attach hw", says: "generic"},
+		{name: "demo checksum", args: "demo --tx-checksum kernel", says: "auto, stack or device"},
 		{name: "demo driver in memory", args: "demo --network memory --driver native", says: "no AF_XDP, which --driver is about"},
 		{name: "demo frames in memory", args: "demo --network memory --frames 8192", says: "no AF_XDP, which --frames is about"},
 		{name: "demo connections", args: "demo --connections 0", says: "--connections 0"},
@@ -149,6 +150,7 @@ func TestCompletion(t *testing.T) {
 		{"demo --driver ", "asavie"},
 		{"demo --network ", "memory"},
 		{"serve --mode ", "zero-copy"},
+		{"serve --tx-checksum ", "device"},
 		{"ser", "serve"},
 	} {
 		args := append([]string{"__complete"}, strings.Split(tt.args, " ")...)

@@ -141,6 +141,9 @@ func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
 	if why := st.Interface().Queues()[0].Mode().NoMultiBuffer; why != nil {
 		s.log.Warn("packets are smaller than the interface's MTU allows", "mtu", st.MTU(), "because", why)
 	}
+	if why := st.Interface().Queues()[0].Mode().NoTxChecksum; why != nil {
+		s.log.Warn("the stack computes checksums", "because", why)
+	}
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -109,3 +109,8 @@ func (s *Side) setSysfs(attribute, value string) error {
 	}
 	return nil
 }
+
+// LeaveChecksums says whether the kernel may leave the checksums of what it sends to the interface. A veth passes them on unfinished.
+func (s *Side) LeaveChecksums(on bool) error {
+	return s.setFeatures([]string{"tx-checksum-ip-generic"}, on)
+}

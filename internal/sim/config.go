@@ -26,8 +26,10 @@ type Config struct {
 
 	// CompletionDelay is how long a sent frame stays with the device, in a Network. By default it is completed at once.
 	CompletionDelay time.Duration
-	// Offload makes the device say that it verifies and fills in checksums. It does neither: on a link that does not corrupt
-	// there is nothing to find, so both ends may leave the work out if both have Offload.
+	// CompleteSums makes the device complete the checksums that descriptors leave to it, as a network card does, and say so.
+	CompleteSums bool
+	// Offload is CompleteSums, and makes the device say that it verifies the checksums of what it receives. It does not: on a link that
+	// does not corrupt there is nothing to find.
 	Offload bool
 }
 

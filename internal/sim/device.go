@@ -1,11 +1,13 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/checksum"
 	"github.com/xdpstack/xdpstack/ring"
 )
 
@@ -47,7 +49,7 @@ type Stats struct {
 	Received    uint64 `help:"packets given to Receive's caller"`
 	Sent        uint64 `help:"packets put on the wire"`
 	TxOversize  uint64 `help:"packets dropped: longer than the MTU allows"`
-	TxMalformed uint64 `help:"packets dropped: of too many frames, or a descriptor is not within its frame"`
+	TxMalformed uint64 `help:"packets dropped: of too many frames, not within them, or a checksum that the device cannot complete"`
 	PeerNoFrame uint64 `help:"packets dropped: the receiver had no frame in its fill ring"`
 	PeerRxFull  uint64 `help:"packets dropped: the receiver's RX ring was full"`
 	PeerClosed  uint64 `help:"packets dropped: the receiver was closed, or its MTU is smaller"`
@@ -92,7 +94,9 @@ func (d *Device) HardwareAddr() [6]byte { return d.cfg.HardwareAddr }
 func (d *Device) MTU() int { return d.cfg.MTU }
 
 // ChecksumOffload tells which checksum work need not be done.
-func (d *Device) ChecksumOffload() (rx, tx bool) { return d.cfg.Offload, d.cfg.Offload }
+func (d *Device) ChecksumOffload() (rx, tx bool) {
+	return d.cfg.Offload, d.cfg.Offload || d.cfg.CompleteSums
+}
 
 // Stats returns the counters.
 func (d *Device) Stats() Stats { return d.stats }
@@ -193,13 +197,22 @@ func (d *Device) acceptable(frames []frame.Desc) []byte {
 		d.stats.TxOversize++
 		return nil
 	}
+	start, field := int(frames[0].SumStart), int(frames[0].SumField)
+	if _, completes := d.ChecksumOffload(); start != 0 && (!completes || start+field+2 > length) {
+		d.stats.TxMalformed++
+		return nil
+	}
 	d.stats.Sent++
-	if len(frames) == 1 {
+	if len(frames) == 1 && start == 0 {
 		return d.pool.Bytes(frames[0])
 	}
 	d.packet = d.packet[:0]
 	for _, p := range frames {
 		d.packet = append(d.packet, d.pool.Bytes(p)...)
+	}
+	if start != 0 {
+		b := d.packet[start:]
+		binary.BigEndian.PutUint16(b[field:], checksum.Finish(checksum.Sum(b, 0)))
 	}
 	return d.packet
 }

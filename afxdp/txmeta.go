@@ -1,0 +1,81 @@
+package afxdp
+
+import (
+	"errors"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/frame"
+)
+
+// A packet that is sent can have metadata before its first byte (Documentation/networking/xsk-tx-metadata.rst): what the device is
+// to do with it. The UMEM says when it is registered how much room there is for that, which from then on must be in front of
+// every packet and of each of its frames, with metadata or without; the descriptor says whether it is there.
+//
+//	the frame's chunk
+//	┌───────────────────┬────────────────────────────────────────────┬─────────────────────┐
+//	│ free              │ flags │ start, field of the sum │ (24 B)   │ packet              │
+//	└───────────────────┴────────────────────────────────────────────┴─────────────────────┘
+//	                    ▲ Desc.Off - txMetaLen                        ▲ Desc.Off
+//
+// The metadata is written at Transmit and belongs to the kernel, like the packet, until the frame is completed.
+
+// txMetadata is struct xsk_tx_metadata of linux/if_xdp.h.
+type txMetadata struct {
+	flags    uint64
+	sumStart uint16 // first byte that is summed, from the start of the packet
+	sumField uint16 // where the checksum is, from there; it holds the partial sum of the pseudo-header
+	_        uint32
+	launch   uint64 // XDP_TXMD_FLAGS_LAUNCH_TIME is not used
+}
+
+const txMetaLen = uint32(unsafe.Sizeof(txMetadata{}))
+
+// metadata returns the metadata of a packet that begins at off in frame f, txMetaLen bytes at least behind the start of its chunk.
+func (q *native) metadata(f frame.Index, off uint32) *txMetadata {
+	return (*txMetadata)(unsafe.Pointer(&q.pool.Chunk(f)[off-txMetaLen : off][0]))
+}
+
+// leaveSum asks the device for the checksum of a packet, and returns the descriptor's option that says so.
+func (q *native) leaveSum(d *frame.Desc) uint32 {
+	m := q.metadata(d.Frame, d.Off)
+	m.flags, m.sumStart, m.sumField = unix.XDP_TXMD_FLAGS_CHECKSUM, uint16(d.SumStart), uint16(d.SumField)
+	return unix.XDP_TX_METADATA
+}
+
+// settleChecksum decides who computes the checksums of what is sent through a socket that is bound in that mode. The driver with
+// zero-copy does without a word what it can: the kernel tells whether it can this. In copy mode the kernel does what the device cannot.
+func (q *native) settleChecksum(o *Options, mode uint16) {
+	m := &q.mode
+	m.TxChecksum, m.NoTxChecksum = false, nil
+	switch {
+	case o.TxChecksum == TxChecksumStack:
+	case mode == unix.XDP_COPY:
+		m.TxChecksum = o.TxChecksum == TxChecksumDevice
+	case q.deviceSums:
+		m.TxChecksum = true
+	case o.TxChecksum == TxChecksumDevice:
+		m.NoTxChecksum = q.at.fail("open", ErrNoTxChecksum, nil, "with zero-copy the driver would have to; use mode copy if the card does "+
+			"it for the kernel (ethtool -k "+q.at.name+")")
+	}
+}
+
+// register makes the queue's memory the socket's UMEM, with room for metadata if that is wanted and the kernel knows it.
+func (q *native) register(o *Options) error {
+	again := q.mode.NoZeroCopy != nil
+	if !q.mode.TxChecksum {
+		return q.mem.register(q.at, q.fd, o, 0, again)
+	}
+	err := q.mem.register(q.at, q.fd, o, txMetaLen, again)
+	if !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	q.mode.TxChecksum = false
+	q.mode.NoTxChecksum = q.at.fail("register UMEM", ErrNoTxChecksum, err, "use Linux 6.8 or later")
+	return q.mem.register(q.at, q.fd, o, 0, again)
+}
+
+// ChecksumOffload reports that the device, or the kernel for it, completes the checksums that descriptors name, if it does. It verifies
+// none: XDP has no hint that says so.
+func (q *native) ChecksumOffload() (rx, tx bool) { return false, q.mode.TxChecksum }

@@ -1,0 +1,239 @@
+package afxdp
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/checksum"
+	"github.com/xdpstack/xdpstack/internal/netlab"
+)
+
+const (
+	udpStart = 34 // of a test packet's UDP header
+	udpField = 6
+)
+
+// sumless writes test packet n with the sum of the pseudo-header where its checksum is to be, and returns its descriptor at off.
+func (r *rig) sumless(q Queue, n uint32, off, length int) frame.Desc {
+	r.t.Helper()
+	f := q.Pool().Alloc()
+	if f == frame.None {
+		r.t.Fatal("no free frame")
+	}
+	b := udpFrame(q.Pool().Chunk(f)[off:], r.lab.Kernel.MAC, r.lab.Stack.MAC, sink, r.lab.Stack.Address.Addr(), n, length)
+	pseudo := checksum.Sum(b[26:34], unix.IPPROTO_UDP+uint32(length-udpStart))
+	binary.BigEndian.PutUint16(b[udpStart+udpField:], checksum.Fold(pseudo))
+	return frame.Desc{Frame: f, Off: uint32(off), Len: uint32(length), SumStart: udpStart, SumField: udpField}
+}
+
+// readPacket returns the next test packet that comes in, nil if none does.
+func (p *packetSocket) readPacket() []byte {
+	p.t.Helper()
+	buf := make([]byte, 70000)
+	for {
+		n, err := unix.Read(p.fd, buf)
+		switch {
+		case err == unix.EAGAIN:
+			ready, err := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, 500)
+			if err == nil && ready == 0 {
+				return nil
+			}
+		case err != nil:
+			p.t.Fatalf("AF_PACKET read: %v", err)
+		case n > udpStart+8 && binary.BigEndian.Uint16(buf[udpStart:]) == testPort:
+			return buf[:n]
+		}
+	}
+}
+
+// sumIsRight reports whether the checksum of a UDP packet is there, and right.
+func sumIsRight(b []byte) bool {
+	pseudo := checksum.Sum(b[26:34], unix.IPPROTO_UDP+uint32(len(b)-udpStart))
+	return binary.BigEndian.Uint16(b[udpStart+udpField:]) != 0 && checksum.Valid(checksum.Sum(b[udpStart:], pseudo))
+}
+
+// TestChecksumByTheDevice sends packets whose checksums are left to the device, or to the kernel for it, and reads them at the other end,
+// in one frame and in several.
+func TestChecksumByTheDevice(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		mtu    int
+		length []int
+	}{
+		{"one frame", 1500, []int{60, 61, 999, 1514}},
+		{"several frames", 9000, []int{60, 4001, 9014}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, netlab.Config{MTU: test.mtu}, Options{Mode: ModeCopy, TxChecksum: TxChecksumDevice})
+			q := r.queue()
+			if _, tx := q.ChecksumOffload(); !tx || !q.Mode().TxChecksum {
+				if unix.EINVAL == errnoOf(q.Mode().NoTxChecksum) {
+					t.Skipf("this kernel has no metadata: %v", q.Mode().NoTxChecksum)
+				}
+				t.Fatalf("the stack is to compute checksums: %+v", q.Mode())
+			}
+			if s := q.Mode().String(); !strings.Contains(s, "checksums by the device or the kernel") {
+				t.Errorf("the mode is %q", s)
+			}
+			for n, length := range test.length {
+				r.sendPacket(q, r.split(q, r.sumless(q, uint32(n), int(txMetaLen), min(length, 2000)), length))
+				b := r.peer.readPacket()
+				if len(b) < length || !sumIsRight(b[:length]) {
+					t.Errorf("packet %d of %d bytes arrived as %x", n, length, b[:min(len(b), 60)])
+				}
+			}
+			r.allBack(q)
+		})
+	}
+}
+
+// split makes of a packet that fits a frame, and whose checksum is to be completed, one of length bytes in several frames.
+func (r *rig) split(q Queue, d frame.Desc, length int) []frame.Desc {
+	packet := []frame.Desc{d}
+	if length == int(d.Len) {
+		return packet
+	}
+	p := q.Pool()
+	head := p.Bytes(d)
+	binary.BigEndian.PutUint16(head[16:], uint16(length-14))
+	head[24], head[25] = 0, 0
+	binary.BigEndian.PutUint16(head[24:], checksum.Finish(checksum.Sum(head[14:34], 0)))
+	binary.BigEndian.PutUint16(head[38:], uint16(length-udpStart))
+	binary.BigEndian.PutUint16(head[udpStart+udpField:], checksum.Fold(checksum.Sum(head[26:34], unix.IPPROTO_UDP+uint32(length-udpStart))))
+	for left := length - int(d.Len); left > 0; {
+		f, n := p.Alloc(), min(left, 2001)
+		for i := range n {
+			p.Chunk(f)[100+i] = byte(left ^ i)
+		}
+		packet[len(packet)-1].More = true
+		packet = append(packet, frame.Desc{Frame: f, Off: 100, Len: uint32(n)})
+		left -= n
+	}
+	return packet
+}
+
+// sendPacket sends a packet and gives its frames up.
+func (r *rig) sendPacket(q Queue, packet []frame.Desc) {
+	r.t.Helper()
+	if n := q.Transmit(packet); n != len(packet) {
+		r.t.Fatalf("Transmit took %d frames of %d", n, len(packet))
+	}
+	for _, d := range packet {
+		q.Pool().Release(d.Frame)
+	}
+	if err := q.Flush(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func errnoOf(err error) unix.Errno {
+	var errno unix.Errno
+	errors.As(err, &errno)
+	return errno
+}
+
+// TestChecksumThatCannotBe asks for checksums beyond the packet's end, without room for the metadata, and of a queue that does not do
+// that: each packet is dropped and counted, and none holds up those behind it, as the kernel would let it.
+func TestChecksumThatCannotBe(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		opt    Options
+		change func(d *frame.Desc)
+	}{
+		{"field beyond the end", Options{TxChecksum: TxChecksumDevice}, func(d *frame.Desc) { d.SumField = uint8(d.Len - udpStart - 1) }},
+		{"start beyond the end", Options{TxChecksum: TxChecksumDevice}, func(d *frame.Desc) { d.SumStart = 255 }},
+		{"no room for the metadata", Options{TxChecksum: TxChecksumDevice}, func(d *frame.Desc) { d.Off = txMetaLen - 1 }},
+		{"no room without checksum", Options{TxChecksum: TxChecksumDevice}, func(d *frame.Desc) { d.Off, d.SumStart = 0, 0 }},
+		{"several frames where one is", Options{TxChecksum: TxChecksumDevice}, func(d *frame.Desc) { d.More = true }},
+		{"the stack's", Options{TxChecksum: TxChecksumStack}, func(*frame.Desc) {}},
+		{"auto in copy mode", Options{}, func(*frame.Desc) {}},
+		{"asavie", Options{Driver: DriverAsavie}, func(*frame.Desc) {}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.opt.Mode = ModeCopy
+			r := newRig(t, netlab.Config{}, test.opt)
+			q := r.queue()
+			d := r.sumless(q, 1, int(txMetaLen), 100)
+			test.change(&d)
+			r.sendPacket(q, []frame.Desc{d})
+			if s := q.Stats(); s.TxMalformed != 1 || s.TxPackets != 0 {
+				t.Errorf("%+v", *s)
+			}
+			good := r.sumless(q, 2, int(txMetaLen), 100)
+			good.SumStart = 0
+			r.sendPacket(q, []frame.Desc{good})
+			if b := r.peer.readPacket(); b == nil || binary.BigEndian.Uint32(b[udpStart+8:]) != 2 {
+				t.Errorf("the packet behind it did not arrive, but %x", b)
+			}
+			r.allBack(q)
+		})
+	}
+}
+
+// TestMetadataStaysWhileItIsSent sends packets with metadata at every distance and without, and checks that each has its own for as long
+// as its frame is in transmission.
+func TestMetadataStaysWhileItIsSent(t *testing.T) {
+	r := newRig(t, netlab.Config{Qdisc: "pfifo"}, Options{Mode: ModeCopy, TxChecksum: TxChecksumDevice})
+	q := r.queue()
+	const packets = 200
+	var batch []frame.Desc
+	for n := range uint32(packets) {
+		d := r.sumless(q, n, int(txMetaLen+8*(n%5)), 100+int(n))
+		if n%3 == 0 {
+			d.SumStart, d.SumField = 0, 0
+			udp := q.Pool().Bytes(d)[udpStart:]
+			udp[6], udp[7] = 0, 0
+		}
+		batch = append(batch, d)
+	}
+	if n := q.Transmit(batch); n != packets {
+		t.Fatalf("took %d packets of %d", n, packets)
+	}
+	if err := q.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range batch {
+		m := q.(*native).metadata(d.Frame, d.Off)
+		if !q.Pool().InTransmission(d.Frame) || d.SumStart != 0 && (m.flags != unix.XDP_TXMD_FLAGS_CHECKSUM || m.sumStart != udpStart || m.sumField != udpField) {
+			t.Fatalf("%+v has the metadata %+v", d, *m)
+		}
+		q.Pool().Release(d.Frame)
+	}
+	for n := range packets {
+		b := r.peer.readPacket()
+		if b == nil || binary.BigEndian.Uint32(b[udpStart+8:]) != uint32(n) || n%3 != 0 && !sumIsRight(b) {
+			t.Fatalf("packet %d arrived as %x", n, b)
+		}
+	}
+	r.allBack(q)
+}
+
+// TestChecksumDoesNotAllocate sends packets with metadata and counts allocations.
+func TestChecksumDoesNotAllocate(t *testing.T) {
+	r := newRig(t, netlab.Config{}, Options{Mode: ModeCopy, TxChecksum: TxChecksumDevice})
+	q := r.queue()
+	if allocs := testing.AllocsPerRun(50, func() {
+		for i := range 8 {
+			r.batch[i] = r.sumless(q, 1, 64, 1000)
+		}
+		q.Transmit(r.batch[:8])
+		for _, d := range r.batch[:8] {
+			q.Pool().Release(d.Frame)
+		}
+		if err := q.Flush(); err != nil {
+			t.Error(err)
+		}
+		q.Recycle()
+		if err := q.Wait(0); err != nil {
+			t.Error(err)
+		}
+	}); allocs != 0 {
+		t.Errorf("%v allocations per turn", allocs)
+	}
+	r.allBack(q)
+}
