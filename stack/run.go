@@ -7,8 +7,14 @@ import (
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
-// maxSleep bounds a sleep of a shard, so that a lost wake-up costs time and not the connection.
-const maxSleep = time.Second
+const (
+	// maxSleep bounds a sleep of a shard, so that a lost wake-up costs time and not the connection.
+	maxSleep = time.Second
+	// stalledSleep is how long a shard sleeps whose connections wait for room in the TX ring or for memory: the device does not say when
+	// there is some. downSleep is how long if the device says that it cannot send, while its link is down for example.
+	stalledSleep = 50 * time.Microsecond
+	downSleep    = 10 * time.Millisecond
+)
 
 // loop drives a shard until the stack is closed. When there is nothing to do it polls for a while, because the next packet often follows
 // at once and a sleep costs two context switches, and then sleeps until a packet, a command or a timer.
@@ -79,7 +85,13 @@ func (s *Shard) sleep(now clock.Time) bool {
 		wait = min(wait, max(d.Sub(now), 0))
 	}
 	if wait == 0 {
-		return false
+		if s.runq.n == 0 {
+			return false
+		}
+		s.stats.Stalls++
+		if wait = stalledSleep; s.unable {
+			wait = downSleep
+		}
 	}
 	// Who leaves something for the shard after this store sees it and wakes the device; what was left before is seen here.
 	s.sleeping.Store(true)

@@ -73,6 +73,7 @@ type Shard struct {
 	done                  chan struct{} // closed when the shard has stopped
 	stopping              bool
 	woke                  bool // the turn has woken goroutines, which may run first
+	unable                bool // the device said at the last turn that it cannot send
 	affinityErr, closeErr error
 	stats                 ShardStats
 
@@ -147,7 +148,7 @@ func (s *Shard) Step(now clock.Time) bool {
 	worked = s.run() || worked
 	s.arpOutput()
 	s.transmit()
-	if s.dev.Flush() != nil {
+	if s.unable = s.dev.Flush() != nil; s.unable {
 		s.stats.Tx.FlushErrors++
 	}
 	worked = s.dev.Recycle() > 0 || worked
@@ -163,38 +164,51 @@ func (s *Shard) run() bool {
 		return false
 	}
 	s.room = s.dev.Room() - len(s.txq)
-	progress := false
+	progress, starving, before := false, false, 0
 	for ; n > 0; n-- {
 		c := s.nextRunnable()
 		if c == nil {
 			break
 		}
-		progress = s.runConn(c) || progress
+		p, starved := s.runConn(c)
+		progress, starving = progress || p, starving || starved
+		if !starving && c.is(connInRun) {
+			before++
+		}
+	}
+	if starving {
+		// All went to the back in their order, and whoever is first takes what room there is: the first who got none.
+		for range before {
+			if c := s.nextRunnable(); c != nil {
+				s.schedule(c)
+			}
+		}
 	}
 	return progress
 }
 
-// runConn processes what is queued for the connection, lets the application see it, and sends what is due.
-func (s *Shard) runConn(c *Conn) bool {
+// runConn processes what is queued for the connection, lets the application see it, and sends what is due. starved means that it could
+// send nothing of that, because room or memory is exhausted.
+func (s *Shard) runConn(c *Conn) (progress, starved bool) {
 	s.running = c
 	more := c.tcp.Process(s.now)
 	if !s.deliver(c) {
 		s.running = nil
-		return true
+		return true, false
 	}
 	sent, blocked := s.pull(c)
 	// Sending may have been the last step, of a reset for example.
 	alive := s.deliver(c)
 	s.running = nil
 	if !alive {
-		return true
+		return true, false
 	}
 	s.wheel.Set(c.id, c.timer())
 	// What was sent may have let the application write more.
 	if more = more || sent > 0 && !blocked && c.tcp.Wants(s.now); more || blocked {
 		s.schedule(c)
 	}
-	return more || sent > 0 || !blocked
+	return more || sent > 0 || !blocked, blocked && sent == 0
 }
 
 // timers runs every timer that is due.
