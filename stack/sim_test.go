@@ -91,6 +91,12 @@ func devices(r *rand.Rand) sim.Config {
 	if r.IntN(4) == 0 {
 		cfg.RxRing = 16 << r.IntN(4)
 	}
+	switch r.IntN(6) {
+	case 0:
+		cfg.CompletionSpread = time.Duration(1+r.IntN(100_000)) * time.Microsecond
+	case 1:
+		cfg.CompletionPeriod = time.Duration(1+r.IntN(100_000)) * time.Microsecond
+	}
 	return cfg
 }
 

@@ -212,7 +212,7 @@ func (w *world) connect(e *endpoint) *endpoint {
 func (w *world) watch(s *settings) {
 	w.seen = &observe.Observer{}
 	for _, d := range []sim.Config{s.clientDev, s.serverDev} {
-		if d.TxRing != 0 || d.CompletionDelay != 0 || d.Frames != 0 {
+		if d.TxRing != 0 || d.CompletionDelay|d.CompletionSpread|d.CompletionPeriod != 0 || d.Frames != 0 {
 			w.seen.Prompt, w.seen.DelayedACK = -1, -1
 		}
 	}
@@ -243,6 +243,9 @@ func (w *world) settle() {
 	w.t.Helper()
 	w.until(time.Hour, "both stacks are empty", func() bool { return empty(w.t, w.client) && empty(w.t, w.server) })
 	w.runFor(time.Second)
+	w.until(time.Minute, "every frame is completed", func() bool {
+		return w.client.dev.Pool().Account().TX+w.server.dev.Pool().Account().TX == 0
+	})
 	w.checkFrames()
 	if w.t.Failed() {
 		w.report()

@@ -26,6 +26,10 @@ type Config struct {
 
 	// CompletionDelay is how long a sent frame stays with the device, in a Network. By default it is completed at once.
 	CompletionDelay time.Duration
+	// CompletionSpread is by how much longer it stays at most, as the dice fall: frames are completed in any order.
+	CompletionSpread time.Duration
+	// CompletionPeriod has the device complete frames only at multiples of it, all that are due by then: in bulk, and late.
+	CompletionPeriod time.Duration
 	// CompleteSums makes the device complete the checksums that descriptors leave to it, as a network card does, and say so.
 	CompleteSums bool
 	// Offload is CompleteSums, and makes the device say that it verifies the checksums of what it receives. It does not: on a link that
@@ -75,7 +79,15 @@ func (c *Config) check() error {
 	if c.TxRing < 1 {
 		return fmt.Errorf("sim: device %s: TX ring of %d", c.Name, c.TxRing)
 	}
+	if min(c.CompletionDelay, c.CompletionSpread, c.CompletionPeriod) < 0 {
+		return fmt.Errorf("sim: device %s: completion before the transmission", c.Name)
+	}
 	return nil
+}
+
+// lateCompletion reports whether frames stay with the device after Flush.
+func (c *Config) lateCompletion() bool {
+	return c.CompletionDelay|c.CompletionSpread|c.CompletionPeriod != 0
 }
 
 // maxPacket returns the longest packet that the device sends or receives, in bytes with the Ethernet header.

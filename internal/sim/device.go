@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +20,9 @@ type Device struct {
 	index  int          // in its network
 	staged []frame.Desc // taken by Transmit, not flushed yet
 	done   []frame.Index
-	busy   int    // places of the TX ring in use: staged, under way, and done but not recycled
-	packet []byte // one of several frames, copied together
+	busy   int        // places of the TX ring in use: staged, under way, and done but not recycled
+	packet []byte     // one of several frames, copied together
+	random *rand.Rand // when frames are completed
 	stats  Stats
 
 	// The rings towards whoever delivers packets, which in a Pipe is the other end's goroutine.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/xdpstack/xdpstack/frame"
@@ -42,6 +43,9 @@ func NewNetwork(seed uint64) *Network {
 	return &Network{seed: seed, now: Start, TurnTime: time.Microsecond}
 }
 
+// completionStream sets the dice of devices apart from those of links.
+const completionStream = 1 << 32
+
 // Now returns the time.
 func (n *Network) Now() clock.Time { return n.now }
 
@@ -58,6 +62,7 @@ func (n *Network) NewDevice(cfg Config) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.random = rand.New(rand.NewPCG(n.seed, completionStream+uint64(d.index)))
 	n.devices = append(n.devices, d)
 	n.links = append(n.links, nil)
 	return d, nil
@@ -89,13 +94,25 @@ func (n *Network) send(from *Device, b []byte, frames []frame.Desc) (completed b
 			n.enter(l, from, b)
 		}
 	}
-	if from.cfg.CompletionDelay == 0 {
+	if !from.cfg.lateCompletion() {
 		return true
 	}
 	for _, d := range frames {
-		n.schedule(event{at: n.now.Add(from.cfg.CompletionDelay), dev: from, packet: n.copyOf(from.pool.Bytes(d)), desc: d})
+		n.schedule(event{at: n.completion(from), dev: from, packet: n.copyOf(from.pool.Bytes(d)), desc: d})
 	}
 	return false
+}
+
+// completion returns when a frame that a device sends now is completed.
+func (n *Network) completion(d *Device) clock.Time {
+	at := n.now.Add(d.cfg.CompletionDelay)
+	if d.cfg.CompletionSpread > 0 {
+		at = at.Add(time.Duration(d.random.Int64N(int64(d.cfg.CompletionSpread))))
+	}
+	if p := clock.Time(d.cfg.CompletionPeriod); p > 0 {
+		at += (p - at%p) % p
+	}
+	return at
 }
 
 func (n *Network) flushed(*Device) {}

@@ -427,6 +427,48 @@ func TestTxRingIsBounded(t *testing.T) {
 	checkFrames(t, a, b)
 }
 
+// TestCompletionOrder has frames completed late, in another order than they were sent in, and in bulk.
+func TestCompletionOrder(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg     Config
+		between [2]time.Duration // after the transmission
+		bulk    bool
+	}{
+		"in order":     {Config{CompletionDelay: time.Millisecond}, [2]time.Duration{time.Millisecond, time.Millisecond}, true},
+		"out of order": {Config{CompletionSpread: time.Second}, [2]time.Duration{0, time.Second}, false},
+		"in bulk": {
+			Config{CompletionDelay: time.Millisecond, CompletionPeriod: 300 * time.Millisecond},
+			[2]time.Duration{200 * time.Millisecond, 200 * time.Millisecond}, true, // the network begins at a second
+		},
+	} {
+		n, a, b, _ := pair(t, 7, c.cfg, Impairment{})
+		for i := range 20 {
+			transmit(a, packet(b, i, 60))
+		}
+		_ = a.Flush()
+		start, times, last := n.Now(), map[time.Duration]bool{}, frame.Index(0)
+		limit, sorted := n.Now().Add(2*time.Second), true
+		n.RunUntil(limit, func() bool {
+			for _, f := range a.done {
+				after := n.Now().Sub(start)
+				times[after] = true
+				sorted = sorted && f >= last
+				last = f
+				if after < c.between[0] || after > c.between[1] {
+					t.Errorf("%s: completed after %v", name, after)
+				}
+			}
+			a.Recycle()
+			return a.Room() == a.cfg.TxRing
+		})
+		if (len(times) == 1) != c.bulk || sorted != c.bulk || a.Room() != a.cfg.TxRing {
+			t.Errorf("%s: completed at %d different times, in order: %v, %d in transmission", name, len(times), sorted, a.cfg.TxRing-a.Room())
+		}
+		receive(b)
+		checkFrames(t, a, b)
+	}
+}
+
 func TestWriteDuringTransmissionIsFound(t *testing.T) {
 	for _, overwrite := range []bool{false, true} {
 		n, a, b, _ := pair(t, 1, Config{CompletionDelay: time.Millisecond}, Impairment{})
@@ -527,6 +569,7 @@ func TestConfigErrors(t *testing.T) {
 		"headroom":     {Headroom: -1},
 		"none is left": {Frames: 64, FillRing: 64},
 		"TX ring":      {TxRing: -1},
+		"completion":   {CompletionSpread: -1},
 		"fill ring":    {FillRing: 100},
 		"RX ring":      {RxRing: 100},
 		"chunk size":   {FrameSize: 3000},
