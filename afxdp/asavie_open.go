@@ -25,7 +25,7 @@ func openAsavie(at place, info *Info, o *Options, mode BoundMode) (*asavie, erro
 	}
 	raiseMemlock()
 	if q.pool, err = frame.NewPool(q.mem.frames, o.FrameSize); err == nil {
-		err = q.connect(o)
+		err = q.connect(info, o)
 	}
 	if err == nil {
 		q.fd = q.sock.FD()
@@ -35,7 +35,6 @@ func openAsavie(at place, info *Info, o *Options, mode BoundMode) (*asavie, erro
 		return nil, errors.Join(err, q.Close())
 	}
 	q.mode.Memory, q.mode.Node = q.mem.kind, q.mem.node
-	q.mode.ZeroCopy = zeroCopy(q.fd) && mode.Attach == bpf.AttachNative
 	setSendBuffer(q.fd, o.SendBuffer)
 	q.mode.TxBudget = setTxBudget(q.fd, o.TxBudget)
 	q.spare = make([]xdp.Desc, 0, o.TxRing)
@@ -46,19 +45,34 @@ func openAsavie(at place, info *Info, o *Options, mode BoundMode) (*asavie, erro
 }
 
 // connect binds a socket in the mode that the options ask for.
-func (q *asavie) connect(o *Options) error {
-	switch o.Mode {
-	case ModeZeroCopy:
-		return q.bind(o, unix.XDP_ZEROCOPY)
-	case ModeCopy:
+func (q *asavie) connect(info *Info, o *Options) error {
+	if o.Mode == ModeCopy {
 		return q.bind(o, unix.XDP_COPY)
 	}
-	err := q.bind(o, unix.XDP_ZEROCOPY)
-	if !errors.Is(err, ErrNoZeroCopy) {
+	err := q.connectZeroCopy(info, o)
+	if err == nil || o.Mode == ModeZeroCopy || !errors.Is(err, ErrNoZeroCopy) {
 		return err
 	}
 	q.mode.NoZeroCopy = err
 	return q.bind(o, unix.XDP_COPY)
+}
+
+// connectZeroCopy is what native.connectZeroCopy is.
+func (q *asavie) connectZeroCopy(info *Info, o *Options) error {
+	if q.mode.Attach != bpf.AttachNative || info.drops(o) {
+		return q.at.noZeroCopy(o, q.mode.Attach, nil)
+	}
+	if err := q.bind(o, unix.XDP_ZEROCOPY); err != nil {
+		if errors.Is(err, ErrNoZeroCopy) {
+			err = q.at.noZeroCopy(o, q.mode.Attach, err)
+		}
+		return err
+	}
+	q.mode.ZeroCopy = zeroCopy(q.sock.FD())
+	if !q.mode.ZeroCopy {
+		return errors.Join(q.at.noZeroCopy(o, q.mode.Attach, nil), q.disconnect())
+	}
+	return nil
 }
 
 // bind makes the package's socket, and retries as long as the kernel has not let go of the queue, or of the memory.
@@ -96,7 +110,7 @@ func (q *asavie) bindError(err error, errno unix.Errno, mode uint16) error {
 		errno == unix.ENETDOWN:
 		return q.at.errno("open", errno)
 	case mode == unix.XDP_ZEROCOPY:
-		return q.at.fail("bind", ErrNoZeroCopy, errno, "the driver cannot, or not with these frame and ring sizes: use mode copy")
+		return q.at.fail("bind", ErrNoZeroCopy, errno, useCopy)
 	}
 	return q.at.errno("bind", errno)
 }

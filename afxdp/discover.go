@@ -3,6 +3,8 @@ package afxdp
 import (
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
@@ -35,6 +37,9 @@ type Info struct {
 	ZeroCopyFrames int
 	// txChecksum: the driver computes the checksums of what is sent with zero-copy.
 	txChecksum bool
+	// PlainDMA says that it is a virtio device that uses memory without the kernel's DMA mapping (no VIRTIO_F_ACCESS_PLATFORM): its driver
+	// has no zero-copy then.
+	PlainDMA bool
 	// Program is the id of the XDP program that is attached now, 0 for none.
 	Program uint32
 }
@@ -95,8 +100,9 @@ func (i *Info) askEthtool() {
 		return
 	}
 	defer e.Close()
-	if driver, err := e.DriverName(i.Name); err == nil {
-		i.Driver = driver
+	if about, err := e.DriverInfo(i.Name); err == nil {
+		i.Driver = about.Driver
+		i.PlainDMA = plainDMA(about.BusInfo)
 	}
 	if c, err := e.GetChannels(i.Name); err == nil {
 		if rx := int(c.CombinedCount + c.RxCount); rx > 0 {
@@ -109,4 +115,16 @@ func (i *Info) askEthtool() {
 	if r, err := e.GetRing(i.Name); err == nil {
 		i.RxRing, i.TxRing = int(r.RxPending), int(r.TxPending)
 	}
+}
+
+// plainDMA reports whether the device at a place of a bus is a virtio device without VIRTIO_F_ACCESS_PLATFORM. It goes by the bus, and
+// not by the interface, which sysfs may not show in this namespace.
+func plainDMA(bus string) bool {
+	paths, err := filepath.Glob("/sys/bus/*/devices/" + bus + "/virtio*/features")
+	if bus == "" || err != nil || len(paths) == 0 {
+		return false
+	}
+	features, err := os.ReadFile(paths[0]) // a digit for each, from feature 0 on
+	const accessPlatform = 33
+	return err == nil && len(features) > accessPlatform && features[accessPlatform] == '0'
 }

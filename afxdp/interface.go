@@ -50,6 +50,7 @@ func Open(name string, opt Options, steer bpf.Config) (*Interface, error) {
 		return nil, err
 	}
 	at := place{name: name, index: info.Index, queue: -1}
+	info.fit(&opt)
 	opt = opt.withDefaults(info.MTU)
 	if err := opt.check(); err != nil {
 		return nil, at.fail("open", nil, err, "")

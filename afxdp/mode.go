@@ -10,13 +10,13 @@ import (
 // BoundMode says how a queue's socket is bound: what Options asked for and the kernel gave.
 type BoundMode struct {
 	Driver     string
-	ZeroCopy   bool           // frames really pass without a copy: the socket is in zero-copy mode and the program in the driver
+	ZeroCopy   bool           // frames really pass without a copy: bound so by force, confirmed by the kernel, and the program in the driver
 	Attach     bpf.AttachMode // how the XDP program is attached
 	NeedWakeup bool           // the kernel says when it needs a kick
 	Memory     string         // "huge pages", "transparent huge pages", "pages"
 	Node       int            // the NUMA node that the memory is on, that of the device; -1: on whatever the kernel took
 	TxBudget   int            // frames that one kick sends in copy mode
-	NoZeroCopy error          // why ModeAuto did not get zero-copy
+	NoZeroCopy error          // why ModeAuto did not get zero-copy; nil if ModeCopy was asked for
 
 	BusyPoll    bool // Options asked for busy polling
 	BusyPolling bool // and it happens: the driver has told by which NAPI packets come to the socket

@@ -79,7 +79,7 @@ type Options struct {
 	Queues []int          // the queues to open; default all receive queues
 
 	Frames    int // frames of each queue's pool; default 16384
-	FrameSize int // bytes of a frame, 2048 or 4096; default the smaller that holds a packet of the interface's MTU, or 4096 if none does
+	FrameSize int // bytes of a frame, 2048 or 4096; default the smaller that holds a packet of the interface's MTU in that mode, or 4096
 	Headroom  int // free bytes in front of a received packet, beyond the 256 that XDP keeps; default 0
 
 	// Sizes of the rings, powers of two.

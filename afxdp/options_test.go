@@ -27,6 +27,27 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// With zero-copy less fits a frame, and with some drivers much less.
+func TestDefaultFramesWithZeroCopy(t *testing.T) {
+	for _, c := range []struct {
+		driver        string
+		mtu, headroom int
+		mode          Mode
+		size          int
+	}{
+		{"ice", 1500, 0, ModeAuto, 2048}, {"ice", 1500, 256, ModeZeroCopy, 2048}, {"ice", 1500, 264, ModeZeroCopy, 4096},
+		{"ice", 1766, 0, ModeAuto, 2048}, {"ice", 1767, 0, ModeAuto, 4096}, {"ice", 1767, 0, ModeCopy, 2048},
+		{"igb", 998, 0, ModeAuto, 2048}, {"igb", 999, 0, ModeAuto, 4096}, {"igb", 1500, 0, ModeZeroCopy, 4096}, {"igb", 1500, 0, ModeCopy, 2048},
+	} {
+		info := Info{Driver: c.driver, MTU: c.mtu}
+		o := Options{Headroom: c.headroom, Mode: c.mode}
+		info.fit(&o)
+		if o = o.withDefaults(c.mtu); o.FrameSize != c.size {
+			t.Errorf("%+v: frames of %d", c, o.FrameSize)
+		}
+	}
+}
+
 // TestKernelNeverHasAllFrames is what keeps a frame for transmission.
 func TestKernelNeverHasAllFrames(t *testing.T) {
 	for _, o := range []Options{{}, small, {Frames: 6144}, {Frames: 8192, FillRing: 16384}} {

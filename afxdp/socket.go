@@ -21,7 +21,7 @@ func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, erro
 		return nil, err
 	}
 	if q.pool, err = frame.NewPool(q.mem.frames, o.FrameSize); err == nil {
-		err = q.connect(o)
+		err = q.connect(info, o)
 	}
 	if err == nil {
 		err = q.openEvent(at, q.fd)
@@ -34,9 +34,7 @@ func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, erro
 	}
 	q.mode.Memory, q.mode.Node = q.mem.kind, q.mem.node
 	q.mode.NeedWakeup = !o.NoNeedWakeup
-	// The flag stays set with a program in generic mode although the kernel copies each frame.
-	q.mode.ZeroCopy = zeroCopy(q.fd) && mode.Attach == bpf.AttachNative
-	q.copying = !zeroCopy(q.fd)
+	q.copying = !q.mode.ZeroCopy
 	q.level.settle(q.copying && o.AdaptiveFill)
 	q.settleMTU(info, o)
 	setSendBuffer(q.fd, o.SendBuffer)
@@ -46,19 +44,40 @@ func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, erro
 }
 
 // connect binds a socket in the mode that the options ask for.
-func (q *native) connect(o *Options) error {
-	switch o.Mode {
-	case ModeZeroCopy:
-		return q.attemptMulti(o, unix.XDP_ZEROCOPY)
-	case ModeCopy:
+func (q *native) connect(info *Info, o *Options) error {
+	if o.Mode == ModeCopy {
 		return q.attemptMulti(o, unix.XDP_COPY)
 	}
-	err := q.attempt(o, unix.XDP_ZEROCOPY)
-	if !errors.Is(err, ErrNoZeroCopy) {
+	err := q.connectZeroCopy(info, o)
+	if err == nil || o.Mode == ModeZeroCopy || !errors.Is(err, ErrNoZeroCopy) {
 		return err
 	}
 	q.mode.NoZeroCopy = err
 	return q.attemptMulti(o, unix.XDP_COPY)
+}
+
+// connectZeroCopy binds a socket with zero-copy. That takes three things, none of which implies the others: a bind that may not fall back
+// to copies, the kernel's word that it did not, and a program in the driver, for behind it frames have been copied whatever the socket
+// says. Some drivers do not even send then.
+func (q *native) connectZeroCopy(info *Info, o *Options) error {
+	if q.mode.Attach != bpf.AttachNative || info.drops(o) {
+		return q.at.noZeroCopy(o, q.mode.Attach, nil)
+	}
+	attempt := q.attempt
+	if o.Mode == ModeZeroCopy {
+		attempt = q.attemptMulti
+	}
+	if err := attempt(o, unix.XDP_ZEROCOPY); err != nil {
+		if errors.Is(err, ErrNoZeroCopy) {
+			err = q.at.noZeroCopy(o, q.mode.Attach, err)
+		}
+		return err
+	}
+	q.mode.ZeroCopy = zeroCopy(q.fd)
+	if !q.mode.ZeroCopy {
+		return errors.Join(q.at.noZeroCopy(o, q.mode.Attach, nil), q.disconnect())
+	}
+	return nil
 }
 
 // attemptMulti is attempt, for packets of one frame only if it cannot be several: before Linux 6.6 the kernel does not know the flag,
@@ -148,7 +167,7 @@ func (q *native) bindError(err error, mode uint16) error {
 		}
 	}
 	if mode == unix.XDP_ZEROCOPY {
-		return q.at.fail("bind", ErrNoZeroCopy, err, "the driver cannot, or not with these frame and ring sizes: use mode copy")
+		return q.at.fail("bind", ErrNoZeroCopy, err, useCopy)
 	}
 	if errors.Is(err, unix.EINVAL) {
 		return q.at.fail("bind", ErrNoQueue, err, "see the queues with: ethtool -l "+q.at.name)
