@@ -40,7 +40,7 @@ BENCH_NEEDS := \
 	/usr/include/bpf/libbpf.h:libbpf-dev:the~raw~rows~with~the~program~in~C
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test setup race fuzz soak lint bench bench-quick packetdrill generate clean
+.PHONY: help build demo test guest bin/guest setup race fuzz soak lint bench bench-quick packetdrill generate clean
 
 help: ## list these tasks
 	@awk -F ":( setup)?.*## " '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,12 @@ demo: build ## run the main job, end to end (as root over AF_XDP, else in memory
 
 test: setup ## run every test, those that need root included when root
 	@$(GOTESTSUM) --format pkgname --hide-summary output --raw-command -- .ci/gotest '$(PKGS)'
+
+guest: bin/guest ## run a package's tests in a guest with zero-copy: ARGS="-nic igb -queues 2 -- ./afxdp -run TestX"; ARGS=-h for help
+	@bin/guest $(ARGS)
+
+bin/guest: # static, because it is the guest's first process too
+	@CGO_ENABLED=0 $(GO) build -ldflags '-s -w' -o $@ ./internal/vm/cmd
 
 setup: # install, or name, what the tests need and this machine lacks
 	@.ci/setup $(NEEDS)

@@ -1,0 +1,214 @@
+package vm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/vm/guest"
+)
+
+// What can go wrong with a guest that is there. Errors that wrap them have the last lines of the guest's console.
+var (
+	ErrNoBoot  = errors.New("the guest did not start")
+	ErrTimeout = errors.New("the guest ran past its time")
+	ErrDied    = errors.New("the guest ended before its work was done")
+)
+
+// File is a file in the guest.
+type File struct {
+	Path    string // absolute
+	Mode    uint32 // permissions
+	Content []byte
+}
+
+// Step is a program that runs in the guest, and who gets its output. Steps run one after the other, whatever their status.
+type Step struct {
+	guest.Step
+	Output io.Writer // standard output and error together
+}
+
+// Report is what a guest did.
+type Report struct {
+	Kernel string
+	Boot   time.Duration // from the start of QEMU to the first step
+	Guest  time.Duration // of that, by the guest's kernel: without QEMU's own start and the firmware
+	Total  time.Duration
+	Steps  []guest.Ended // of those steps that ended
+}
+
+// endGrace is how much longer than all its steps a guest may take, beside its boot.
+const endGrace = 20 * time.Second
+
+// Run boots a guest with the files, runs the steps and ends it. A step that fails is no error: the report has its status. Steps without
+// a timeout are not bounded but by ctx.
+func (g *Guest) Run(ctx context.Context, cfg Config, files []File, steps []Step) (*Report, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "xdpstack-guest-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	console := filepath.Join(dir, "console")
+	if cfg.Console != "" {
+		console = cfg.Console
+	}
+	initrd := filepath.Join(dir, "initrd")
+	if err := g.writeInitrd(initrd, &cfg, files, steps); err != nil {
+		return nil, err
+	}
+	r := &running{report: new(Report), steps: steps}
+	err = r.run(ctx, &cfg, g.qemu, cfg.arguments(g, initrd, console))
+	if err != nil && !errors.Is(err, ErrUnavailable) {
+		err = fmt.Errorf("vm: %s, %d queues: %w%s", cfg.NIC, cfg.Queues, err, consoleTail(console))
+	}
+	return r.report, err
+}
+
+const consoleLines = 15
+
+// terminalCodes are what the firmware clears the screen with.
+var terminalCodes = regexp.MustCompile("\x1b(c|\\[[?0-9;]*[A-Za-z])")
+
+// consoleTail is what the guest's kernel said last, for an error.
+func consoleTail(path string) string {
+	text, _ := os.ReadFile(path)
+	if tail := lastLines(terminalCodes.ReplaceAllString(string(text), ""), consoleLines); tail != "" {
+		return "\nlast lines of its console:\n" + tail
+	}
+	return "; its console is empty"
+}
+
+// writeInitrd writes what the kernel unpacks: the drivers, and after them what is of this run only.
+func (g *Guest) writeInitrd(path string, cfg *Config, files []File, steps []Step) error {
+	job := guest.Job{Queues: cfg.Queues}
+	for _, s := range steps {
+		job.Steps = append(job.Steps, s.Step)
+	}
+	out, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	base, err := os.ReadFile(g.base)
+	if err != nil {
+		return err
+	}
+	if _, err := out.Write(base); err != nil {
+		return err
+	}
+	a := newArchive(out)
+	a.file(guest.InitPath[1:], 0o755, g.init)
+	a.file(guest.JobPath[1:], 0o644, job.Encode())
+	for _, f := range files {
+		a.file(f.Path[1:], f.Mode, f.Content)
+	}
+	if err := a.close(); err != nil {
+		return err
+	}
+	return out.Close()
+}
+
+// running is a guest that runs.
+type running struct {
+	report *Report
+	steps  []Step
+	start  time.Time
+	done   bool // the guest said that all steps ran
+}
+
+func (r *running) run(ctx context.Context, cfg *Config, q *qemu, args []string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r.start = time.Now()
+	p, err := startQEMU(cfg, q, args)
+	if err != nil {
+		return err
+	}
+	defer p.end()
+	defer context.AfterFunc(ctx, p.kill)()
+	boot := time.AfterFunc(cfg.Boot, func() { cancel(fmt.Errorf("%w in %v", ErrNoBoot, cfg.Boot)) })
+	defer boot.Stop()
+	err = r.follow(p.report, func() {
+		boot.Stop()
+		if all, bounded := r.bound(); bounded {
+			boot = time.AfterFunc(all, func() { cancel(fmt.Errorf("%w of %v", ErrTimeout, all)) })
+		}
+	})
+	r.report.Total = time.Since(r.start)
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if r.done || err != nil {
+		return err
+	}
+	// QEMU closed its end: it says why by itself, or the guest's kernel does.
+	if said := p.end(); said != "" {
+		return fmt.Errorf("%w: QEMU: %s", ErrDied, said)
+	}
+	if r.report.Boot == 0 {
+		return ErrNoBoot
+	}
+	return ErrDied
+}
+
+// bound is how long all steps may take together, if each is bounded.
+func (r *running) bound() (all time.Duration, bounded bool) {
+	all = endGrace
+	for _, s := range r.steps {
+		if s.Timeout == 0 {
+			return 0, false
+		}
+		all += s.Timeout + endGrace/2
+	}
+	return all, true
+}
+
+// follow reads the report to its end.
+func (r *running) follow(from io.Reader, booted func()) error {
+	var output io.Writer = io.Discard
+	for {
+		record, err := guest.ReadRecord(from)
+		if err != nil { // a connection that ends, however, is a guest that ended
+			return nil
+		}
+		switch record.Kind {
+		case guest.KindBooted:
+			var b guest.Booted
+			if err := record.Decode(&b); err != nil {
+				return err
+			}
+			r.report.Kernel, r.report.Boot = b.Kernel, time.Since(r.start)
+			r.report.Guest = time.Duration(b.Uptime * float64(time.Second))
+			booted()
+		case guest.KindStep:
+			if i, err := strconv.Atoi(string(record.Payload)); err == nil && i < len(r.steps) && r.steps[i].Output != nil {
+				output = r.steps[i].Output
+			}
+		case guest.KindOutput:
+			if _, err := output.Write(record.Payload); err != nil {
+				return err
+			}
+		case guest.KindEnded:
+			var e guest.Ended
+			if err := record.Decode(&e); err != nil {
+				return err
+			}
+			r.report.Steps = append(r.report.Steps, e)
+			output = io.Discard
+		case guest.KindFailed:
+			return fmt.Errorf("%w: %s", ErrNoBoot, record.Payload)
+		case guest.KindDone:
+			r.done = true
+			return nil
+		}
+	}
+}
