@@ -64,6 +64,9 @@ func (q *asavie) Receive(batch []frame.Desc) int {
 // ChecksumOffload reports that the driver leaves all checksums to the caller.
 func (q *asavie) ChecksumOffload() (rx, tx bool) { return false, false }
 
+// TxStamps reports that the driver has no times.
+func (q *asavie) TxStamps([]TxStamp) int { return 0 }
+
 // Room returns how many packets Transmit would take now.
 func (q *asavie) Room() int {
 	if q.fd < 0 {
@@ -85,7 +88,7 @@ func (q *asavie) Transmit(batch []frame.Desc) int {
 	size := uint32(q.pool.ChunkSize())
 	for i := range batch[:n] {
 		d := &batch[i]
-		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More || d.SumStart != 0 {
+		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More || d.SumStart != 0 || d.Stamp {
 			q.stats.TxMalformed++
 			continue
 		}

@@ -35,8 +35,8 @@ type Info struct {
 	XDPUnknown error
 	// ZeroCopyFrames is of how many frames a packet may be with zero-copy; 0 if unknown.
 	ZeroCopyFrames int
-	// txChecksum: the driver computes the checksums of what is sent with zero-copy.
-	txChecksum bool
+	// txChecksum: what the driver does with zero-copy: it computes the checksums of what is sent, and says when it was sent.
+	txChecksum, txTimestamp bool
 	// PlainDMA says that it is a virtio device that uses memory without the kernel's DMA mapping (no VIRTIO_F_ACCESS_PLATFORM): its driver
 	// has no zero-copy then.
 	PlainDMA bool

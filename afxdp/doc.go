@@ -28,6 +28,12 @@
 // takes the native driver, a program attached in native mode, and Linux 6.6. What cannot be so is in BoundMode.NoMultiBuffer,
 // and the MTU that the queue gives is then what one frame holds.
 //
+// # Metadata
+//
+// A packet that is sent may ask two things of the device, in its descriptor: that it complete a checksum (Options.TxChecksum), and that it
+// say when it sends the packet (Options.TxStamps). That takes Linux 6.8, the native driver, and 24 free bytes in front of every frame that is
+// sent. With zero-copy it also takes a driver that can; in copy mode the kernel does it.
+//
 // # Modes
 //
 // In zero-copy mode the network card itself reads and writes the frames, and a kick (sendto) only starts it. In copy mode, which

@@ -10,19 +10,20 @@ import (
 // Errors of this package. Each error that is returned matches, by errors.Is, one of them and the system call's errno if there
 // was one.
 var (
-	ErrOptions       = errors.New("unusable options")
-	ErrNoInterface   = errors.New("no such interface")
-	ErrInterfaceDown = errors.New("interface is down")
-	ErrNoQueue       = errors.New("no such queue")
-	ErrQueueBusy     = errors.New("queue is in use")
-	ErrPermission    = errors.New("missing privilege")
-	ErrMemory        = errors.New("not enough memory")
-	ErrNoZeroCopy    = errors.New("no zero-copy")
-	ErrNoMultiBuffer = errors.New("no multi-buffer: packets larger than a frame are neither received nor sent")
-	ErrNoTxChecksum  = errors.New("the device does not compute checksums: the stack does")
-	ErrUnsupported   = errors.New("not supported")
-	ErrGone          = errors.New("interface is gone")
-	ErrClosed        = errors.New("queue is closed")
+	ErrOptions        = errors.New("unusable options")
+	ErrNoInterface    = errors.New("no such interface")
+	ErrInterfaceDown  = errors.New("interface is down")
+	ErrNoQueue        = errors.New("no such queue")
+	ErrQueueBusy      = errors.New("queue is in use")
+	ErrPermission     = errors.New("missing privilege")
+	ErrMemory         = errors.New("not enough memory")
+	ErrNoZeroCopy     = errors.New("no zero-copy")
+	ErrNoMultiBuffer  = errors.New("no multi-buffer: packets larger than a frame are neither received nor sent")
+	ErrNoTxChecksum   = errors.New("the device does not compute checksums: the stack does")
+	ErrNoTxTimestamps = errors.New("the driver does not say when it sends")
+	ErrUnsupported    = errors.New("not supported")
+	ErrGone           = errors.New("interface is gone")
+	ErrClosed         = errors.New("queue is closed")
 )
 
 // Error is what this package returns: what failed, where, and what to do about it.

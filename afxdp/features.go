@@ -35,7 +35,8 @@ const (
 	netdevAttrSegments = 4 // xdp-zc-max-segs
 	netdevAttrSocket   = 6 // xsk-features
 
-	socketTxChecksum = 1 << 1 // of xsk-features: tx-checksum
+	socketTxTimestamp = 1 << 0 // of xsk-features: tx-timestamp
+	socketTxChecksum  = 1 << 1 // tx-checksum
 )
 
 // genericHeader is a generic netlink header (genlmsghdr). The library's own serializes two bytes of whatever lies behind it as the
@@ -94,6 +95,7 @@ func (i *Info) askFeatures() (Features, error) {
 	}
 	for _, attrs := range answers {
 		if features, ok := attrs[netdevAttrFeatures]; ok {
+			i.txTimestamp = attrs[netdevAttrSocket].uint64()&socketTxTimestamp != 0
 			i.txChecksum = attrs[netdevAttrSocket].uint64()&socketTxChecksum != 0
 			i.ZeroCopyFrames = int(attrs[netdevAttrSegments].uint32(0))
 			return Features(features.uint64()), nil

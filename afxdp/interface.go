@@ -27,6 +27,7 @@ type Queue interface {
 	Recycle() int                     // takes completions, returns their number, and tops up what the kernel receives into
 	Wait(timeout time.Duration) error // sleeps until a packet may be there, Wake, or the timeout (below 0: none); may be early
 	Wake()
+	TxStamps(dst []TxStamp) int // moves times of sent packets to dst: see Options.TxStamps
 	Mode() BoundMode
 	Stats() *Stats
 	Statistics() (Statistics, error)

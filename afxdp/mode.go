@@ -24,6 +24,9 @@ type BoundMode struct {
 	TxChecksum   bool  // the device, or the kernel for it, completes the checksums that frame.Desc.SumStart leaves to it
 	NoTxChecksum error // why it does not, although Options asked for it
 
+	TxTimestamps   bool  // frame.Desc.Stamp may ask for the time at which a packet is sent
+	NoTxTimestamps error // why it may not, although Options asked for that
+
 	MultiBuffer   bool  // packets larger than a frame are received and sent, in several
 	NoMultiBuffer error // why they are not, although the interface's MTU is larger
 }
@@ -48,6 +51,9 @@ func (m BoundMode) String() string {
 		s = append(s, "checksums by the device")
 	case m.TxChecksum:
 		s = append(s, "checksums by the device or the kernel")
+	}
+	if m.TxTimestamps {
+		s = append(s, "transmit timestamps")
 	}
 	if m.MultiBuffer {
 		s = append(s, "multi-buffer")

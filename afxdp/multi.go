@@ -97,13 +97,17 @@ func (q *native) transmitPackets(batch []frame.Desc) int {
 		}
 		for i := range batch[took : took+k] {
 			d := &batch[took+i]
-			q.pool.Transmitting(d.Frame)
+			if d.Stamp {
+				q.pool.TransmittingStamped(d.Frame)
+			} else {
+				q.pool.Transmitting(d.Frame)
+			}
 			slot := unix.XDPDesc{Addr: q.pool.Addr(d.Frame, d.Off), Len: d.Len}
 			if d.More {
 				slot.Options = unix.XDP_PKT_CONTD
 			}
-			if d.SumStart != 0 {
-				slot.Options |= q.leaveSum(d)
+			if d.SumStart != 0 || d.Stamp {
+				slot.Options |= q.request(d)
 			}
 			*q.tx.Slot(next) = slot
 			next++
@@ -124,21 +128,19 @@ func (q *native) transmitPackets(batch []frame.Desc) int {
 // packetOf returns of how many frames the first packet of the batch is, and whether it can be sent: it is no longer than it may be, it
 // ends, its ranges are within their frames, with room for metadata before them if there may be such, and its checksum within the first.
 func (q *native) packetOf(batch []frame.Desc) (n int, ok bool) {
-	size, least, most := uint32(q.pool.ChunkSize()), uint32(0), 1
-	if q.mode.TxChecksum {
-		least = txMetaLen
-	}
+	size, most := uint32(q.pool.ChunkSize()), 1
 	if q.mode.MultiBuffer {
 		most = frame.MaxFrames
 	}
 	first := &batch[0]
-	ok = first.Len >= shortestFrame
+	ok = first.Len >= shortestFrame && (!first.Stamp || q.mode.TxTimestamps)
 	if first.SumStart != 0 {
 		ok = ok && q.mode.TxChecksum && uint32(first.SumStart)+uint32(first.SumField)+2 <= first.Len
 	}
 	for i := range batch {
 		d := &batch[i]
-		ok = ok && d.Len != 0 && d.Off >= least && d.Off <= size && d.Len <= size-d.Off && (i == 0 || d.SumStart == 0)
+		ok = ok && d.Len != 0 && d.Off >= q.meta && d.Off <= size && d.Len <= size-d.Off &&
+			(i == 0 || d.SumStart == 0 && !d.Stamp)
 		if !d.More {
 			return i + 1, ok && i < most
 		}

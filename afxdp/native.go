@@ -20,6 +20,9 @@ type native struct {
 	keepProcessor bool // from other goroutines meanwhile
 	broken        bool // what is received next belongs to a packet that was dropped
 	deviceSums    bool // the driver computes checksums of what is sent with zero-copy
+	deviceStamps  bool // and says when
+	stamps        stamps
+	meta          uint32 // bytes of metadata that there is room for in front of each sent frame
 	level         fillLevel
 	maxKicks      int // bound of one Flush
 }
@@ -88,7 +91,7 @@ func (q *native) Transmit(batch []frame.Desc) int {
 	if q.fd < 0 {
 		return 0
 	}
-	if q.mode.MultiBuffer || q.mode.TxChecksum {
+	if q.mode.MultiBuffer || q.meta != 0 {
 		return q.transmitPackets(batch)
 	}
 	first, n := q.tx.Reserve(len(batch))
@@ -96,7 +99,7 @@ func (q *native) Transmit(batch []frame.Desc) int {
 	next, bytes := first, uint64(0)
 	for i := range batch[:n] {
 		d := &batch[i]
-		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More || d.SumStart != 0 {
+		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More || d.SumStart != 0 || d.Stamp {
 			q.stats.TxMalformed++
 			continue
 		}
@@ -176,6 +179,11 @@ func (q *native) reap() int {
 	first, n := q.completion.Peek(q.completion.Size())
 	if n == 0 {
 		return 0
+	}
+	if q.mode.TxTimestamps {
+		for i := range uint32(n) {
+			q.noteStamp(*q.completion.Slot(first + i))
+		}
 	}
 	for i := range uint32(n) {
 		f, _ := q.pool.Locate(*q.completion.Slot(first + i))

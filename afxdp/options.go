@@ -92,7 +92,10 @@ type Options struct {
 	NoNeedWakeup bool // do not use XDP_USE_NEED_WAKEUP (kernels before 5.4)
 	SendBuffer   int  // SO_SNDBUF in bytes, which copy-mode frames are charged to; default 4096 for each TX ring slot
 	TxChecksum   TxChecksum
-	TxBudget     int // frames that one kick sends in copy mode (kernel 6.17); default 256, at most TxRing
+	// TxStamps is how many times of sent packets each queue keeps until Queue.TxStamps takes them: of packets whose descriptor asks for that.
+	// Default: none may ask.
+	TxStamps int
+	TxBudget int // frames that one kick sends in copy mode (kernel 6.17); default 256, at most TxRing
 	// KeepProcessor keeps Go's scheduler from lending the processor to other goroutines while the kernel sends in copy mode. It is for
 	// programs that do nothing else there: frames leave up to a third faster, and other goroutines, timers and the garbage collector
 	// wait for as long as the kernel takes, up to 0.2 ms at a time. Default: others may run.
@@ -214,6 +217,9 @@ func (o *Options) check() error {
 	if o.TxChecksum > TxChecksumDevice || o.TxChecksum == TxChecksumDevice && o.Driver != DriverNative {
 		return fmt.Errorf("%w: %v computes checksums: the %s driver can have that, the others the stack only", ErrOptions, o.TxChecksum,
 			DriverNative)
+	}
+	if o.TxStamps < 0 || o.TxStamps > 1<<20 || o.TxStamps != 0 && o.Driver != DriverNative {
+		return fmt.Errorf("%w: %d times of sent packets, want up to 2^20, and the %s driver", ErrOptions, o.TxStamps, DriverNative)
 	}
 	if o.TxBudget < 0 || o.TxBudget > o.TxRing || o.SendBuffer < 0 || o.BindTimeout < 0 {
 		return fmt.Errorf("%w: a negative number, or a TX budget above the TX ring", ErrOptions)

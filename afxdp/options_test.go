@@ -27,6 +27,24 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+func TestMetadataOptions(t *testing.T) {
+	for _, c := range []struct {
+		opt Options
+		ok  bool
+	}{
+		{Options{TxChecksum: TxChecksumDevice, TxStamps: 1 << 20}, true},
+		{Options{TxChecksum: TxChecksumStack, Driver: DriverAsavie}, true},
+		{Options{TxChecksum: TxChecksumDevice, Driver: DriverAsavie}, false},
+		{Options{TxChecksum: TxChecksumDevice + 1}, false},
+		{Options{TxStamps: -1}, false}, {Options{TxStamps: 1<<20 + 1}, false}, {Options{TxStamps: 1, Driver: DriverAsavie}, false},
+	} {
+		o := c.opt.withDefaults(1500)
+		if err := o.check(); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrOptions) {
+			t.Errorf("%v and %d times with the driver %s: %v", o.TxChecksum, o.TxStamps, o.Driver, err)
+		}
+	}
+}
+
 // With zero-copy less fits a frame, and with some drivers much less.
 func TestDefaultFramesWithZeroCopy(t *testing.T) {
 	for _, c := range []struct {

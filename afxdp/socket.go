@@ -14,7 +14,8 @@ import (
 func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, error) {
 	q := &native{}
 	q.init(at, info, o)
-	q.mode, q.keepProcessor, q.deviceSums = mode, o.KeepProcessor, info.txChecksum
+	q.mode, q.keepProcessor, q.deviceSums, q.deviceStamps = mode, o.KeepProcessor, info.txChecksum, info.txTimestamp
+	q.stamps.ring = make([]TxStamp, o.TxStamps)
 	q.level.init(o.fillTarget())
 	var err error
 	if q.mem, err = newUMEM(at, o, info.Node); err != nil {
@@ -107,6 +108,7 @@ func (q *native) settleMTU(info *Info, o *Options) {
 // attempt: a driver that gave up in the middle may have taken frames from the fill ring.
 func (q *native) attempt(o *Options, mode uint16) error {
 	q.settleChecksum(o, mode)
+	q.settleTimestamps(o, mode)
 	err := q.open(o)
 	if err == nil {
 		err = q.bind(o, mode)

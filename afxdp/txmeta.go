@@ -30,6 +30,13 @@ type txMetadata struct {
 	launch   uint64 // XDP_TXMD_FLAGS_LAUNCH_TIME is not used
 }
 
+// txCompletion is the same memory when the packet's frames come back, if XDP_TXMD_FLAGS_TIMESTAMP was in the flags.
+type txCompletion struct {
+	flags uint64
+	at    uint64 // ns
+	_     uint64
+}
+
 const txMetaLen = uint32(unsafe.Sizeof(txMetadata{}))
 
 // metadata returns the metadata of a packet that begins at off in frame f, txMetaLen bytes at least behind the start of its chunk.
@@ -37,10 +44,16 @@ func (q *native) metadata(f frame.Index, off uint32) *txMetadata {
 	return (*txMetadata)(unsafe.Pointer(&q.pool.Chunk(f)[off-txMetaLen : off][0]))
 }
 
-// leaveSum asks the device for the checksum of a packet, and returns the descriptor's option that says so.
-func (q *native) leaveSum(d *frame.Desc) uint32 {
+// request writes what a packet's descriptor asks of the device, and returns the option of the ring's descriptor that says so.
+func (q *native) request(d *frame.Desc) uint32 {
 	m := q.metadata(d.Frame, d.Off)
-	m.flags, m.sumStart, m.sumField = unix.XDP_TXMD_FLAGS_CHECKSUM, uint16(d.SumStart), uint16(d.SumField)
+	*m = txMetadata{}
+	if d.SumStart != 0 {
+		m.flags, m.sumStart, m.sumField = unix.XDP_TXMD_FLAGS_CHECKSUM, uint16(d.SumStart), uint16(d.SumField)
+	}
+	if d.Stamp {
+		m.flags |= unix.XDP_TXMD_FLAGS_TIMESTAMP
+	}
 	return unix.XDP_TX_METADATA
 }
 
@@ -63,16 +76,24 @@ func (q *native) settleChecksum(o *Options, mode uint16) {
 
 // register makes the queue's memory the socket's UMEM, with room for metadata if that is wanted and the kernel knows it.
 func (q *native) register(o *Options) error {
-	again := q.mode.NoZeroCopy != nil
-	if !q.mode.TxChecksum {
-		return q.mem.register(q.at, q.fd, o, 0, again)
+	m := &q.mode
+	q.meta = 0
+	if m.TxChecksum || m.TxTimestamps {
+		q.meta = txMetaLen
 	}
-	err := q.mem.register(q.at, q.fd, o, txMetaLen, again)
-	if !errors.Is(err, unix.EINVAL) {
+	again := m.NoZeroCopy != nil
+	err := q.mem.register(q.at, q.fd, o, q.meta, again)
+	if q.meta == 0 || !errors.Is(err, unix.EINVAL) {
 		return err
 	}
-	q.mode.TxChecksum = false
-	q.mode.NoTxChecksum = q.at.fail("register UMEM", ErrNoTxChecksum, err, "use Linux 6.8 or later")
+	const cure = "use Linux 6.8 or later"
+	if m.TxChecksum {
+		m.TxChecksum, m.NoTxChecksum = false, q.at.fail("register UMEM", ErrNoTxChecksum, err, cure)
+	}
+	if m.TxTimestamps {
+		m.TxTimestamps, m.NoTxTimestamps = false, q.at.fail("register UMEM", ErrNoTxTimestamps, err, cure)
+	}
+	q.meta = 0
 	return q.mem.register(q.at, q.fd, o, 0, again)
 }
 

@@ -80,6 +80,9 @@ func TestChecksumByTheDevice(t *testing.T) {
 			if s := q.Mode().String(); !strings.Contains(s, "checksums by the device or the kernel") {
 				t.Errorf("the mode is %q", s)
 			}
+			if test.mtu > 1500 && !q.Mode().MultiBuffer {
+				t.Skipf("needs packets of several frames: %v", q.Mode().NoMultiBuffer)
+			}
 			for n, length := range test.length {
 				r.sendPacket(q, r.split(q, r.sumless(q, uint32(n), int(txMetaLen), min(length, 2000)), length))
 				b := r.peer.readPacket()
@@ -104,7 +107,8 @@ func (r *rig) split(q Queue, d frame.Desc, length int) []frame.Desc {
 	head[24], head[25] = 0, 0
 	binary.BigEndian.PutUint16(head[24:], checksum.Finish(checksum.Sum(head[14:34], 0)))
 	binary.BigEndian.PutUint16(head[38:], uint16(length-udpStart))
-	binary.BigEndian.PutUint16(head[udpStart+udpField:], checksum.Fold(checksum.Sum(head[26:34], unix.IPPROTO_UDP+uint32(length-udpStart))))
+	pseudo := checksum.Sum(head[26:34], unix.IPPROTO_UDP+uint32(length-udpStart))
+	binary.BigEndian.PutUint16(head[udpStart+udpField:], checksum.Fold(pseudo))
 	for left := length - int(d.Len); left > 0; {
 		f, n := p.Alloc(), min(left, 2001)
 		for i := range n {
@@ -198,8 +202,9 @@ func TestMetadataStaysWhileItIsSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, d := range batch {
+		want := txMetadata{flags: unix.XDP_TXMD_FLAGS_CHECKSUM, sumStart: udpStart, sumField: udpField}
 		m := q.(*native).metadata(d.Frame, d.Off)
-		if !q.Pool().InTransmission(d.Frame) || d.SumStart != 0 && (m.flags != unix.XDP_TXMD_FLAGS_CHECKSUM || m.sumStart != udpStart || m.sumField != udpField) {
+		if !q.Pool().InTransmission(d.Frame) || d.SumStart != 0 && *m != want {
 			t.Fatalf("%+v has the metadata %+v", d, *m)
 		}
 		q.Pool().Release(d.Frame)

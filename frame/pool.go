@@ -27,6 +27,8 @@ type Desc struct {
 	// byte of the packet on, at SumField bytes from there, where the partial sum of the pseudo-header is. 0: there is nothing to do.
 	SumStart uint8
 	SumField uint8
+	// Stamp asks a device that can for the time at which it sends the packet.
+	Stamp bool
 }
 
 // MaxFrames is how many frames one packet has at most: what AF_XDP takes from every sender in copy mode, the linear part of an sk_buff
@@ -51,7 +53,7 @@ type Meta struct {
 
 	Flags  uint16 // the owner's flags
 	Sends  uint8  // how many times the frame's segment was sent
-	kernel uint8  // which kernel queue has the frame, a set of inFill and inTX
+	kernel uint8  // which kernel queue has the frame, a set of inFill and inTX, and stamped
 	refs   uint32 // how many user-space owners the frame has
 
 	Sum uint16 // the Internet checksum's partial sum of the range, never 0 if it is known; 0: not known
@@ -69,6 +71,7 @@ const (
 const (
 	inFill = 1 << iota
 	inTX
+	stamped // with inTX: the kernel leaves the time in front of the packet
 )
 
 // Pool is a set of frames of one size. See the package documentation for a frame's life.
@@ -168,6 +171,17 @@ func (p *Pool) Transmitting(i Index) {
 		panic("frame: Transmitting a frame that is not held, or that the kernel has already")
 	}
 	m.kernel = inTX
+}
+
+// TransmittingStamped is Transmitting for a packet of which the kernel will say when it was sent.
+func (p *Pool) TransmittingStamped(i Index) {
+	p.Transmitting(i)
+	p.meta[i].kernel |= stamped
+}
+
+// Stamped reports whether the frame is in transmission since TransmittingStamped.
+func (p *Pool) Stamped(i Index) bool {
+	return uint(i) < uint(len(p.meta)) && p.meta[i].kernel&stamped != 0
 }
 
 // Completed notes that the kernel is done with sending the frame, which is free then if nobody holds it. It reports false, and
@@ -301,7 +315,7 @@ func (p *Pool) Check() error {
 			a.Held++
 		case m.kernel == inFill:
 			a.Fill++
-		case m.kernel == inTX:
+		case m.kernel&inTX != 0:
 			a.TX++
 		default:
 			return fmt.Errorf("frame: frame %d is lost: not free, and nobody has it", i)
