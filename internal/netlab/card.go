@@ -3,6 +3,7 @@ package netlab
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/safchain/ethtool"
@@ -22,6 +23,7 @@ const carrierPatience = 15 * time.Second
 type card struct {
 	mtu      int
 	channels ethtool.Channels // zero: not looked at
+	ring     uint32           // slots for received packets; 0: not changed
 	features map[string]bool
 }
 
@@ -45,7 +47,8 @@ func (l *Lab) takeCards(cfg *Config) (err error) {
 			return err
 		}
 	}
-	return nil
+	// The kernel's side is to take what comes: a card of an emulator gets whole bursts before its driver runs.
+	return l.Kernel.setRing(math.MaxUint32)
 }
 
 func (s *Side) takeCard(cfg *Config, name string) error {
@@ -97,6 +100,30 @@ func (s *Side) setQueues(n uint32) error {
 	})
 }
 
+// setRing sets how many received packets the card holds, or as many as it can. Not every driver has such a setting.
+func (s *Side) setRing(slots uint32) error {
+	return s.Do(func() error {
+		tool, err := ethtool.NewEthtool()
+		if err != nil {
+			return fmt.Errorf("netlab: ethtool: %w", err)
+		}
+		defer tool.Close()
+		ring, err := tool.GetRing(s.Interface)
+		slots = min(slots, ring.RxMaxPending)
+		if err != nil || slots == 0 || slots == ring.RxPending {
+			return nil
+		}
+		if s.card.ring == 0 {
+			s.card.ring = ring.RxPending
+		}
+		ring.RxPending = slots
+		if _, err := tool.SetRing(s.Interface, ring); err != nil {
+			return fmt.Errorf("netlab: ring of %s: %d slots: %w", s.Interface, slots, err)
+		}
+		return nil
+	})
+}
+
 func (s *Side) setChannels(tool *ethtool.Ethtool, now, want ethtool.Channels) error {
 	if now == want {
 		return nil
@@ -128,7 +155,7 @@ func (s *Side) withChannels(f func(*ethtool.Ethtool, ethtool.Channels) error) er
 
 // handBack gives the card back as it was, but down.
 func (s *Side) handBack(origin netns.NsHandle) error {
-	err := errors.Join(s.SetDown(), s.restoreQueues(), s.setMTU(s.card.mtu), s.restoreFeatures())
+	err := errors.Join(s.SetDown(), s.restoreQueues(), s.setRing(s.card.ring), s.setMTU(s.card.mtu), s.restoreFeatures())
 	return errors.Join(err, s.Do(func() error {
 		link, err := netlink.LinkByName(s.Interface)
 		if err == nil {
