@@ -25,6 +25,7 @@ func forDrivers(t *testing.T, opt Options, f func(t *testing.T, opt Options)) {
 	ways := []way{{"native", DriverNative, ModeAuto}, {"asavie", DriverAsavie, ModeAuto}}
 	if _, cards, _ := netlab.CardsOfEnvironment(); cards {
 		ways = []way{{"native", DriverNative, ModeZeroCopy}, {"native-copy", DriverNative, ModeCopy}, {"asavie", DriverAsavie, ModeZeroCopy}}
+		keepLab(t)
 	}
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
@@ -89,9 +90,12 @@ func TestTail(t *testing.T) {
 	forDrivers(t, Options{TxBudget: 32}, func(t *testing.T, opt Options) {
 		r := newRig(t, netlab.Config{}, opt)
 		q := r.queue()
-		const packets = 1500
-		for n := range uint32(packets) {
-			if !r.transmit(q, n, 100) {
+		packets := 1500
+		if !r.lab.Veth() {
+			packets = 200 // as many as a card of 256 slots has room for: what is beyond them takes another call
+		}
+		for n := range packets {
+			if !r.transmit(q, uint32(n), 100) {
 				t.Fatalf("no room for packet %d", n)
 			}
 		}
@@ -117,7 +121,7 @@ func TestTailThroughWait(t *testing.T) {
 				t.Fatalf("no room for packet %d", n)
 			}
 		}
-		end := time.Now().Add(5 * time.Second)
+		end := time.Now().Add(5 * time.Second * patience())
 		for turns := 0; q.Stats().Completions < packets && time.Now().Before(end); turns++ {
 			if err := q.Flush(); err != nil {
 				t.Fatal(err)
@@ -140,7 +144,7 @@ func TestTransmitBurst(t *testing.T) {
 		r := newRig(t, netlab.Config{Qdisc: "pfifo"}, opt)
 		q := r.queue()
 		const packets = 5000
-		end := time.Now().Add(10 * time.Second)
+		end := time.Now().Add(10 * time.Second * patience())
 		for n := uint32(0); n < packets; {
 			if r.transmit(q, n, 300) {
 				n++
@@ -154,9 +158,7 @@ func TestTransmitBurst(t *testing.T) {
 				t.Fatalf("stuck after %d packets: %+v %+v", n, q.Pool().Account(), *q.Stats())
 			}
 		}
-		if err := q.Flush(); err != nil {
-			t.Fatal(err)
-		}
+		r.drain(q)
 		got := r.peer.receive(packets)
 		if lost := int(q.Stats().KickEbusy); len(got)+lost != packets || !slices.IsSorted(got) {
 			t.Errorf("%d packets of %d arrived, %d dropped by the device", len(got), packets, lost)
@@ -180,7 +182,7 @@ func TestReceiveBurst(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if dropped := int(s.RxRingFull + s.FillRingEmpty + s.RxDropped); got < 64 || got+dropped < packets {
+		if dropped := int(s.RxRingFull + s.FillRingEmpty + s.RxDropped); got < 64 || got+dropped < packets && r.lab.Veth() { // a card drops too
 			t.Errorf("%d packets received and %d dropped, of %d: %+v", got, dropped, packets, s)
 		}
 		r.peer.send(r.toStack(packets, 300)) // and it goes on
@@ -403,7 +405,9 @@ func TestLinkFlap(t *testing.T) {
 		if err := r.lab.Stack.SetUp(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(50 * time.Millisecond)
+		if err := r.lab.WaitCarrier(); err != nil {
+			t.Fatal(err)
+		}
 		if err := q.Flush(); err != nil { // what was left is sent now
 			t.Fatal(err)
 		}
@@ -428,6 +432,7 @@ func TestGone(t *testing.T) {
 		if err := r.lab.Close(); err != nil {
 			t.Fatal(err)
 		}
+		kept.lab = nil
 		r.transmit(q, 1, 100)
 		if err := q.Flush(); !errors.Is(err, unix.ENXIO) || !errors.Is(err, ErrGone) {
 			t.Errorf("Flush says %v", err)

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 // TestKilled kills a process that has the interface open: the kernel detaches the program, and the interface can be opened at once.
 func TestKilled(t *testing.T) {
 	forDrivers(t, Options{}, func(t *testing.T, opt Options) {
-		lab := netlab.ForTest(t, netlab.Config{Name: "afxdp"})
+		lab := labFor(t, netlab.Config{Name: "afxdp"})
 		cmd := lab.Stack.Command(t.Context(), os.Args[0])
 		cmd.Env = append(os.Environ(), "AFXDP_TEST_OPEN="+lab.Stack.Interface, "AFXDP_TEST_DRIVER="+opt.Driver)
 		out, err := cmd.StdoutPipe()

@@ -80,11 +80,73 @@ type rig struct {
 func newRig(t *testing.T, cfg netlab.Config, opt Options) *rig {
 	t.Helper()
 	cfg.Name = "afxdp"
-	r := &rig{t: t, lab: netlab.ForTest(t, cfg)}
+	r := &rig{t: t, lab: labFor(t, cfg)}
 	r.open(opt)
 	t.Cleanup(func() { r.close() })
 	r.peer = newPacketSocket(t, r.lab.Kernel)
 	return r
+}
+
+// kept is the lab of cards that the subtests of one test share: getting the links of new ones takes seconds.
+var kept struct {
+	parent *testing.T // nil: there is no such test
+	lab    *netlab.Lab
+	cfg    netlab.Config
+}
+
+// keepLab has the subtests of t share a lab of cards.
+func keepLab(t *testing.T) {
+	kept.parent = t
+	t.Cleanup(func() {
+		dropLab(t)
+		kept.parent = nil
+	})
+}
+
+func dropLab(t *testing.T) {
+	t.Helper()
+	if kept.lab == nil {
+		return
+	}
+	if err := kept.lab.Close(); err != nil {
+		t.Error(err)
+	}
+	kept.lab = nil
+}
+
+// labFor is netlab.ForTest with labs of cards that may be shared.
+func labFor(t *testing.T, cfg netlab.Config) *netlab.Lab {
+	t.Helper()
+	cards, ok, err := netlab.CardsOfEnvironment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ok || kept.parent == nil || cfg.Hop {
+		return netlab.ForTest(t, cfg)
+	}
+	if kept.lab != nil && kept.cfg == cfg {
+		return kept.lab
+	}
+	dropLab(t)
+	kept.cfg = cfg
+	cfg.Cards = cards
+	lab, err := netlab.New(cfg)
+	if errors.Is(err, netlab.ErrCard) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept.lab = lab
+	return lab
+}
+
+// patience is what times are multiplied with in which something is to happen: cards are tested in an emulator.
+func patience() time.Duration {
+	if _, cards, _ := netlab.CardsOfEnvironment(); cards {
+		return 5
+	}
+	return 1
 }
 
 func (r *rig) open(opt Options) {
@@ -160,7 +222,7 @@ func (r *rig) transmit(q Queue, n uint32, length int) bool {
 // returning true.
 func (r *rig) receive(q Queue, want int, f func(n uint32, d frame.Desc) (keep bool)) (got int) {
 	r.t.Helper()
-	for idle := 0; got < want && idle < 20; {
+	for idle := 0; got < want && idle < 20*int(patience()); {
 		n := q.Receive(r.batch[:])
 		for _, d := range r.batch[:n] {
 			b := q.Pool().Bytes(d)
@@ -190,10 +252,25 @@ func (r *rig) receive(q Queue, want int, f func(n uint32, d frame.Desc) (keep bo
 	return got
 }
 
+// drain flushes and recycles until the TX ring is empty: with zero-copy the device goes on when it has room for completions, and is told.
+func (r *rig) drain(q Queue) {
+	r.t.Helper()
+	s := q.Stats()
+	for end := time.Now().Add(3 * time.Second * patience()); s.Completions != s.TxPackets+s.TxFragments; time.Sleep(time.Millisecond) {
+		if err := q.Flush(); err != nil {
+			r.t.Fatal(err)
+		}
+		q.Recycle()
+		if time.Now().After(end) {
+			r.t.Fatalf("of %d packets only %d completed: %+v", s.TxPackets, s.Completions, q.Pool().Account())
+		}
+	}
+}
+
 // settle recycles until the kernel has completed all that was transmitted.
 func (r *rig) settle(q Queue) {
 	r.t.Helper()
-	for end := time.Now().Add(3 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(3 * time.Second * patience()); ; time.Sleep(time.Millisecond) {
 		q.Recycle()
 		s := q.Stats()
 		if s.Completions == s.TxPackets+s.TxFragments && q.Pool().Account().TX == 0 {
@@ -264,7 +341,7 @@ func (p *packetSocket) receive(want int) (got []uint32) {
 	for len(got) < want {
 		n, err := unix.Read(p.fd, buf)
 		if err == unix.EAGAIN {
-			ready, err := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, 300)
+			ready, err := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, 300*int(patience()))
 			if err != nil && err != unix.EINTR || err == nil && ready == 0 {
 				break
 			}
