@@ -2,38 +2,53 @@ package afxdp
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/internal/deferral"
+	"github.com/xdpstack/xdpstack/internal/netdev"
 )
 
 // busyPoll has the goroutine that owns a queue run the driver's receive work itself, in place of interrupts and softirqs
 // (Documentation/networking/napi.rst, "Busy polling"; SO_PREFER_BUSY_POLL, Linux 5.11).
 //
-// The kernel takes the options on any socket. Whether they do anything depends on the driver: it must tell with each packet which NAPI it
-// came by, and several do not (veth for one). So the queue looks whether the kernel knows the socket's NAPI, and polls only then: each
-// poll is a system call, which would be for nothing.
+// The kernel takes the options on any socket. Whether they do anything depends on whether it knows the NAPI that serves the socket's queue.
+// From Linux 6.14 on it looks when the socket is bound, with zero-copy only, and finds one if the driver has told which serves its queues;
+// before that it was told with each packet, by some drivers. So the queue looks, and polls only when there is one: each poll is a system
+// call, which would be for nothing.
 type busyPoll struct {
 	on     bool
-	active atomic.Bool    // the kernel knows the NAPI
-	looks  uint32         // times that the queue was empty while it was not active
-	saved  []func() error // what was changed: each changes it back
+	active atomic.Bool // the kernel knows the NAPI
+	looks  uint32      // times that the queue was empty while it was not active
+	// apart: polling the receive queue does not run the driver's transmit work, and all that sendto does is poll, for a socket that prefers
+	// busy polling: on virtio_net and igb nothing was ever sent. So the driver is woken otherwise.
+	apart bool
+	fds   [1]unix.PollFd
+	now   unix.Timespec // at once
+
+	place    deferral.Place
+	queue    int
+	want     deferral.Settings
+	deferred *deferral.Deferral
+	failed   error // why interrupts are not deferred
 }
 
 // lookInterval is how many empty receives are between two looks whether the kernel knows the NAPI.
 const lookInterval = 1024
 
-// start asks for busy polling on a socket, and has the queue's interrupt deferred while it lasts.
-func (p *busyPoll) start(at place, fd int, o *Options) error {
+// start asks for busy polling on a bound socket.
+func (p *busyPoll) start(at place, info *Info, fd int, o *Options) error {
 	if o.BusyPoll == 0 {
 		return nil
 	}
+	p.on, p.queue = true, at.queue
+	p.want = deferral.Settings{DeferHardIRQs: o.DeferHardIRQs, GROFlush: o.GROFlush}
+	p.place = deferral.At(at.name, at.index, info.MAC)
+	p.apart = p.transmitsApart(fd)
 	for _, s := range []struct {
 		name          string
 		option, value int
@@ -46,83 +61,71 @@ func (p *busyPoll) start(at place, fd int, o *Options) error {
 			return at.fail("set "+s.name, privilege(err), err, "Linux 5.11 and CAP_NET_ADMIN are needed; or do without busy polling")
 		}
 	}
-	p.on = true
-	return p.deferInterrupts(at, NAPISettings{uint32(o.DeferHardIRQs), o.GROFlush})
-}
-
-// deferInterrupts lets the driver's interrupt wait while the queue is polled: for the queue's NAPI alone where the kernel can, else for
-// the interface. Where the driver binds no NAPI to the queue, nobody would poll, and each packet wait for the timer: on veth that makes
-// a round of request and response take 105 µs instead of 31 with a timer of 20 µs, and 230 with one of 200 µs.
-func (p *busyPoll) deferInterrupts(at place, want NAPISettings) error {
-	n, err := QueueNAPI(at.index, at.queue)
-	if err != nil || n.ID == 0 {
-		return nil
-	}
-	if n.Settings {
-		before := n.NAPISettings
-		if n.Set(want) == nil {
-			p.saved = append(p.saved, func() error { return n.Set(before) })
-			return nil
-		}
-	}
-	// sysfs may be another namespace's, with another interface of the same name.
-	dir := filepath.Join("/sys/class/net", at.name)
-	if index, err := os.ReadFile(filepath.Join(dir, "ifindex")); err != nil || strings.TrimSpace(string(index)) != strconv.Itoa(at.index) {
-		return nil
-	}
-	for _, s := range []struct{ name, value string }{
-		{"napi_defer_hard_irqs", strconv.Itoa(int(want.DeferHardIRQs))},
-		{"gro_flush_timeout", strconv.FormatInt(want.GROFlush.Nanoseconds(), 10)},
-	} {
-		if err := p.write(filepath.Join(dir, s.name), s.value); err != nil {
-			return at.fail("set "+s.name, privilege(err), err, "")
-		}
-	}
+	p.activate(fd)
 	return nil
 }
 
-// write changes a file in sysfs. Of two queues the second finds what the first has written, and is not the one that changes it back.
-func (p *busyPoll) write(path, value string) error {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+// transmitsApart reports whether transmission with zero-copy has a NAPI of its own, as far as that is known: virtio_net, and igb with few
+// queues. See busyPoll.apart.
+func (p *busyPoll) transmitsApart(fd int) bool {
+	if p.place.Conn == nil || !zeroCopy(fd) {
+		return false
 	}
-	before := strings.TrimSpace(string(b))
-	if err != nil || before == value {
-		return err
+	rx, err := p.place.Conn.Queue(p.place.Index, netdev.Receive, p.queue)
+	if err != nil {
+		return false
 	}
-	if err := os.WriteFile(path, []byte(value), 0); err != nil {
-		return err
-	}
-	p.saved = append(p.saved, func() error { return os.WriteFile(path, []byte(before), 0) })
-	return nil
+	tx, err := p.place.Conn.Queue(p.place.Index, netdev.Transmit, p.queue)
+	return err == nil && rx.NAPI != tx.NAPI
 }
 
-// stop changes back what start has changed, the last first. What is gone needs no changing back.
+// wake wakes the driver to transmit: poll does that for a socket that prefers busy polling too.
+func (p *busyPoll) wake(fd int) {
+	p.fds[0] = unix.PollFd{Fd: int32(fd)}
+	_, _, _ = unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.fds)), 1, uintptr(unsafe.Pointer(&p.now)), 0, 0, 0)
+}
+
+// activate looks whether the kernel knows the socket's NAPI, and then has its interrupts wait. Not before: where nobody polls, each packet
+// would wait for the timer, which on veth makes a round of request and response take 105 µs instead of 31 with a timer of 20 µs, and 230
+// with one of 200 µs.
+func (p *busyPoll) activate(fd int) bool {
+	id, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_INCOMING_NAPI_ID)
+	if err != nil || id == 0 {
+		return false
+	}
+	p.deferred, p.failed = deferral.Set(&p.place, p.queue, uint32(id), p.want)
+	p.active.Store(true) // and with it, others may see why interrupts are not deferred
+	return true
+}
+
+// stop puts back what was before.
 func (p *busyPoll) stop() error {
-	var all error
-	for i := len(p.saved) - 1; i >= 0; i-- {
-		if err := p.saved[i](); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENOENT) {
-			all = errors.Join(all, fmt.Errorf("afxdp: undo the deferral of interrupts: %w", err))
-		}
+	var err error
+	if p.deferred != nil {
+		err = p.deferred.Undo()
+		p.deferred = nil
 	}
-	p.saved = nil
-	return all
+	p.place.Close()
+	return err
 }
 
 // poll runs the driver's receive work of a queue that was found empty. It reports false if that would be in vain.
 func (p *busyPoll) poll(fd int) bool {
 	if !p.active.Load() {
 		p.looks++
-		if p.looks%lookInterval != 1 {
+		if p.looks%lookInterval != 1 || !p.activate(fd) {
 			return false
 		}
-		id, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_INCOMING_NAPI_ID)
-		if err != nil || id == 0 {
-			return false
-		}
-		p.active.Store(true)
 	}
 	recvfrom(fd)
 	return true
+}
+
+// noDeferral returns why interrupts are not deferred while the queue is polled, nil if they are or nobody asked. A kernel that cannot is no
+// error.
+func (p *busyPoll) noDeferral() error {
+	if !p.active.Load() || errors.Is(p.failed, os.ErrNotExist) {
+		return nil
+	}
+	return p.failed
 }

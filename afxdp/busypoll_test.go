@@ -2,8 +2,6 @@ package afxdp
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -48,44 +46,6 @@ func TestBusyPollOptions(t *testing.T) {
 		o = o.withDefaults(1500)
 		if err := o.check(); !errors.Is(err, ErrOptions) {
 			t.Errorf("%+v: %v, want ErrOptions", o, err)
-		}
-	}
-}
-
-// TestBusyPollRestores has two queues change the same settings: what was before is there again when both have ended, in whatever order, and
-// a file that the kernel does not have is no error.
-func TestBusyPollRestores(t *testing.T) {
-	for _, firstEnds := range []int{0, 1} {
-		path := filepath.Join(t.TempDir(), "gro_flush_timeout")
-		if err := os.WriteFile(path, []byte("7\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		var p [2]busyPoll
-		for i := range p {
-			if err := errors.Join(p[i].write(path, "200000"), p[i].write(path+".missing", "1")); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if b, _ := os.ReadFile(path); string(b) != "200000" {
-			t.Errorf("the setting is %q", b)
-		}
-		for i := range p {
-			if err := p[(i+firstEnds)%2].stop(); err != nil {
-				t.Error(err)
-			}
-		}
-		if b, _ := os.ReadFile(path); string(b) != "7" {
-			t.Errorf("the setting is %q afterwards, want 7", b)
-		}
-		var gone busyPoll
-		if err := gone.write(path, "1"); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(os.Remove(path), os.Remove(filepath.Dir(path))); err != nil {
-			t.Fatal(err)
-		}
-		if err := gone.stop(); err != nil {
-			t.Errorf("the interface is gone: %v", err)
 		}
 	}
 }

@@ -33,10 +33,11 @@ type Info struct {
 	// XDP is what the driver does for XDP; XDPUnknown says why that could not be learned, nil if it could.
 	XDP        Features
 	XDPUnknown error
-	// ZeroCopyFrames is of how many frames a packet may be with zero-copy; 0 if unknown.
+	// ZeroCopyFrames is of how many frames a packet may be with zero-copy, 1 without multi-buffer; 0 if there is no zero-copy, or that is
+	// unknown.
 	ZeroCopyFrames int
-	// txChecksum: what the driver does with zero-copy: it computes the checksums of what is sent, and says when it was sent.
-	txChecksum, txTimestamp bool
+	RxMetadata     ReceiveMetadata  // what the driver tells an XDP program about packets
+	TxMetadata     TransmitMetadata // what it does for frames with metadata, in zero-copy mode
 	// PlainDMA says that it is a virtio device that uses memory without the kernel's DMA mapping (no VIRTIO_F_ACCESS_PLATFORM): its driver
 	// has no zero-copy then.
 	PlainDMA bool
@@ -88,7 +89,7 @@ func Discover(name string) (Info, error) {
 	}
 	info.Node = irq.System{}.Node(name)
 	info.askEthtool()
-	info.XDP, info.XDPUnknown = info.askFeatures()
+	info.askFeatures()
 	return info, nil
 }
 

@@ -1,105 +1,57 @@
 package afxdp
 
-import (
-	"errors"
-	"fmt"
-	"syscall"
+import "github.com/xdpstack/xdpstack/internal/netdev"
 
-	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
-	"golang.org/x/sys/unix"
-)
-
-// Features are what an interface's driver does for XDP, as the kernel's "netdev" generic netlink family tells it (Linux 6.3,
-// Documentation/netlink/specs/netdev.yaml).
-type Features uint64
+// Features are what an interface's driver does for XDP, as the kernel tells it from Linux 6.3 on.
+type Features = netdev.XDPFeatures
 
 // The features.
 const (
-	FeatureBasic         Features = 1 << iota // the driver runs XDP programs itself
-	FeatureRedirect                           // it redirects frames, to AF_XDP sockets for example
-	FeatureTransmit                           // it sends frames that were redirected to it
-	FeatureZeroCopy                           // AF_XDP sockets may be bound with zero-copy
-	FeatureOffload                            // the hardware runs XDP programs
-	FeatureReceiveMulti                       // it receives frames of several buffers
-	FeatureTransmitMulti                      // it sends redirected frames of several buffers
+	FeatureBasic         = netdev.XDPBasic         // the driver runs XDP programs itself
+	FeatureRedirect      = netdev.XDPRedirect      // it redirects frames, to AF_XDP sockets for example
+	FeatureTransmit      = netdev.XDPTransmit      // it sends frames that were redirected to it
+	FeatureZeroCopy      = netdev.XDPZeroCopy      // AF_XDP sockets may be bound with zero-copy
+	FeatureOffload       = netdev.XDPOffload       // the hardware runs XDP programs
+	FeatureReceiveMulti  = netdev.XDPReceiveMulti  // it receives frames of several buffers
+	FeatureTransmitMulti = netdev.XDPTransmitMulti // it sends redirected frames of several buffers
 )
 
-// Has reports whether all of want are there.
-func (f Features) Has(want Features) bool { return f&want == want }
+// ReceiveMetadata is what a driver tells an XDP program about a received packet, from Linux 6.7 on.
+type ReceiveMetadata = netdev.RxMetadata
 
+// The metadata.
 const (
-	netdevCmdDevGet    = 1
-	netdevAttrIfindex  = 1
-	netdevAttrFeatures = 3
-	netdevAttrSegments = 4 // xdp-zc-max-segs
-	netdevAttrSocket   = 6 // xsk-features
-
-	socketTxTimestamp = 1 << 0 // of xsk-features: tx-timestamp
-	socketTxChecksum  = 1 << 1 // tx-checksum
+	ReceiveTimestamp = netdev.RxTimestamp // when the device received it
+	ReceiveHash      = netdev.RxHash      // the device's hash of its addresses and ports
+	ReceiveVLANTag   = netdev.RxVLANTag   // the VLAN tag that the device took off
 )
 
-// genericHeader is a generic netlink header (genlmsghdr). The library's own serializes two bytes of whatever lies behind it as the
-// reserved field, which this family wants to be zero.
-type genericHeader struct{ command, version uint8 }
+// TransmitMetadata is what a driver does for a frame that is sent with metadata, in zero-copy mode, from Linux 6.8 on. In copy mode the
+// kernel fills in the checksum itself where the driver cannot.
+type TransmitMetadata = netdev.XSKFeatures
 
-const genericHeaderLen = 4
+// The metadata.
+const (
+	TransmitTimestamp  = netdev.TxTimestamp  // it says when the device sent it
+	TransmitChecksum   = netdev.TxChecksum   // it fills in the checksum
+	TransmitLaunchTime = netdev.TxLaunchTime // it sends it at a time that is given
+)
 
-func (genericHeader) Len() int            { return genericHeaderLen }
-func (h genericHeader) Serialize() []byte { return []byte{h.command, h.version, 0, 0} }
-
-// errNoFeatures says that the kernel does not tell which XDP features drivers have.
-var errNoFeatures = errors.New("the kernel does not tell (before 6.3)")
-
-// netdev has the "netdev" family of the calling thread's network namespace carry out a command, and returns the attributes of each answer.
-func netdev(command uint8, attrs ...*nl.RtAttr) ([]map[uint16]attribute, error) {
-	family, err := netlink.GenlFamilyGet("netdev")
-	if errors.Is(err, syscall.ENOENT) {
-		return nil, errNoFeatures
-	}
+// askFeatures asks the kernel what the driver of an interface of the calling thread's network namespace does for XDP. Before Linux 6.3 that
+// is unknown.
+func (i *Info) askFeatures() {
+	i.XDP, i.RxMetadata, i.TxMetadata = netdev.XDPUnknown, netdev.RxMetadataUnknown, netdev.XSKUnknown
+	c, err := netdev.Dial()
 	if err != nil {
-		return nil, fmt.Errorf("netdev family: %w", err)
+		i.XDPUnknown = err
+		return
 	}
-	req := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_ACK)
-	req.AddData(genericHeader{command: command, version: 1})
-	for _, a := range attrs {
-		req.AddData(a)
-	}
-	messages, err := req.Execute(unix.NETLINK_GENERIC, 0)
+	defer c.Close()
+	d, err := c.Device(i.Index)
 	if err != nil {
-		return nil, fmt.Errorf("netdev family: %w", err)
+		i.XDPUnknown = err
+		return
 	}
-	var answers []map[uint16]attribute
-	for _, m := range messages {
-		if len(m) < genericHeaderLen {
-			continue
-		}
-		attrs, err := nl.ParseRouteAttr(m[genericHeaderLen:])
-		if err != nil {
-			return nil, fmt.Errorf("netdev family: %w", err)
-		}
-		answer := make(map[uint16]attribute)
-		for _, a := range attrs {
-			answer[a.Attr.Type&nl.NLA_TYPE_MASK] = a.Value
-		}
-		answers = append(answers, answer)
-	}
-	return answers, nil
-}
-
-// askFeatures asks the kernel which XDP features the interface's driver has, and of how many frames a packet may be with zero-copy.
-func (i *Info) askFeatures() (Features, error) {
-	answers, err := netdev(netdevCmdDevGet, nl.NewRtAttr(netdevAttrIfindex, nl.Uint32Attr(uint32(i.Index))))
-	if err != nil {
-		return 0, err
-	}
-	for _, attrs := range answers {
-		if features, ok := attrs[netdevAttrFeatures]; ok {
-			i.txTimestamp = attrs[netdevAttrSocket].uint64()&socketTxTimestamp != 0
-			i.txChecksum = attrs[netdevAttrSocket].uint64()&socketTxChecksum != 0
-			i.ZeroCopyFrames = int(attrs[netdevAttrSegments].uint32(0))
-			return Features(features.uint64()), nil
-		}
-	}
-	return 0, errNoFeatures
+	i.XDP, i.RxMetadata, i.TxMetadata = d.XDP, d.RxMetadata, d.XSK
+	i.ZeroCopyFrames = max(d.ZeroCopySegments, 0)
 }

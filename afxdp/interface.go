@@ -10,6 +10,7 @@ import (
 
 	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/deferral"
 )
 
 // Queue is one RX and TX queue pair of an interface, with its socket and its pool of frames. One goroutine uses it; only Wake may
@@ -62,6 +63,9 @@ func Open(name string, opt Options, steer bpf.Config) (*Interface, error) {
 	if info.MAC == ([6]byte{}) { // loopback, and tunnels of IP packets
 		return nil, at.fail("open", ErrUnsupported, nil, "it has no Ethernet address: use an interface with one, a network card or veth")
 	}
+	left := deferral.At(name, info.Index, info.MAC)
+	_ = deferral.Recover(&left) // what a process left that was killed; it does not stop this one
+	left.Close()
 	queues, err := chooseQueues(at, &info, opt.Queues)
 	if err != nil {
 		return nil, err

@@ -18,8 +18,9 @@ type BoundMode struct {
 	TxBudget   int            // frames that one kick sends in copy mode
 	NoZeroCopy error          // why ModeAuto did not get zero-copy; nil if ModeCopy was asked for
 
-	BusyPoll    bool // Options asked for busy polling
-	BusyPolling bool // and it happens: the driver has told by which NAPI packets come to the socket
+	BusyPoll    bool  // Options asked for busy polling
+	BusyPolling bool  // and it happens: the kernel knows which NAPI serves the socket's queue
+	NoDeferral  error // why its interrupts come all the same, although they should wait
 
 	TxChecksum   bool  // the device, or the kernel for it, completes the checksums that frame.Desc.SumStart leaves to it
 	NoTxChecksum error // why it does not, although Options asked for it
@@ -41,6 +42,8 @@ func (m BoundMode) String() string {
 		s = append(s, "need-wakeup")
 	}
 	switch {
+	case m.NoDeferral != nil:
+		s = append(s, "busy polling with interrupts")
 	case m.BusyPolling:
 		s = append(s, "busy polling")
 	case m.BusyPoll:

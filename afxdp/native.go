@@ -131,9 +131,19 @@ func (q *native) Flush() error {
 		return nil
 	}
 	if !q.copying {
-		return q.judge(sendto(q.fd, false))
+		return q.start()
 	}
 	return q.push(left)
+}
+
+// start has the card begin to send what is in the TX ring.
+func (q *native) start() error {
+	if q.busy.apart {
+		q.stats.Kicks++
+		q.busy.wake(q.fd)
+		return nil
+	}
+	return q.judge(sendto(q.fd, false))
 }
 
 // push kicks until the TX ring is empty. In copy mode each kick sends a bounded number of frames (32, or the budget) and returns
@@ -238,7 +248,7 @@ func (q *native) Wait(timeout time.Duration) error {
 // Mode returns how the socket is bound.
 func (q *native) Mode() BoundMode {
 	m := q.mode
-	m.BusyPoll, m.BusyPolling = q.busy.on, q.busy.active.Load()
+	m.BusyPoll, m.BusyPolling, m.NoDeferral = q.busy.on, q.busy.active.Load(), q.busy.noDeferral()
 	return m
 }
 

@@ -14,7 +14,8 @@ import (
 func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, error) {
 	q := &native{}
 	q.init(at, info, o)
-	q.mode, q.keepProcessor, q.deviceSums, q.deviceStamps = mode, o.KeepProcessor, info.txChecksum, info.txTimestamp
+	q.mode, q.keepProcessor = mode, o.KeepProcessor
+	q.deviceSums, q.deviceStamps = info.TxMetadata.Has(TransmitChecksum), info.TxMetadata.Has(TransmitTimestamp)
 	q.stamps.ring = make([]TxStamp, o.TxStamps)
 	q.level.init(o.fillTarget())
 	var err error
@@ -28,7 +29,7 @@ func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, erro
 		err = q.openEvent(at, q.fd)
 	}
 	if err == nil {
-		err = q.busy.start(at, q.fd, o)
+		err = q.busy.start(at, info, q.fd, o)
 	}
 	if err != nil {
 		return nil, errors.Join(err, q.Close())

@@ -7,6 +7,7 @@ import (
 
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/internal/irq"
+	"github.com/xdpstack/xdpstack/internal/netdev"
 )
 
 // placeShards gives each shard a CPU near the one that its queue's interrupt goes to, unless the configuration names CPUs. Where no
@@ -35,11 +36,12 @@ func interruptCPUs(iface *afxdp.Interface) []int {
 	var system irq.System
 	info := iface.Info()
 	named, _ := system.Interrupts(info.Name)
+	pairs, _ := netdev.Pairs(info.Index) // the names of interrupts tell too
 	var cpus []int
 	for _, q := range iface.Queues() {
 		cpu, number := -1, -1
-		if n, err := afxdp.QueueNAPI(info.Index, q.Index()); err == nil {
-			number = n.IRQ
+		if q.Index() < len(pairs) {
+			number = pairs[q.Index()].Receive.IRQ
 		}
 		if i, ok := irq.ForQueue(named, q.Index()); ok && number < 0 {
 			number = i.Number

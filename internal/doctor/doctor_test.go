@@ -11,10 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/internal/netdev"
 	"github.com/xdpstack/xdpstack/internal/rss"
 )
 
 const allCaps = 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_BPF | 1<<unix.CAP_IPC_LOCK
+
+// served makes pairs of queues: which NAPI serves the first one's receive and transmit queue, the second one's, and so on.
+func served(ids ...uint32) (all []netdev.Pair) {
+	for i := 0; i < len(ids); i += 2 {
+		all = append(all, netdev.Pair{Receive: netdev.NAPI{ID: ids[i]}, Transmit: netdev.NAPI{ID: ids[i+1]}})
+	}
+	return all
+}
 
 // Every verdict, with a word of its advice.
 func TestVerdicts(t *testing.T) {
@@ -78,6 +87,11 @@ func TestVerdicts(t *testing.T) {
 		"zero-copy":            {judgeZeroCopy(&up), OK, "supported"},
 		"zero-copy on veth":    {judgeZeroCopy(with(func(i *afxdp.Info) { i.Kind, i.XDP = "veth", afxdp.FeatureBasic })), Note, "veth"},
 		"no zero-copy":         {judgeZeroCopy(with(func(i *afxdp.Info) { i.XDP = afxdp.FeatureBasic })), Note, "igc"},
+		"zero-copy, frames":    {judgeZeroCopy(with(func(i *afxdp.Info) { i.ZeroCopyFrames = 18 })), OK, "up to 18 frames"},
+		"zero-copy, one frame": {judgeZeroCopy(with(func(i *afxdp.Info) { i.ZeroCopyFrames = 1 })), OK, "one frame only"},
+		"metadata": {judgeMetadata(with(func(i *afxdp.Info) { i.TxMetadata = afxdp.TransmitChecksum })), OK,
+			"received: none; transmitted with zero-copy: tx-checksum"},
+		"metadata unknown":     {judgeMetadata(with(func(i *afxdp.Info) { i.RxMetadata = netdev.RxMetadataUnknown })), Note, "unknown"},
 		"queues":               {judgeQueues(&up), OK, "4 receive"},
 		"few tx queues":        {judgeQueues(with(func(i *afxdp.Info) { i.TxQueues = 1 })), Warn, "ethtool -L x0"},
 		"mtu":                  {judgeMTU(&up), OK, "1500"},
@@ -85,12 +99,14 @@ func TestVerdicts(t *testing.T) {
 		"mtu 9000":             {judgeMTU(with(func(i *afxdp.Info) { i.MTU, i.XDP = 9000, i.XDP|afxdp.FeatureReceiveMulti })), OK, "multi-buffer"},
 		"mtu 9000, one buffer": {judgeMTU(with(func(i *afxdp.Info) { i.MTU = 9000 })), Fail, "mtu 1500"},
 		"mtu 9000, unknown":    {judgeMTU(with(func(i *afxdp.Info) { i.MTU, i.XDPUnknown = 9000, errors.New("too old") })), Note, "unknown"},
-		"busy polling":         {judgeBusyPoll(&up, polling{}, []afxdp.NAPI{{ID: 1}, {ID: 2}, {ID: 3}, {ID: 4, Settings: true}}, nil), OK, "possible"},
-		"some busy polling":    {judgeBusyPoll(&up, polling{}, []afxdp.NAPI{{ID: 1}, {}, {}, {}}, nil), Note, "1 of 4"},
-		"no busy polling":      {judgeBusyPoll(&up, polling{}, make([]afxdp.NAPI, 4), nil), Note, "no effect"},
+		"busy polling":         {judgeBusyPoll(&up, polling{}, served(7, 7, 8, 8), nil), OK, "each queue alone"},
+		"poll to receive":      {judgeBusyPoll(&up, polling{}, served(7, 0, 8, 9), nil), OK, "of its own"},
+		"some busy polling":    {judgeBusyPoll(&up, polling{}, served(1, 1, 0, 0), nil), Note, "1 of 2"},
+		"no busy polling":      {judgeBusyPoll(&up, polling{}, served(0, 0), nil), Note, "no effect"},
+		"busy polling, old":    {judgeBusyPoll(&up, polling{}, nil, netdev.ErrUnknown), Note, "6.8"},
 		"busy polling?":        {judgeBusyPoll(&up, polling{}, nil, unix.EPERM), Note, "--busy-poll"},
-		"busy polling, seen":   {judgeBusyPoll(&up, polling{asked: true, polls: 7}, make([]afxdp.NAPI, 4), nil), OK, "7 times"},
-		"asked for in vain":    {judgeBusyPoll(&up, polling{asked: true}, make([]afxdp.NAPI, 4), nil), Warn, "not active"},
+		"busy polling, seen":   {judgeBusyPoll(&up, polling{asked: true, polls: 7}, served(0, 0), nil), OK, "7 times"},
+		"asked for in vain":    {judgeBusyPoll(&up, polling{asked: true}, served(0, 0), nil), Warn, "not active"},
 		"hash":                 {judgeHash(&up, table, nil), OK, "4 entries"},
 		"hash unknown":         {judgeHash(&up, nil, rss.ErrUnknown), Note, "copied"},
 		"hash of one queue":    {judgeHash(with(func(i *afxdp.Info) { i.RxQueues = 1 }), nil, rss.ErrUnknown), OK, "one queue"},

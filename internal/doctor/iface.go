@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/internal/netdev"
 )
 
 // Interface returns the findings about an interface.
@@ -17,8 +18,8 @@ func Interface(name string) []Finding {
 	out := []Finding{
 		judgeLink(&info), judgeProgram(&info), judgeXDP(&info), judgeZeroCopy(&info), judgeQueues(&info), judgeMTU(&info),
 	}
-	napis, err := queueNAPIs(&info)
-	out = append(out, judgeBusyPoll(&info, observePolling(name), napis, err))
+	pairs, err := netdev.Pairs(info.Index)
+	out = append(out, judgeMetadata(&info), judgeBusyPoll(&info, observePolling(name), pairs, err))
 	table, err := readHash(&info)
 	out = append(out, judgeHash(&info, table, err))
 	if info.Kind == "veth" {
@@ -88,7 +89,7 @@ func judgeXDP(info *afxdp.Info) Finding {
 }
 
 func judgeZeroCopy(info *afxdp.Info) Finding {
-	f := Finding{Subject: info.Name + " zero-copy", Level: OK, Fact: "supported"}
+	f := Finding{Subject: info.Name + " zero-copy", Level: OK, Fact: "supported" + zeroCopyFrames(info)}
 	switch {
 	case info.XDPUnknown != nil:
 		f.Level, f.Fact, f.Cure = Note, "unknown: "+info.XDPUnknown.Error(), "try --mode zero-copy"
@@ -100,6 +101,29 @@ func judgeZeroCopy(info *afxdp.Info) Finding {
 		f.Level, f.Fact = Note, "not supported by this driver: frames are copied once"
 		f.Cure = "for more speed use one that has it (ice, i40e, ixgbe, igb, igc, mlx5, virtio_net …)"
 	}
+	return f
+}
+
+// zeroCopyFrames says of how many frames a packet may be with zero-copy, if the kernel tells.
+func zeroCopyFrames(info *afxdp.Info) string {
+	switch info.ZeroCopyFrames {
+	case 0:
+		return ""
+	case 1:
+		return ", packets of one frame only"
+	}
+	return fmt.Sprintf(", packets of up to %d frames", info.ZeroCopyFrames)
+}
+
+// judgeMetadata tells what the driver knows about packets beside their bytes.
+func judgeMetadata(info *afxdp.Info) Finding {
+	f := Finding{Subject: info.Name + " metadata", Level: OK}
+	if !info.RxMetadata.Known() || !info.TxMetadata.Known() {
+		f.Level, f.Fact = Note, "unknown: the kernel does not tell"
+		f.Cure = "nothing to do: Linux 6.8 tells, and is the first to transmit with it"
+		return f
+	}
+	f.Fact = fmt.Sprintf("received: %v; transmitted with zero-copy: %v", info.RxMetadata, info.TxMetadata)
 	return f
 }
 

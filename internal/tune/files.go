@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/internal/irq"
+	"github.com/xdpstack/xdpstack/internal/netdev"
 )
 
 // What is proposed for the kernel's receive work if the shards poll busily: it leaves the interrupt off for so many empty rounds, and then
@@ -61,6 +61,9 @@ func (t *Tuner) attribute(name, why string, value int) knob {
 }
 
 func (t *Tuner) deferKnob() knob {
+	if t.perQueue() {
+		return t.attribute("napi_defer_hard_irqs", "the stack defers the interrupts of its own queues alone, by itself", 0)
+	}
 	if t.BusyPoll {
 		return t.attribute("napi_defer_hard_irqs", "the shards poll instead of waiting for interrupts", wantedDefer)
 	}
@@ -68,10 +71,20 @@ func (t *Tuner) deferKnob() knob {
 }
 
 func (t *Tuner) flushKnob() knob {
+	if t.perQueue() {
+		return t.attribute("gro_flush_timeout", "the stack sets the timer of its own queues alone, by itself", 0)
+	}
 	if t.BusyPoll {
 		return t.attribute("gro_flush_timeout", "ns without a poll until interrupts come again", wantedFlush)
 	}
 	return t.attribute("gro_flush_timeout", "without busy polling, packets would wait for it", 0)
+}
+
+// perQueue reports whether interrupts can be deferred for each queue (Linux 6.13), which the stack does where it polls: other queues than
+// its own are to keep their interrupts.
+func (t *Tuner) perQueue() bool {
+	pairs, err := netdev.Pairs(t.info.Index)
+	return t.BusyPoll && err == nil && len(pairs) > 0 && pairs[0].Receive.GROFlush != netdev.Unknown
 }
 
 // hugePagesKnob reserves enough pages for the packet memory of all queues, beside those that others use.
@@ -101,12 +114,13 @@ func (t *Tuner) interruptKnobs() ([]knob, error) {
 	if err != nil {
 		return nil, err
 	}
+	pairs, _ := netdev.Pairs(t.info.Index) // the names of interrupts tell too
 	cpus := t.system.NodeCPUs(t.info.Node, t.usable)
 	var all []knob
 	for q := range t.info.RxQueues {
 		number := -1
-		if n, err := afxdp.QueueNAPI(t.info.Index, q); err == nil {
-			number = n.IRQ
+		if q < len(pairs) {
+			number = pairs[q].Receive.IRQ
 		}
 		if i, ok := irq.ForQueue(named, q); ok && number < 0 {
 			number = i.Number
