@@ -60,17 +60,17 @@ func (q *asavie) connect(info *Info, o *Options) error {
 // connectZeroCopy is what native.connectZeroCopy is.
 func (q *asavie) connectZeroCopy(info *Info, o *Options) error {
 	if q.mode.Attach != bpf.AttachNative || info.drops(o) {
-		return q.at.noZeroCopy(o, q.mode.Attach, nil)
+		return q.at.noZeroCopy(o, &q.mode, nil)
 	}
 	if err := q.bind(o, unix.XDP_ZEROCOPY); err != nil {
 		if errors.Is(err, ErrNoZeroCopy) {
-			err = q.at.noZeroCopy(o, q.mode.Attach, err)
+			err = q.at.noZeroCopy(o, &q.mode, err)
 		}
 		return err
 	}
 	q.mode.ZeroCopy = zeroCopy(q.sock.FD())
 	if !q.mode.ZeroCopy {
-		return errors.Join(q.at.noZeroCopy(o, q.mode.Attach, nil), q.disconnect())
+		return errors.Join(q.at.noZeroCopy(o, &q.mode, nil), q.disconnect())
 	}
 	return nil
 }

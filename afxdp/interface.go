@@ -139,6 +139,7 @@ func (i *Interface) loadProgram(at place, opt *Options, steer bpf.Config) (err e
 	if m.Attach, err = i.program.Attach(i.info.Index, opt.Attach); err != nil {
 		return at.fail("attach the XDP program", privilege(err), err, "")
 	}
+	m.noNative = i.program.Fallback()
 	if m.MultiBuffer && m.Attach != bpf.AttachNative {
 		m.MultiBuffer = false
 		m.NoMultiBuffer = at.fail("attach the XDP program", ErrNoMultiBuffer, i.program.Fallback(),
@@ -196,6 +197,15 @@ func (i *Interface) Describe() string {
 	queues := "1 queue"
 	if n := len(i.queues); n > 1 {
 		queues = fmt.Sprintf("%d queues", n)
+	}
+	direct := 0
+	for _, q := range i.queues {
+		if q.Mode().ZeroCopy {
+			direct++
+		}
+	}
+	if direct != 0 && direct != len(i.queues) { // which the mode of one queue cannot say
+		queues += fmt.Sprintf(", zero-copy on %d of them, the first one", direct)
 	}
 	return fmt.Sprintf("%s (%s), %s, %v", i.info.Name, i.info.Driver, queues, i.queues[0].Mode())
 }

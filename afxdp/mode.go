@@ -12,6 +12,7 @@ type BoundMode struct {
 	Driver     string
 	ZeroCopy   bool           // frames really pass without a copy: bound so by force, confirmed by the kernel, and the program in the driver
 	Attach     bpf.AttachMode // how the XDP program is attached
+	noNative   error          // why it is in generic mode although that was not asked for
 	NeedWakeup bool           // the kernel says when it needs a kick
 	Memory     string         // "huge pages", "transparent huge pages", "pages"
 	Node       int            // the NUMA node that the memory is on, that of the device; -1: on whatever the kernel took

@@ -151,8 +151,9 @@ func (i *Info) roomObstacle(o *Options) *Obstacle {
 // drops reports whether packets would be lost with zero-copy that the kernel does not refuse.
 func (i *Info) drops(o *Options) bool { return roughRoom[i.Driver] != 0 && i.roomObstacle(o) != nil }
 
-// noZeroCopy explains why a queue is not bound with zero-copy. The error of the bind is nil if it was not tried, or did not give it.
-func (p place) noZeroCopy(o *Options, attach bpf.AttachMode, bind error) error {
+// noZeroCopy explains why a queue is not bound with zero-copy, by how it was to be bound. The error of the bind is nil if it was not
+// tried, or did not give it.
+func (p place) noZeroCopy(o *Options, mode *BoundMode, bind error) error {
 	info, err := Discover(p.name) // anew: it may have changed since
 	if err != nil {
 		return errors.Join(p.fail("bind", ErrNoZeroCopy, bind, useCopy), err)
@@ -162,7 +163,7 @@ func (p place) noZeroCopy(o *Options, attach bpf.AttachMode, bind error) error {
 	if errno == unix.EINVAL && p.queue >= info.Queues() {
 		return p.fail("bind", ErrNoQueue, errno, fmt.Sprintf("there are %d, from 0: see them with: ethtool -l %s", info.Queues(), p.name))
 	}
-	why := info.obstacle(o, attach, runningRelease())
+	why := info.obstacle(o, mode.Attach, runningRelease())
 	switch {
 	case why != nil:
 	case errno == 0:
@@ -174,8 +175,11 @@ func (p place) noZeroCopy(o *Options, attach bpf.AttachMode, bind error) error {
 			o.FrameSize, o.Headroom, o.RxRing, o.TxRing), "see dmesg, try frames of 4096 bytes, or use mode copy"}
 	}
 	cause := errors.New(why.Reason)
-	if errno != 0 {
+	switch {
+	case errno != 0:
 		cause = fmt.Errorf("%s: %w", why.Reason, errno)
+	case mode.noNative != nil:
+		cause = fmt.Errorf("%s: %w", why.Reason, mode.noNative)
 	}
 	return p.fail("bind", ErrNoZeroCopy, cause, why.Cure)
 }

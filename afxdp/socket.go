@@ -63,7 +63,7 @@ func (q *native) connect(info *Info, o *Options) error {
 // says. Some drivers do not even send then.
 func (q *native) connectZeroCopy(info *Info, o *Options) error {
 	if q.mode.Attach != bpf.AttachNative || info.drops(o) {
-		return q.at.noZeroCopy(o, q.mode.Attach, nil)
+		return q.at.noZeroCopy(o, &q.mode, nil)
 	}
 	attempt := q.attempt
 	if o.Mode == ModeZeroCopy {
@@ -71,13 +71,13 @@ func (q *native) connectZeroCopy(info *Info, o *Options) error {
 	}
 	if err := attempt(o, unix.XDP_ZEROCOPY); err != nil {
 		if errors.Is(err, ErrNoZeroCopy) {
-			err = q.at.noZeroCopy(o, q.mode.Attach, err)
+			err = q.at.noZeroCopy(o, &q.mode, err)
 		}
 		return err
 	}
 	q.mode.ZeroCopy = zeroCopy(q.fd)
 	if !q.mode.ZeroCopy {
-		return errors.Join(q.at.noZeroCopy(o, q.mode.Attach, nil), q.disconnect())
+		return errors.Join(q.at.noZeroCopy(o, &q.mode, nil), q.disconnect())
 	}
 	return nil
 }

@@ -94,6 +94,9 @@ func attachError(nic *net.Interface, mode AttachMode, err error) error {
 			"make it smaller, use generic mode, or a program with Config.Fragments", what, err, nic.MTU)
 	case errors.Is(err, unix.EOPNOTSUPP) && mode == AttachNative:
 		return fmt.Errorf("%s: %w: the driver has no XDP, or not with its present settings: use generic mode", what, err)
+	case errors.Is(err, unix.EINVAL) && mode == AttachNative: // virtio_net's answer, from an MTU of about 3500 on
+		return fmt.Errorf("%s: %w: the driver refuses, perhaps because the MTU (%d) is too large for it or its queues are too few: "+
+			"make it smaller, look at ethtool -l %s, or use generic mode", what, err, nic.MTU, nic.Name)
 	case errors.Is(err, unix.ENOSPC) && mode == AttachNative: // veth's answer
 		return fmt.Errorf("%s: %w: too few receive queues for the peer's transmit queues: make them as many with ethtool -L %s, "+
 			"or use generic mode", what, err, nic.Name)

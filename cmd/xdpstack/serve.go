@@ -138,6 +138,12 @@ func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
 	if why := st.Interface().Program().Fallback(); why != nil {
 		s.log.Warn("generic XDP, which costs throughput", "because", why)
 	}
+	for _, q := range st.Interface().Queues() {
+		if why := q.Mode().NoZeroCopy; why != nil {
+			s.log.Warn("no zero-copy: frames are copied", "queue", q.Index(), "because", why)
+			break // the others' reason is the same, most likely; stats counts them
+		}
+	}
 	if why := st.Interface().Queues()[0].Mode().NoMultiBuffer; why != nil {
 		s.log.Warn("packets are smaller than the interface's MTU allows", "mtu", st.MTU(), "because", why)
 	}

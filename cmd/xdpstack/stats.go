@@ -158,6 +158,9 @@ func (s *statsCommand) show(snap *snapshot.Snapshot, over time.Duration) error {
 	}
 	fmt.Fprintf(s.out, "%s  %s on %s: %d shards, %d connections, %d half open, %d in TIME-WAIT\n",
 		snap.Time.Format(time.TimeOnly), snap.Address, snap.Device, snap.Shards, snap.Connections, snap.HalfOpen, snap.TimeWait)
+	if n, reason := snap.Copied(); n > 0 {
+		fmt.Fprintf(s.out, "frames are copied on %d of %d queues: %s\n", n, len(snap.Queues), reason)
+	}
 	s.counters(snap, over)
 	s.drops(snap)
 	fmt.Fprintln(s.out)

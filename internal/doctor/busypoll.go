@@ -1,15 +1,11 @@
 package doctor
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/xdpstack/xdpstack/afxdp"
-	"github.com/xdpstack/xdpstack/internal/control"
 	"github.com/xdpstack/xdpstack/internal/netdev"
 	"github.com/xdpstack/xdpstack/internal/snapshot"
 )
@@ -20,18 +16,10 @@ type polling struct {
 	polls uint64 // that really happened
 }
 
-// observePolling asks the running stacks of this user.
-func observePolling(name string) (p polling) {
-	processes, _ := control.List() // without a directory of sockets there is none
-	for _, process := range processes {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		answer, err := control.Get(ctx, process.Path)
-		cancel()
-		var s snapshot.Snapshot
-		if err != nil || json.Unmarshal(answer, &s) != nil {
-			continue
-		}
-		if strings.HasPrefix(s.Device, name+" (") && strings.Contains(s.Device, "busy polling") {
+// observePolling looks at what the running stacks tell.
+func observePolling(running []snapshot.Snapshot) (p polling) {
+	for _, s := range running {
+		if strings.Contains(s.Device, "busy polling") {
 			p.asked = true
 			p.polls += s.Value("queue_busy_polls")
 		}

@@ -6,13 +6,16 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/internal/copycount"
 	"github.com/xdpstack/xdpstack/internal/netdev"
 	"github.com/xdpstack/xdpstack/internal/rss"
+	"github.com/xdpstack/xdpstack/internal/snapshot"
 )
 
 const allCaps = 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_BPF | 1<<unix.CAP_IPC_LOCK
@@ -23,6 +26,19 @@ func served(ids ...uint32) (all []netdev.Pair) {
 		all = append(all, netdev.Pair{Receive: netdev.NAPI{ID: ids[i]}, Transmit: netdev.NAPI{ID: ids[i+1]}})
 	}
 	return all
+}
+
+// stackOf is a running stack with queues in these modes.
+func stackOf(modes ...string) []snapshot.Snapshot {
+	s := snapshot.Snapshot{Interface: "x0"}
+	for i, m := range modes {
+		q := snapshot.Queue{Number: i, Mode: m}
+		if m != snapshot.ZeroCopy {
+			q.Reason = "whatever"
+		}
+		s.Queues = append(s.Queues, q)
+	}
+	return []snapshot.Snapshot{s}
 }
 
 // Every verdict, with a word of its advice.
@@ -79,19 +95,31 @@ func TestVerdicts(t *testing.T) {
 		"interface down":       {judgeLink(with(func(i *afxdp.Info) { i.Up = false })), Fail, "ip link set x0 up"},
 		"no Ethernet":          {judgeLink(with(func(i *afxdp.Info) { i.MAC = [6]byte{} })), Fail, "a network card"},
 		"no carrier":           {judgeLink(with(func(i *afxdp.Info) { i.Carrier = false })), Warn, "cable"},
-		"program attached":     {judgeProgram(with(func(i *afxdp.Info) { i.Program = 7 })), Fail, "xdp off"},
+		"program attached":     {judgeProgram(with(func(i *afxdp.Info) { i.Program = 7 }), false), Fail, "xdp off"},
 		"native":               {judgeXDP(&up), OK, "native"},
 		"generic":              {judgeXDP(with(func(i *afxdp.Info) { i.XDP = 0 })), Warn, "generic"},
 		"no redirection":       {judgeXDP(with(func(i *afxdp.Info) { i.XDP = afxdp.FeatureBasic })), Warn, "--attach generic"},
 		"features unknown":     {judgeXDP(with(func(i *afxdp.Info) { i.XDPUnknown = unix.ENOSYS })), Note, "tries"},
-		"zero-copy":            {judgeZeroCopy(&up), OK, "supported"},
-		"zero-copy on veth":    {judgeZeroCopy(with(func(i *afxdp.Info) { i.Kind, i.XDP = "veth", afxdp.FeatureBasic })), Note, "veth"},
-		"no zero-copy":         {judgeZeroCopy(with(func(i *afxdp.Info) { i.XDP = afxdp.FeatureBasic })), Note, "igc"},
-		"zero-copy, frames":    {judgeZeroCopy(with(func(i *afxdp.Info) { i.ZeroCopyFrames = 18 })), OK, "up to 18 frames"},
-		"zero-copy, one frame": {judgeZeroCopy(with(func(i *afxdp.Info) { i.ZeroCopyFrames = 1 })), OK, "one frame only"},
+		"zero-copy, frames":    {judgeZeroCopy(with(func(i *afxdp.Info) { i.ZeroCopyFrames = 18 }), nil), OK, "up to 18 frames"},
+		"zero-copy, one frame": {judgeZeroCopy(with(func(i *afxdp.Info) { i.ZeroCopyFrames = 1 }), nil), OK, "one frame only"},
 		"metadata": {judgeMetadata(with(func(i *afxdp.Info) { i.TxMetadata = afxdp.TransmitChecksum })), OK,
 			"received: none; transmitted with zero-copy: tx-checksum"},
 		"metadata unknown":     {judgeMetadata(with(func(i *afxdp.Info) { i.RxMetadata = netdev.RxMetadataUnknown })), Note, "unknown"},
+		"zero-copy":            {judgeZeroCopy(&up, nil), OK, "supported"},
+		"zero-copy on veth":    {judgeZeroCopy(with(func(i *afxdp.Info) { i.Kind, i.XDP = "veth", afxdp.FeatureBasic }), nil), Note, "veth"},
+		"no zero-copy":         {judgeZeroCopy(with(func(i *afxdp.Info) { i.XDP = afxdp.FeatureBasic }), nil), Note, "ice has none"},
+		"zero-copy unknown":    {judgeZeroCopy(with(func(i *afxdp.Info) { i.XDPUnknown = unix.ENOSYS }), nil), Note, "unknown"},
+		"zero-copy and MTU":    {judgeZeroCopy(with(func(i *afxdp.Info) { i.MTU = 9000 }), nil), Note, "MTU of 9000"},
+		"zero-copy in use":     {judgeZeroCopy(&up, stackOf("zero-copy", "zero-copy")), OK, "all 2 queues"},
+		"zero-copy, a queue":   {judgeZeroCopy(&up, stackOf("zero-copy")), OK, "in use by"},
+		"zero-copy, in part":   {judgeZeroCopy(&up, stackOf("zero-copy", "copy")), Warn, "1 of 2 queues of the stack that runs: whatever"},
+		"copied on veth":       {judgeZeroCopy(with(func(i *afxdp.Info) { i.Kind = "veth" }), stackOf("copy")), Note, "not in use"},
+		"program of the stack": {judgeProgram(with(func(i *afxdp.Info) { i.Program = 7 }), true), OK, "of the stack"},
+		"no copies":            {judgeCopies("x0", time.Second, 10, copycount.Counts{}, nil), OK, "none of the 10"},
+		"copies":               {judgeCopies("x0", time.Second, 10, copycount.Counts{Received: 4, Sent: 6}, nil), Note, "4 packets copied in, 6 out"},
+		"copies missed":        {judgeCopies("x0", time.Second, 10, copycount.Counts{Missed: 1}, nil), Note, "1 calls were missed"},
+		"no packets":           {judgeCopies("x0", time.Second, 0, copycount.Counts{}, nil), Note, "no stack"},
+		"copies not counted":   {judgeCopies("x0", time.Second, 0, copycount.Counts{}, copycount.ErrUnsupported), Note, "KPROBES"},
 		"queues":               {judgeQueues(&up), OK, "4 receive"},
 		"few tx queues":        {judgeQueues(with(func(i *afxdp.Info) { i.TxQueues = 1 })), Warn, "ethtool -L x0"},
 		"mtu":                  {judgeMTU(&up), OK, "1500"},

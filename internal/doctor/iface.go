@@ -15,11 +15,13 @@ func Interface(name string) []Finding {
 	if err != nil {
 		return []Finding{judgeDiscovery(name, err)}
 	}
+	running := runningStacks(name)
 	out := []Finding{
-		judgeLink(&info), judgeProgram(&info), judgeXDP(&info), judgeZeroCopy(&info), judgeQueues(&info), judgeMTU(&info),
+		judgeLink(&info), judgeProgram(&info, len(running) > 0), judgeXDP(&info), judgeZeroCopy(&info, running), judgeQueues(&info),
+		judgeMTU(&info),
 	}
 	pairs, err := netdev.Pairs(info.Index)
-	out = append(out, judgeMetadata(&info), judgeBusyPoll(&info, observePolling(name), pairs, err))
+	out = append(out, judgeMetadata(&info), judgeBusyPoll(&info, observePolling(running), pairs, err))
 	table, err := readHash(&info)
 	out = append(out, judgeHash(&info, table, err))
 	if info.Kind == "veth" {
@@ -64,9 +66,11 @@ func judgeLink(info *afxdp.Info) Finding {
 	return f
 }
 
-func judgeProgram(info *afxdp.Info) Finding {
+func judgeProgram(info *afxdp.Info, running bool) Finding {
 	f := Finding{Subject: info.Name + " XDP program", Level: OK, Fact: "none attached"}
-	if info.Program != 0 {
+	if info.Program != 0 && running {
+		f.Fact = fmt.Sprintf("program %d, of the stack that runs", info.Program)
+	} else if info.Program != 0 {
 		f.Level, f.Fact = Fail, fmt.Sprintf("program %d is attached already", info.Program)
 		f.Cure = fmt.Sprintf("end the process that attached it (bpftool link), or ip link set %s xdp off", info.Name)
 	}
@@ -84,22 +88,6 @@ func judgeXDP(info *afxdp.Info) Finding {
 	case !info.XDP.Has(afxdp.FeatureRedirect):
 		f.Level, f.Fact = Warn, "native, but without redirection"
 		f.Cure = "use --attach generic, or a driver that can redirect"
-	}
-	return f
-}
-
-func judgeZeroCopy(info *afxdp.Info) Finding {
-	f := Finding{Subject: info.Name + " zero-copy", Level: OK, Fact: "supported" + zeroCopyFrames(info)}
-	switch {
-	case info.XDPUnknown != nil:
-		f.Level, f.Fact, f.Cure = Note, "unknown: "+info.XDPUnknown.Error(), "try --mode zero-copy"
-	case info.XDP.Has(afxdp.FeatureZeroCopy):
-	case info.Kind == "veth":
-		f.Level, f.Fact = Note, "not supported by veth: frames are copied once"
-		f.Cure = "nothing to do: a real network card is needed for it"
-	default:
-		f.Level, f.Fact = Note, "not supported by this driver: frames are copied once"
-		f.Cure = "for more speed use one that has it (ice, i40e, ixgbe, igb, igc, mlx5, virtio_net …)"
 	}
 	return f
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/internal/metrics"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -14,12 +15,55 @@ import (
 type Snapshot struct {
 	Time        time.Time        `json:"time"`
 	Address     string           `json:"address"`
-	Device      string           `json:"device"` // the interface and how it is used
+	Interface   string           `json:"interface,omitempty"`
+	Device      string           `json:"device"`           // the interface and how it is used
+	Queues      []Queue          `json:"queues,omitempty"` // of the interface
 	Shards      int              `json:"shards"`
 	Connections int              `json:"connections"`
 	HalfOpen    int              `json:"half_open"`
 	TimeWait    int              `json:"time_wait"`
 	Metrics     []metrics.Metric `json:"metrics"` // summed over the shards
+}
+
+// Queue says how frames pass between a queue and the stack.
+type Queue struct {
+	Number int    `json:"queue"`
+	Mode   string `json:"mode"`             // "zero-copy" or "copy"
+	Reason string `json:"reason,omitempty"` // why they are copied
+}
+
+// The values of Queue.Mode.
+const (
+	ZeroCopy = "zero-copy"
+	Copy     = "copy"
+)
+
+func queues(i *afxdp.Interface) (all []Queue) {
+	for _, q := range i.Queues() {
+		mode := q.Mode()
+		s := Queue{Number: q.Index(), Mode: ZeroCopy}
+		if !mode.ZeroCopy {
+			s.Mode, s.Reason = Copy, "asked for"
+		}
+		if mode.NoZeroCopy != nil {
+			s.Reason = mode.NoZeroCopy.Error()
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// Copied returns on how many queues frames are copied, and why on the first of them.
+func (s *Snapshot) Copied() (n int, reason string) {
+	for _, q := range s.Queues {
+		if q.Mode == ZeroCopy {
+			continue
+		}
+		if n++; n == 1 {
+			reason = q.Reason
+		}
+	}
+	return n, reason
 }
 
 // Take asks the stack's shards.
@@ -29,6 +73,9 @@ func Take(s *stack.Stack, now time.Time) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	snap := Snapshot{Time: now, Address: s.Address().String(), Device: s.Describe(), Shards: len(reports)}
+	if i := s.Interface(); i != nil {
+		snap.Interface, snap.Queues = i.Info().Name, queues(i)
+	}
 	var total stack.ShardStats
 	var device *stack.DeviceStats
 	for _, r := range reports {
