@@ -64,6 +64,9 @@ func (q *asavie) Receive(batch []frame.Desc) int {
 // ChecksumOffload reports that the driver leaves all checksums to the caller.
 func (q *asavie) ChecksumOffload() (rx, tx bool) { return false, false }
 
+// Hints reports that the driver knows nothing of packets: what was noted in front of them is lost when it copies them.
+func (q *asavie) Hints(frame.Desc) (Hints, bool) { return Hints{}, false }
+
 // TxStamps reports that the driver has no times.
 func (q *asavie) TxStamps([]TxStamp) int { return 0 }
 

@@ -34,6 +34,9 @@
 // say when it sends the packet (Options.TxStamps). That takes Linux 6.8, the native driver, and 24 free bytes in front of every frame that is
 // sent. With zero-copy it also takes a driver that can; in copy mode the kernel does it.
 //
+// Of a received packet the XDP program can note when it came, and the driver's hash (Options.RxHints). The note lies in front of the packet
+// until somebody writes there; the driver is asked if the program can be bound to its device (Linux 6.3).
+//
 // # Modes
 //
 // In zero-copy mode the network card itself reads and writes the frames, and a kick (sendto) only starts it. In copy mode, which

@@ -21,6 +21,7 @@ var (
 	ErrNoMultiBuffer  = errors.New("no multi-buffer: packets larger than a frame are neither received nor sent")
 	ErrNoTxChecksum   = errors.New("the device does not compute checksums: the stack does")
 	ErrNoTxTimestamps = errors.New("the driver does not say when it sends")
+	ErrNoRxHints      = errors.New("nothing is noted about received packets")
 	ErrUnsupported    = errors.New("not supported")
 	ErrGone           = errors.New("interface is gone")
 	ErrClosed         = errors.New("queue is closed")

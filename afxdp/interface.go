@@ -28,7 +28,8 @@ type Queue interface {
 	Recycle() int                     // takes completions, returns their number, and tops up what the kernel receives into
 	Wait(timeout time.Duration) error // sleeps until a packet may be there, Wake, or the timeout (below 0: none); may be early
 	Wake()
-	TxStamps(dst []TxStamp) int // moves times of sent packets to dst: see Options.TxStamps
+	Hints(d frame.Desc) (Hints, bool) // what is known of a received packet: see Options.RxHints
+	TxStamps(dst []TxStamp) int       // moves times of sent packets to dst: see Options.TxStamps
 	Mode() BoundMode
 	Stats() *Stats
 	Statistics() (Statistics, error)
@@ -121,12 +122,26 @@ func (i *Interface) open(at place, opt *Options, steer bpf.Config, queues []int)
 	return nil
 }
 
-// loadProgram loads and attaches the XDP program: one that bears packets larger than a frame if the MTU lets them come.
-func (i *Interface) loadProgram(at place, opt *Options, steer bpf.Config) (err error) {
+// loadProgram loads and attaches the XDP program: one that bears packets larger than a frame if the MTU lets them come, and one that the
+// driver tells of packets if that is wanted and can be.
+func (i *Interface) loadProgram(at place, opt *Options, steer bpf.Config) error {
 	m := &i.mode
 	m.Driver = opt.Driver
 	m.MultiBuffer, m.NoMultiBuffer = wantsMulti(at, i.info.MTU, opt)
 	steer.Fragments = steer.Fragments || m.MultiBuffer
+	if opt.RxHints {
+		err := i.loadHints(at, opt, steer)
+		if err == nil || i.program != nil {
+			return err
+		}
+		m.NoRxHints = err
+	}
+	return i.loadAndAttach(at, opt.Attach, steer)
+}
+
+// loadAndAttach loads and attaches the XDP program as steer says, or without fragments if the kernel has none.
+func (i *Interface) loadAndAttach(at place, attach bpf.AttachMode, steer bpf.Config) (err error) {
+	m := &i.mode
 	i.program, err = bpf.Load(steer)
 	if errors.Is(err, bpf.ErrFragments) {
 		m.MultiBuffer, m.NoMultiBuffer = false, at.fail("load the XDP program", ErrNoMultiBuffer, err, "")
@@ -136,7 +151,7 @@ func (i *Interface) loadProgram(at place, opt *Options, steer bpf.Config) (err e
 	if err != nil {
 		return at.fail("load the XDP program", privilege(err), err, "")
 	}
-	if m.Attach, err = i.program.Attach(i.info.Index, opt.Attach); err != nil {
+	if m.Attach, err = i.program.Attach(i.info.Index, attach); err != nil {
 		return at.fail("attach the XDP program", privilege(err), err, "")
 	}
 	m.noNative = i.program.Fallback()
@@ -174,6 +189,7 @@ func (i *Interface) openQueue(at place, opt *Options) (Queue, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	q.cookie = i.program.HintsCookie()
 	return q, q.fd, nil
 }
 

@@ -29,6 +29,11 @@ type BoundMode struct {
 	TxTimestamps   bool  // frame.Desc.Stamp may ask for the time at which a packet is sent
 	NoTxTimestamps error // why it may not, although Options asked for that
 
+	RxHints       bool  // Queue.Hints tells of received packets
+	NoRxHints     error // why it does not, although Options asked for it
+	DeviceHints   bool  // the driver was asked, too: it tells what Info.RxMetadata says
+	NoDeviceHints error // why it was not
+
 	MultiBuffer   bool  // packets larger than a frame are received and sent, in several
 	NoMultiBuffer error // why they are not, although the interface's MTU is larger
 }
@@ -58,6 +63,12 @@ func (m BoundMode) String() string {
 	}
 	if m.TxTimestamps {
 		s = append(s, "transmit timestamps")
+	}
+	switch {
+	case m.DeviceHints:
+		s = append(s, "receive hints of the device")
+	case m.RxHints:
+		s = append(s, "receive hints of the kernel")
 	}
 	if m.MultiBuffer {
 		s = append(s, "multi-buffer")

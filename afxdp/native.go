@@ -22,6 +22,7 @@ type native struct {
 	deviceSums    bool // the driver computes checksums of what is sent with zero-copy
 	deviceStamps  bool // and says when
 	stamps        stamps
+	cookie        uint32 // of the hints that the XDP program notes in front of packets; 0: none
 	meta          uint32 // bytes of metadata that there is room for in front of each sent frame
 	level         fillLevel
 	maxKicks      int // bound of one Flush

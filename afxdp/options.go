@@ -92,6 +92,9 @@ type Options struct {
 	NoNeedWakeup bool // do not use XDP_USE_NEED_WAKEUP (kernels before 5.4)
 	SendBuffer   int  // SO_SNDBUF in bytes, which copy-mode frames are charged to; default 4096 for each TX ring slot
 	TxChecksum   TxChecksum
+	// RxHints has the XDP program note in front of each packet when it came: the driver's time if it tells one (native XDP, Linux 6.3), else
+	// the kernel's (6.1), and the driver's hash. Queue.Hints reads the note.
+	RxHints bool
 	// TxStamps is how many times of sent packets each queue keeps until Queue.TxStamps takes them: of packets whose descriptor asks for that.
 	// Default: none may ask.
 	TxStamps int
@@ -217,6 +220,9 @@ func (o *Options) check() error {
 	if o.TxChecksum > TxChecksumDevice || o.TxChecksum == TxChecksumDevice && o.Driver != DriverNative {
 		return fmt.Errorf("%w: %v computes checksums: the %s driver can have that, the others the stack only", ErrOptions, o.TxChecksum,
 			DriverNative)
+	}
+	if o.RxHints && o.Driver != DriverNative {
+		return fmt.Errorf("%w: hints about received packets need the %s driver", ErrOptions, DriverNative)
 	}
 	if o.TxStamps < 0 || o.TxStamps > 1<<20 || o.TxStamps != 0 && o.Driver != DriverNative {
 		return fmt.Errorf("%w: %d times of sent packets, want up to 2^20, and the %s driver", ErrOptions, o.TxStamps, DriverNative)

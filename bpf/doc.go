@@ -25,6 +25,9 @@
 // A frame that is larger than a page lies in several buffers, of which the program sees the first: drivers put the headers there, and
 // what has them further on is passed. Drivers take only a program that says it can bear that (Config.Fragments).
 //
+// In front of a frame that it redirects the program can note what is known of it (Config.Hints): when it came, and the device's hash. The
+// driver is asked for both if the program is bound to its device.
+//
 // A [Program] reaches its mode as a constant at load time and what it owns through maps, so nothing is ever recompiled. The
 // compiled object is committed (generate.go says how to make it again). The program is attached through a BPF link that the
 // process owns: when the process ends, by SIGKILL too, the kernel detaches the program.

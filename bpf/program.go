@@ -43,6 +43,8 @@ var (
 type Config struct {
 	Mode         Mode
 	Fragments    bool // frames may lie in several buffers: larger than a page. Needs Linux 5.18, and a driver that takes such a program
+	Hints        bool // note what is known of a frame in front of it: see ReadHints. Needs Linux 6.1
+	Device       int  // with Hints: ask this interface's driver, too; the program can be attached to no other, and in native mode only. Linux 6.3
 	Queues       int  // one more than the highest queue that a socket can be set for; default 64
 	MaxAddresses int  // bound of the addresses that can be owned at a time; default 64
 	MaxPorts     int  // bound of the (protocol, address, port) that can be owned at a time; default 4096
@@ -75,6 +77,7 @@ type Program struct {
 	link     link.Link // nil unless attached
 	ifindex  int       // of the interface it is attached to
 	fallback error
+	cookie   uint32 // of the hints
 }
 
 // Load loads the program into the kernel, attached to nothing and owning nothing. It needs CAP_BPF and CAP_NET_ADMIN. The error
@@ -99,17 +102,27 @@ func Load(cfg Config) (*Program, error) {
 			return nil, fmt.Errorf("bpf: set the mode: %w", err)
 		}
 	}
+	p := &Program{cfg: cfg}
+	if p.cookie, err = setHints(spec, &cfg); err != nil {
+		return nil, err
+	}
 	// Kernels before 5.11 charge maps against RLIMIT_MEMLOCK; on later ones this does nothing. The limit may suffice as it is.
 	limit := rlimit.RemoveMemlock()
-	p := &Program{cfg: cfg}
 	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
-		return nil, loadError(err, limit, cfg.Fragments)
+		return nil, loadError(err, limit, &cfg)
 	}
 	return p, nil
 }
 
-func loadError(err, limit error, fragments bool) error {
-	if fragments && errors.Is(err, unix.EINVAL) { // the flag is unknown, or the helper function
+func loadError(err, limit error, cfg *Config) error {
+	if cfg.Hints && !errors.Is(err, unix.EPERM) {
+		what := "Linux 6.1 or later has them"
+		if cfg.Device != 0 {
+			what = "Linux 6.3 or later has them, with BTF"
+		}
+		return fmt.Errorf("bpf: load the steering program: %w (%w): %s", ErrHints, err, what)
+	}
+	if cfg.Fragments && errors.Is(err, unix.EINVAL) { // the flag is unknown, or the helper function
 		return fmt.Errorf("bpf: load the steering program: %w (%w): Linux 5.18 or later has it", ErrFragments, err)
 	}
 	if !errors.Is(err, unix.EPERM) {

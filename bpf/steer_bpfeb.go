@@ -66,6 +66,7 @@ const (
 	steerProgXdpSteer   = "xdp_steer"
 	steerVarAddressMode = "address_mode"
 	steerVarFragments   = "fragments"
+	steerVarHintsCookie = "hints_cookie"
 )
 
 // loadSteer returns the embedded CollectionSpec for steer.
@@ -129,6 +130,7 @@ type steerMapSpecs struct {
 type steerVariableSpecs struct {
 	AddressMode *ebpf.VariableSpec `ebpf:"address_mode"`
 	Fragments   *ebpf.VariableSpec `ebpf:"fragments"`
+	HintsCookie *ebpf.VariableSpec `ebpf:"hints_cookie"`
 }
 
 // steerObjects contains all objects after they have been loaded into the kernel.
@@ -172,6 +174,7 @@ func (m *steerMaps) Close() error {
 type steerVariables struct {
 	AddressMode *ebpf.Variable `ebpf:"address_mode"`
 	Fragments   *ebpf.Variable `ebpf:"fragments"`
+	HintsCookie *ebpf.Variable `ebpf:"hints_cookie"`
 }
 
 // steerPrograms contains all programs after they have been loaded into the kernel.

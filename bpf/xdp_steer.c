@@ -28,6 +28,16 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 const volatile enum mode address_mode = OWN_ADDRESS;
 const volatile bool fragments = false; // a frame may lie in several buffers (BPF_F_XDP_HAS_FRAGS)
 
+// Not 0: the program notes hints in front of the frames that it redirects, with this number, which nobody else can know, behind them.
+// A constant too: without hints the verifier removes all of it, with the call that only kernels since 6.1 have.
+const volatile __u32 hints_cookie = 0;
+
+// What the device tells of a frame. Only a program that is bound to a device may call these; the loader takes the calls out of any
+// other, as if the device told nothing.
+enum rss_type { RSS_TYPE_NONE };
+extern int bpf_xdp_metadata_rx_timestamp(const struct xdp_md *ctx, __u64 *timestamp) __ksym;
+extern int bpf_xdp_metadata_rx_hash(const struct xdp_md *ctx, __u32 *hash, enum rss_type *type) __ksym;
+
 // The loader sets the sizes of the first three maps.
 
 struct {
@@ -213,6 +223,35 @@ static __always_inline enum reason classify(struct cursor *c)
 	}
 }
 
+// Notes in front of the frame what is known of it. Where the driver leaves no room there is no note. It is the last thing that is done
+// with a frame: no pointer into it is good afterwards.
+static __always_inline void note_hints(struct xdp_md *ctx)
+{
+	enum rss_type hash_type = RSS_TYPE_NONE;
+	enum hint known = 0;
+	struct hints *h;
+	__u32 hash = 0;
+	__u64 time = 0;
+
+	// A driver that has the function, but no time of this frame, says 0 (veth does).
+	if (!bpf_xdp_metadata_rx_timestamp(ctx, &time) && time)
+		known |= HINT_DEVICE_TIME;
+	else
+		time = bpf_ktime_get_tai_ns();
+	if (!bpf_xdp_metadata_rx_hash(ctx, &hash, &hash_type))
+		known |= HINT_HASH;
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*h)))
+		return;
+	h = (void *)(long)ctx->data_meta;
+	if ((void *)(h + 1) > (void *)(long)ctx->data)
+		return;
+	h->time = time;
+	h->hash = hash;
+	h->hash_type = hash_type;
+	h->known = known;
+	h->cookie = hints_cookie;
+}
+
 SEC("xdp")
 int xdp_steer(struct xdp_md *ctx)
 {
@@ -230,6 +269,8 @@ int xdp_steer(struct xdp_md *ctx)
 		action = bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
 		if (action != XDP_REDIRECT)
 			reason = PASS_NO_SOCKET;
+		else if (hints_cookie)
+			note_hints(ctx);
 	}
 	count = bpf_map_lookup_elem(&counters, &reason);
 	if (count)

@@ -39,6 +39,21 @@ enum reason {
 
 #define FIRST_PASS PASS_NO_SOCKET
 
+/* What is known of a frame in struct hints; a set. */
+enum hint {
+	HINT_DEVICE_TIME = 1, /* time is by the device's clock, else by CLOCK_TAI, when the program ran */
+	HINT_HASH = 2,	      /* hash and hash_type are the device's, else 0 */
+};
+
+/* What the program notes in front of a frame that it redirects, if the loader wants that. hints.go reads it. */
+struct hints {
+	__u64 time;	 /* when the frame came, in ns */
+	__u32 hash;	 /* the device's, of the frame's addresses and ports */
+	__u32 hash_type; /* of which of them: the kernel's enum xdp_rss_hash_type */
+	enum hint known;
+	__u32 cookie; /* the loader's, right before the frame: without it this is no note */
+};
+
 /* A TCP or UDP port that the stack owns; address and port in network byte order. */
 struct service {
 	__be32 address;

@@ -112,8 +112,10 @@ func (s *Stack) closePackets(port uint16) {
 // udpInput delivers a datagram. The frame's range is the UDP header and payload.
 func (s *Shard) udpInput(f frame.Index, ip *ipv4.Header) {
 	m := s.pool.Meta(f)
-	packet := s.pool.Bytes(frame.Desc{Frame: f, Off: m.Off - uint32(ip.HeaderLen), Len: m.Len + uint32(ip.HeaderLen)})
-	s.udpDeliver(packet, s.pool.Data(f), ip)
+	packet := frame.Desc{Frame: f, Off: m.Off - uint32(ip.HeaderLen), Len: m.Len + uint32(ip.HeaderLen)}
+	s.arrived = arrivedIn(f, packet.Off)
+	s.udpDeliver(s.pool.Bytes(packet), s.pool.Data(f), ip)
+	s.arrived.Frame = frame.None
 	s.pool.Release(f)
 }
 

@@ -47,6 +47,8 @@ type Shard struct {
 	lnList        []*listener // the values of ports, to be walked in order
 	portSeq       uint32      // counts ephemeral ports given out (RFC 6056)
 	udp           map[uint16]*PacketSocket
+	arrived       frame.Desc // the packet of the datagram that is being handled; its frame is None if there is no one packet
+	hinter        hinter     // the device, if it can be asked about packets
 	neigh         *ethernet.Neighbours
 	neighGen      uint32 // generation of neigh when parked connections last looked
 	neighResolved uint64 // and how many addresses it had found
@@ -109,6 +111,8 @@ func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 	}
 	sh.hwWord = sh.hw.Uint64()
 	sh.rxSum, sh.txSum = dev.ChecksumOffload()
+	sh.arrived.Frame = frame.None
+	sh.hinter, _ = dev.(hinter)
 	sh.flows.init()
 	sh.origins.init()
 	sh.ahead.init(max(cfg.BatchSize, len(sh.due)))

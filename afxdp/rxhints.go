@@ -1,0 +1,53 @@
+package afxdp
+
+import (
+	"errors"
+
+	"github.com/xdpstack/xdpstack/bpf"
+	"github.com/xdpstack/xdpstack/frame"
+)
+
+// Hints are what was noted about a packet when it came: when that was, and the network card's hash.
+type Hints = bpf.Hints
+
+// loadHints loads and attaches an XDP program that notes hints: one that asks the driver (Linux 6.3, native mode) or else one that notes the
+// kernel's time. After an error the interface has no program, unless the error has nothing to do with hints.
+func (i *Interface) loadHints(at place, opt *Options, steer bpf.Config) error {
+	m := &i.mode
+	steer.Hints = true
+	if opt.Attach != bpf.AttachGeneric {
+		bound := steer
+		bound.Device = i.info.Index
+		err := i.loadAndAttach(at, bpf.AttachNative, bound)
+		if err == nil {
+			m.RxHints, m.DeviceHints = true, true
+			return nil
+		}
+		m.NoDeviceHints = errors.Join(err, i.unload())
+	}
+	err := i.loadAndAttach(at, opt.Attach, steer)
+	if errors.Is(err, bpf.ErrHints) {
+		return errors.Join(at.fail("load the XDP program", ErrNoRxHints, err, ""), i.unload())
+	}
+	m.RxHints = err == nil
+	return err
+}
+
+// unload closes the program, if there is one.
+func (i *Interface) unload() error {
+	p := i.program
+	i.program = nil
+	if p == nil {
+		return nil
+	}
+	return p.Close()
+}
+
+// Hints returns what was noted about a packet when it came, whose descriptor in Receive had this frame and offset. It reports false if that
+// was nothing. The note is in front of the packet: it is there as long as nothing else was written there.
+func (q *native) Hints(d frame.Desc) (Hints, bool) {
+	if q.cookie == 0 || d.Off < bpf.HintsLen || int(d.Off) > q.pool.ChunkSize() {
+		return Hints{}, false
+	}
+	return bpf.ReadHints((*[bpf.HintsLen]byte)(q.pool.Chunk(d.Frame)[d.Off-bpf.HintsLen:]), q.cookie)
+}
