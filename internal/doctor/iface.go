@@ -112,6 +112,11 @@ func judgeMetadata(info *afxdp.Info) Finding {
 		return f
 	}
 	f.Fact = fmt.Sprintf("received: %v; transmitted with zero-copy: %v", info.RxMetadata, info.TxMetadata)
+	if info.TxMetadata.Has(afxdp.TransmitChecksum) {
+		f.Fact += "; the card computes checksums with zero-copy, the stack otherwise"
+	} else {
+		f.Fact += "; the stack computes checksums"
+	}
 	return f
 }
 
