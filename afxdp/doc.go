@@ -44,7 +44,8 @@
 // there are more, so [Queue.Flush] goes on until the ring is empty or nothing moves. What then is left is tried again at the next
 // Flush; Wait sleeps only briefly meanwhile, so no frame is stuck.
 //
-// [BoundMode] says what a queue got. A link that goes down gives ENETDOWN until it is up again, and the queue goes on.
+// [BoundMode] says what a queue got. A link that goes down gives ENETDOWN until it is up again, and the queue goes on. An interface that is
+// removed, or moved to another network namespace, gives ENXIO for good; [Interface.Follow] tells when.
 //
 // Every error is an [*Error] that names the interface, the queue, what failed and a cure, and matches one of the package's errors
 // as well as the errno. See Documentation/networking/af_xdp.rst in the Linux kernel for the interface beneath.

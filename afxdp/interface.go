@@ -43,6 +43,8 @@ type Interface struct {
 	mode    BoundMode // what all queues have in common
 	rxRing  int
 	queues  []Queue
+
+	follower *follower // nil: nobody follows what becomes of the interface
 }
 
 // Open attaches the XDP program to an interface of the calling thread's network namespace and opens its queues. What the program
@@ -229,6 +231,8 @@ func (i *Interface) Describe() string {
 // Close detaches the program and closes the queues. The goroutines that use the queues must have ended, and no frame may be in
 // use.
 func (i *Interface) Close() error {
+	i.follower.stop()
+	i.follower = nil
 	var all error
 	if i.program != nil { // first, so that no packet is redirected to a queue that is being closed
 		all = i.program.Close()

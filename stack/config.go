@@ -40,6 +40,10 @@ type Config struct {
 	TOS         uint8         // of the packets sent: the DSCP, in the upper six bits; the ECN bits are ignored; default 0
 	Seed        uint64        // makes every random choice repeatable, for simulations only; default 0: unpredictable
 
+	// LinkEvent is told what happens to the interface of a stack that Open made, on a goroutine of its own or by Open. The next event waits
+	// until it returns. It must not close the stack.
+	LinkEvent func(LinkEvent)
+
 	// NoProbe leaves out the check at Open that nobody else on the link uses the address (RFC 5227 section 2.1.1).
 	NoProbe bool
 }

@@ -87,6 +87,9 @@ func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config) (*Con
 	if s.stopping {
 		return nil, errClosed
 	}
+	if err := s.stack.Err(); err != nil {
+		return nil, err
+	}
 	if _, ok := s.stack.route(ipv4.Addr(remote.Addr().As4())); !ok {
 		return nil, ErrNoRoute
 	}

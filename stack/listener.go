@@ -52,6 +52,9 @@ func (s *Stack) openPort(used map[uint16]bool, addr netip.AddrPort, open func(*S
 	if s.closed {
 		return addr, errClosed
 	}
+	if err := s.Err(); err != nil {
+		return addr, err
+	}
 	if addr.Port() == 0 {
 		port, ok := s.freePort(used)
 		if !ok {

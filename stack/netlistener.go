@@ -41,6 +41,8 @@ func (l *NetListener) Accept() (net.Conn, error) {
 	select {
 	case <-l.closing:
 		return nil, l.opError(net.ErrClosed)
+	case <-l.stack.Gone():
+		return nil, l.opError(l.stack.Err())
 	default:
 	}
 	select {
@@ -49,6 +51,8 @@ func (l *NetListener) Accept() (net.Conn, error) {
 		return t, nil
 	case <-l.closing:
 		return nil, l.opError(net.ErrClosed)
+	case <-l.stack.Gone():
+		return nil, l.opError(l.stack.Err())
 	case <-l.stack.stopped:
 		return nil, l.opError(net.ErrClosed)
 	}

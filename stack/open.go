@@ -53,6 +53,10 @@ func Open(cfg Config) (*Stack, error) {
 	s.Start()
 	err = s.checkAffinity()
 	if err == nil {
+		err = iface.Follow(s.linkChanged)
+	}
+	if err == nil {
+		s.waitLink()
 		err = s.claimAddress()
 	}
 	if err != nil {

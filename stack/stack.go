@@ -33,6 +33,7 @@ type Stack struct {
 	dials   atomic.Uint64
 	started atomic.Bool
 	stopped chan struct{} // closed when Close begins
+	link    link
 
 	directory    directory
 	homes        homes
@@ -68,6 +69,7 @@ func New(cfg Config, devices ...Device) (*Stack, error) {
 		tcpPorts: make(map[uint16]bool), udpPorts: make(map[uint16]bool),
 		random: newRandom(full.Seed),
 	}
+	s.link.failed = make(chan struct{})
 	s.mask = ^(^uint32(0) >> full.Address.Bits())
 	local, _ := ipv4.AddrFrom(full.Address.Addr())
 	s.network = local.Uint32() & s.mask

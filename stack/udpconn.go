@@ -145,6 +145,8 @@ func (c *UDPConn) read(p []byte) (int, netip.AddrPort, error) {
 		case <-c.readable:
 		case <-c.readDeadline.done():
 		case <-c.closing:
+		case <-c.stack.Gone():
+			return 0, netip.AddrPort{}, c.opError("read", c.stack.Err())
 		case <-c.stack.stopped:
 			return 0, netip.AddrPort{}, c.opError("read", net.ErrClosed)
 		}
@@ -197,6 +199,8 @@ func (c *UDPConn) write(p []byte, to netip.AddrPort) (int, error) {
 		return 0, c.opError("write", net.ErrClosed)
 	case <-c.writeDeadline.done():
 		return 0, c.opError("write", os.ErrDeadlineExceeded)
+	case <-c.stack.Gone():
+		return 0, c.opError("write", c.stack.Err())
 	default:
 	}
 	sh := c.stack.shards[int(c.local.Port())%len(c.stack.shards)]

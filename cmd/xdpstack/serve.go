@@ -130,6 +130,7 @@ func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
 		}
 		defer web.Close()
 	}
+	cfg.LinkEvent = s.linkEvent
 	st, err := stack.Open(cfg)
 	if err != nil {
 		return err
@@ -175,7 +176,18 @@ func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
 		return nil
 	case err := <-failed:
 		return err
+	case <-st.Gone():
+		return st.Err()
 	}
+}
+
+// linkEvent logs what happens to the interface.
+func (s *serveCommand) linkEvent(e stack.LinkEvent) {
+	level := slog.LevelWarn
+	if e.Kind == stack.LinkUp {
+		level = slog.LevelInfo
+	}
+	s.log.Log(context.Background(), level, "link", "interface", e.Interface, "event", e.String())
 }
 
 // start begins one service.

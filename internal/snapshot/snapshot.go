@@ -88,6 +88,7 @@ func Take(s *stack.Stack, now time.Time) (Snapshot, error) {
 	add := func(m metrics.Metric) { snap.Metrics = append(snap.Metrics, m) }
 	metrics.Walk("", total, add)
 	metrics.Walk("", device, add)
+	metrics.Walk("link", s.Link(), add)
 	return snap, steering(s, add)
 }
 
