@@ -93,6 +93,9 @@ func Discover(name string) (Info, error) {
 	return info, nil
 }
 
+// ethtoolTries is how often a driver is asked.
+const ethtoolTries = 5
+
 // askEthtool adds what only the driver knows. A driver need not answer: what is known from netlink stays then, which for the
 // queues is how many there could be.
 func (i *Info) askEthtool() {
@@ -101,9 +104,14 @@ func (i *Info) askEthtool() {
 		return
 	}
 	defer e.Close()
-	if about, err := e.DriverInfo(i.Name); err == nil {
-		i.Driver = about.Driver
-		i.PlainDMA = plainDMA(about.BusInfo)
+	// The library hands pointers to the kernel as numbers, which a stack that is moved meanwhile leaves behind: now and then an answer
+	// goes nowhere, and an interface seems to have no driver. What it can do depends on that.
+	for range ethtoolTries {
+		about, err := e.DriverInfo(i.Name)
+		if i.Driver = about.Driver; err != nil || i.Driver != "" {
+			i.PlainDMA = plainDMA(about.BusInfo)
+			break
+		}
 	}
 	if c, err := e.GetChannels(i.Name); err == nil {
 		if rx := int(c.CombinedCount + c.RxCount); rx > 0 {

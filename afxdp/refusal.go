@@ -39,6 +39,12 @@ func (i *Info) fit(o *Options) {
 	}
 }
 
+// FrameSize returns how many bytes the frames of the interface's queues have with these options.
+func (i *Info) FrameSize(o Options) int {
+	i.fit(&o)
+	return o.withDefaults(i.MTU).FrameSize
+}
+
 // zeroCopySince is from which release of Linux on a driver has zero-copy, where that is later than what xdpstack needs anyway.
 var zeroCopySince = map[string]release{
 	"stmmac": {5, 13}, "st_gmac": {5, 13}, "igc": {5, 14}, "nfp": {5, 18}, "fsl_dpaa2_eth": {6, 2}, "gve": {6, 4},

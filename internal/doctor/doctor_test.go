@@ -88,8 +88,10 @@ func TestVerdicts(t *testing.T) {
 		"memory":               {judgeMemory(meminfo{known: true, available: 8 << 30}), OK, "8192 MiB"},
 		"little memory":        {judgeMemory(meminfo{known: true, available: 50 << 20}), Warn, "free some"},
 		"memory unknown":       {judgeMemory(meminfo{}), Note, "32 MiB"},
-		"huge pages":           {judgeHugePages(meminfo{known: true, hugeSize: 2 << 20, hugeFree: 64}), OK, "64"},
-		"no huge pages":        {judgeHugePages(meminfo{known: true, hugeSize: 2 << 20}), Note, "vm.nr_hugepages=16"},
+		"huge pages":           {judgeHugePages(64), OK, "64"},
+		"no huge pages":        {judgeHugePages(15), Note, "vm.nr_hugepages=16"},
+		"huge pages, other":    {judgeHugePages(-1), OK, "ordinary"},
+		"memlock, liftable":    {judgeMemlock(0, 1<<unix.CAP_SYS_RESOURCE), OK, "lifted"},
 		"interface":            {judgeLink(&up), OK, "ice"},
 		"interface, addresses": {judgeLink(with(func(i *afxdp.Info) { i.Addresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")} })), OK, "192.0.2.1/24"},
 		"interface down":       {judgeLink(with(func(i *afxdp.Info) { i.Up = false })), Fail, "ip link set x0 up"},
@@ -124,9 +126,10 @@ func TestVerdicts(t *testing.T) {
 		"queues":               {judgeQueues(&up), OK, "4 receive"},
 		"few tx queues":        {judgeQueues(with(func(i *afxdp.Info) { i.TxQueues = 1 })), Warn, "ethtool -L x0"},
 		"mtu":                  {judgeMTU(&up), OK, "1500"},
-		"mtu 3000":             {judgeMTU(with(func(i *afxdp.Info) { i.MTU = 3000 })), Note, "4 KiB"},
+		"mtu 3000":             {judgeMTU(with(func(i *afxdp.Info) { i.MTU = 3000 })), OK, "4 KiB: 64 MiB"},
+		"mtu 1500 of igb":      {judgeMTU(with(func(i *afxdp.Info) { i.Driver = "igb" })), OK, "4 KiB"},
 		"mtu 9000":             {judgeMTU(with(func(i *afxdp.Info) { i.MTU, i.XDP = 9000, i.XDP|afxdp.FeatureReceiveMulti })), OK, "multi-buffer"},
-		"mtu 9000, one buffer": {judgeMTU(with(func(i *afxdp.Info) { i.MTU = 9000 })), Fail, "mtu 1500"},
+		"mtu 9000, one buffer": {judgeMTU(with(func(i *afxdp.Info) { i.MTU = 9000 })), Warn, "the stack's is 3818, and"},
 		"mtu 9000, unknown":    {judgeMTU(with(func(i *afxdp.Info) { i.MTU, i.XDPUnknown = 9000, errors.New("too old") })), Note, "unknown"},
 		"busy polling":         {judgeBusyPoll(&up, polling{}, served(7, 7, 8, 8), nil), OK, "each queue alone"},
 		"poll to receive":      {judgeBusyPoll(&up, polling{}, served(7, 0, 8, 9), nil), OK, "of its own"},
@@ -179,8 +182,8 @@ func TestNoSuchInterface(t *testing.T) {
 }
 
 func TestParseMeminfo(t *testing.T) {
-	m := parseMeminfo("MemTotal:  100 kB\nMemAvailable:   64 kB\nHugePages_Free:   3\nHugepagesize:  2048 kB\n")
-	if want := (meminfo{available: 64 << 10, hugeSize: 2 << 20, hugeFree: 3, known: true}); m != want {
+	m := parseMeminfo("MemTotal:  100 kB\nMemAvailable:   64 kB\nHugePages_Free:   3\n")
+	if want := (meminfo{available: 64 << 10, known: true}); m != want {
 		t.Errorf("got %+v, want %+v", m, want)
 	}
 }

@@ -34,13 +34,15 @@ func Worst(findings []Finding) Level {
 // Machine returns the findings about this machine, whatever the interface.
 func Machine() []Finding {
 	caps, capsErr := effectiveCapabilities()
-	out := []Finding{
+	return []Finding{
 		judgeKernel(kernelRelease()),
 		judgeSocket(openXDPSocket()),
 		judgeBPF(probeBPF()),
 		judgeCapabilities(caps, capsErr),
 		judgeMemlock(memlockLimit(), caps),
 		judgeMemory(readMeminfo()),
+		judgeHugePages(freeHugePages()),
+		judgeJIT(readJIT()),
+		judgeCPUs(cpus()),
 	}
-	return append(out, judgeHugePages(readMeminfo()), judgeJIT(readJIT()), judgeCPUs(cpus()))
 }

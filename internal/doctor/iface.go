@@ -132,11 +132,9 @@ func judgeQueues(info *afxdp.Info) Finding {
 	return f
 }
 
-// The largest packets that fit a frame with what the kernel and the link need: 2048 or 4096 - 256 of headroom - 22 of link header.
-const (
-	smallFrameMTU = 2048 - 256 - 22
-	largeFrameMTU = 4096 - 256 - 22
-)
+// largeFrameMTU is of the largest packets that fit a frame with what the kernel and the link need: 4096 - 256 of headroom - 22 of link
+// header.
+const largeFrameMTU = 4096 - 256 - 22
 
 func judgeMTU(info *afxdp.Info) Finding {
 	f := Finding{Subject: info.Name + " MTU", Level: OK, Fact: fmt.Sprint(info.MTU)}
@@ -146,12 +144,13 @@ func judgeMTU(info *afxdp.Info) Finding {
 		f.Cure = fmt.Sprintf("packets of more than %d need several frames (multi-buffer): whether the driver has that is unknown",
 			largeFrameMTU)
 	case info.MTU > largeFrameMTU && !info.XDP.Has(afxdp.FeatureReceiveMulti):
-		f.Level, f.Fact = Fail, f.Fact+", and no multi-buffer in the driver"
-		f.Cure = fmt.Sprintf("ip link set %s mtu 1500 (at most %d: a packet must fit a frame)", info.Name, largeFrameMTU)
+		f.Level, f.Fact = Warn, fmt.Sprintf("%d, and no multi-buffer in the driver: the stack's is %[2]d, and larger packets that come are dropped",
+			info.MTU, largeFrameMTU)
+		f.Cure = fmt.Sprintf("ip link set %s mtu 1500 (or up to %d), if others send larger packets than TCP's to it", info.Name, largeFrameMTU)
 	case info.MTU > largeFrameMTU:
 		f.Fact += ", with packets in several frames (multi-buffer)"
-	case info.MTU > smallFrameMTU:
-		f.Level, f.Cure = Note, fmt.Sprintf("frames of 4 KiB will be used; up to %d, 2 KiB are enough", smallFrameMTU)
+	case info.FrameSize(afxdp.Options{}) == 4096:
+		f.Fact += fmt.Sprintf(", in frames of 4 KiB: %d MiB of packet memory a queue", 2*PerQueue>>20)
 	case info.MTU < 576:
 		f.Level, f.Cure = Warn, fmt.Sprintf("ip link set %s mtu 1500: so small a packet is mostly header", info.Name)
 	}

@@ -23,6 +23,12 @@ type peer struct {
 // errPeerHidden says that the peer is in a namespace without a name.
 var errPeerHidden = errors.New("the peer is in a namespace that has no name")
 
+// errNoFeatures says that the driver does not tell whether it leaves checksums to the link.
+var errNoFeatures = errors.New("its features are not told")
+
+// featureTries is how often a peer's features are asked for.
+const featureTries = 5
+
 func findPeer(name string) (peer, error) {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
@@ -109,9 +115,18 @@ func readPeer(index int, namespace string) (peer, error) {
 		return p, err
 	}
 	defer e.Close()
-	features, err := e.Features(i.Name)
-	p.txSum = features["tx-checksum-ip-generic"]
-	return p, err
+	// The library loses an answer now and then: then the interface seems to have no features at all.
+	for range featureTries {
+		features, err := e.Features(i.Name)
+		if err != nil {
+			return p, err
+		}
+		if on, told := features["tx-checksum-ip-generic"]; told {
+			p.txSum = on
+			return p, nil
+		}
+	}
+	return p, errNoFeatures
 }
 
 func judgePeer(p peer, err error) Finding {

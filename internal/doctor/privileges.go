@@ -54,12 +54,13 @@ func judgeCapabilities(caps uint64, err error) Finding {
 // PerQueue is the packet memory that the default configuration takes for each queue, in bytes: 16,384 frames of 2 KiB.
 const PerQueue = 16384 * 2048
 
+// memlockLimit returns how far the process may raise its limit: it does so when it opens a queue.
 func memlockLimit() uint64 {
 	var r unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_MEMLOCK, &r) != nil {
 		return unix.RLIM_INFINITY
 	}
-	return r.Cur
+	return r.Max
 }
 
 func judgeMemlock(limit, caps uint64) Finding {
@@ -67,6 +68,8 @@ func judgeMemlock(limit, caps uint64) Finding {
 	switch {
 	case has(caps, unix.CAP_IPC_LOCK):
 		f.Fact = "not limited (CAP_IPC_LOCK)"
+	case has(caps, unix.CAP_SYS_RESOURCE):
+		f.Fact = "not limited: the limit can be lifted (CAP_SYS_RESOURCE)"
 	case limit == unix.RLIM_INFINITY:
 		f.Fact = "not limited"
 	case limit < PerQueue:
@@ -79,11 +82,10 @@ func judgeMemlock(limit, caps uint64) Finding {
 	return f
 }
 
-// meminfo is the part of /proc/meminfo that matters, in bytes and pages.
+// meminfo is the part of /proc/meminfo that matters.
 type meminfo struct {
-	available, hugeSize uint64
-	hugeFree            uint64
-	known               bool
+	available uint64 // bytes
+	known     bool
 }
 
 func readMeminfo() meminfo {
@@ -102,13 +104,8 @@ func parseMeminfo(s string) meminfo {
 		if _, err := fmt.Sscanf(line, "%s %d", &name, &n); err != nil {
 			continue
 		}
-		switch name {
-		case "MemAvailable:":
+		if name == "MemAvailable:" {
 			m.available = n << 10
-		case "Hugepagesize:":
-			m.hugeSize = n << 10
-		case "HugePages_Free:":
-			m.hugeFree = n
 		}
 	}
 	return m
@@ -126,16 +123,30 @@ func judgeMemory(m meminfo) Finding {
 	return f
 }
 
-func judgeHugePages(m meminfo) Finding {
-	f := Finding{Subject: "huge pages", Level: OK}
+// hugePage is the size of those that packet memory is put in, whatever the system's default size.
+const hugePage = 2 << 20
+
+// freeHugePages returns how many huge pages of that size nobody uses; -1 if the kernel has none of that size.
+func freeHugePages() int {
+	b, err := os.ReadFile("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
+	n := -1
+	if err == nil {
+		_, err = fmt.Sscan(string(b), &n)
+	}
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+func judgeHugePages(free int) Finding {
+	f := Finding{Subject: "huge pages", Level: OK, Fact: fmt.Sprintf("%d of 2 MiB free", free)}
 	switch {
-	case !m.known || m.hugeSize == 0:
-		f.Fact = "not in this kernel; ordinary pages are used"
-	case m.hugeFree*m.hugeSize < PerQueue:
-		f.Fact = fmt.Sprintf("%d of %d KiB free; ordinary pages are used", m.hugeFree, m.hugeSize>>10)
-		f.Level, f.Cure = Note, fmt.Sprintf("sysctl -w vm.nr_hugepages=%d for each queue saves TLB misses", PerQueue/m.hugeSize)
-	default:
-		f.Fact = fmt.Sprintf("%d of %d KiB free", m.hugeFree, m.hugeSize>>10)
+	case free < 0:
+		f.Fact = "none of 2 MiB in this kernel; ordinary pages are used"
+	case free*hugePage < PerQueue:
+		f.Fact += "; ordinary pages are used"
+		f.Level, f.Cure = Note, fmt.Sprintf("sysctl -w vm.nr_hugepages=%d, as many for each queue: it saves TLB misses", PerQueue/hugePage)
 	}
 	return f
 }
