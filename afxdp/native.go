@@ -25,6 +25,7 @@ type native struct {
 	cookie        uint32 // of the hints that the XDP program notes in front of packets; 0: none
 	meta          uint32 // bytes of metadata that there is room for in front of each sent frame
 	level         fillLevel
+	pause         holdOff
 	maxKicks      int // bound of one Flush
 }
 
@@ -134,6 +135,10 @@ func (q *native) Flush() error {
 	if !q.copying {
 		return q.start()
 	}
+	if q.pause.holds() {
+		q.stats.KickStalls++
+		return nil
+	}
 	return q.push(left)
 }
 
@@ -149,8 +154,9 @@ func (q *native) start() error {
 
 // push kicks until the TX ring is empty. In copy mode each kick sends a bounded number of frames (32, or the budget) and returns
 // EAGAIN if there are more. It stops when a kick moves nothing, and when the device drops (EBUSY): what is beneath is full then,
-// each further kick would lose a frame, and what waits in the ring holds the stack back until the next flush.
+// each further kick would lose a frame, and what waits in the ring holds the stack back until a flush after a pause.
 func (q *native) push(left int) error {
+	all := left
 	for range q.maxKicks {
 		errno := sendto(q.fd, !q.keepProcessor)
 		if err := q.judge(errno); err != nil {
@@ -158,16 +164,31 @@ func (q *native) push(left int) error {
 		}
 		before := left
 		left = q.tx.Pending()
+		if errno == unix.EBUSY {
+			q.pause.full(all-left > q.largest())
+			break
+		}
 		if left == 0 {
+			q.pause.empty()
 			return nil
 		}
 		// A full completion ring holds the kernel up as well, and taking the completions is ours to do.
-		if errno == unix.EBUSY || left == before && q.reap() == 0 {
+		if left == before && q.reap() == 0 {
 			break
 		}
 	}
-	q.stats.KickStalls++
+	if left > 0 {
+		q.stats.KickStalls++
+	}
 	return nil
+}
+
+// largest is the number of frames that a packet may have.
+func (q *native) largest() int {
+	if q.mode.MultiBuffer {
+		return frame.MaxFrames
+	}
+	return 1
 }
 
 // Recycle takes the completions, whose frames are free if nobody holds them any more, and gives the kernel free frames to
@@ -243,7 +264,14 @@ func (q *native) Wait(timeout time.Duration) error {
 		return nil
 	}
 	starved := q.pool.Free() == 0 && q.stats.TxPackets+q.stats.TxFragments != q.stats.Completions
-	return q.wait(timeout, starved || q.tx.Pending() > 0)
+	unsent := q.tx.Pending() > 0
+	if unsent && q.pause.length > 0 {
+		q.fds[1].Fd = -1 // to poll the socket would be to kick it, and nobody would know of what is dropped
+	}
+	err := q.wait(timeout, starved || unsent)
+	q.fds[1].Fd = int32(q.fd)
+	q.pause.slept(timeout)
+	return err
 }
 
 // Mode returns how the socket is bound.

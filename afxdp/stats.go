@@ -17,9 +17,9 @@ type Stats struct {
 	Filled       uint64 `help:"frames given to the kernel to receive into"`
 	Kicks        uint64 `help:"system calls that woke the kernel to transmit"`
 	KickEagain   uint64 `help:"kicks that left frames in the TX ring: budget used, send buffer full, device busy"`
-	KickEbusy    uint64 `help:"kicks at which the device dropped a frame"`
+	KickEbusy    uint64 `help:"packets dropped by the device at a kick because it was full"`
 	KickEnobufs  uint64 `help:"kicks for which the kernel had no memory"`
-	KickStalls   uint64 `help:"flushes that left frames in the TX ring for later"`
+	KickStalls   uint64 `help:"flushes that left frames in the TX ring for later, those left out after the device was full among them"`
 	KickDown     uint64 `help:"kicks while the link was down"`
 	KickErrors   uint64 `help:"kicks that failed in another way"`
 	FillKicks    uint64 `help:"system calls that woke the kernel to look at the fill ring"`
