@@ -59,7 +59,7 @@ func (p *Program) Attach(ifindex int, mode AttachMode) (AttachMode, error) {
 		return mode, p.attach(nic, mode)
 	}
 	err = p.attach(nic, AttachNative)
-	if err == nil || mode == AttachNative || !driverRefused(err) {
+	if err == nil || mode == AttachNative || !Refused(err) {
 		return AttachNative, err
 	}
 	if generic := p.attach(nic, AttachGeneric); generic != nil {
@@ -76,36 +76,52 @@ func (p *Program) attach(nic *net.Interface, mode AttachMode) error {
 	}
 	l, err := link.AttachXDP(link.XDPOptions{Program: p.objects.XdpSteer, Interface: nic.Index, Flags: flags})
 	if err != nil {
-		return attachError(nic, mode, err)
+		return p.attachError(nic, mode, err)
 	}
 	p.link, p.ifindex = l, nic.Index
 	return nil
 }
 
-func attachError(nic *net.Interface, mode AttachMode, err error) error {
+func (p *Program) attachError(nic *net.Interface, mode AttachMode, err error) error {
 	what := fmt.Sprintf("bpf: attach to %s in %s mode", nic.Name, mode)
 	switch {
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
 		return fmt.Errorf("%s: %w (%w): stop its owner, or remove it with: ip link set dev %s xdp off", what, ErrOccupied, err, nic.Name)
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%s: %w: run as root, or with CAP_BPF and CAP_NET_ADMIN", what, err)
+	}
+	if reason := driverReason(p.objects.XdpSteer.FD(), nic.Index, mode); reason != "" {
+		err = fmt.Errorf("%w (the driver says: %s)", err, reason)
+	}
+	switch {
 	case errors.Is(err, unix.ERANGE):
 		return fmt.Errorf("%s: %w: the MTU (%d here, or the veth peer's) is too large for a frame in one page: "+
 			"make it smaller, use generic mode, or a program with Config.Fragments", what, err, nic.MTU)
-	case errors.Is(err, unix.EOPNOTSUPP) && mode == AttachNative:
-		return fmt.Errorf("%s: %w: the driver has no XDP, or not with its present settings: use generic mode", what, err)
-	case errors.Is(err, unix.EINVAL) && mode == AttachNative: // virtio_net's answer, from an MTU of about 3500 on
-		return fmt.Errorf("%s: %w: the driver refuses, perhaps because the MTU (%d) is too large for it or its queues are too few: "+
-			"make it smaller, look at ethtool -l %s, or use generic mode", what, err, nic.MTU, nic.Name)
 	case errors.Is(err, unix.ENOSPC) && mode == AttachNative: // veth's answer
 		return fmt.Errorf("%s: %w: too few receive queues for the peer's transmit queues: make them as many with ethtool -L %s, "+
 			"or use generic mode", what, err, nic.Name)
+	case errors.Is(err, unix.ENOMEM) && mode == AttachNative:
+		return fmt.Errorf("%s: %w: the driver lacks memory, or transmit queues of its own for XDP, of which it wants one for each CPU: "+
+			"use fewer queues with ethtool -L %s combined N, or generic mode", what, err, nic.Name)
+	case driverRefuses(err) && mode == AttachNative && nic.MTU > ordinaryMTU:
+		return fmt.Errorf("%s: %w: the driver has no XDP for the MTU of %d, or none at all: make it smaller, %d fits always, with: "+
+			"ip link set %s mtu %[4]d, or use generic mode", what, err, nic.MTU, ordinaryMTU, nic.Name)
+	case driverRefuses(err) && mode == AttachNative:
+		return fmt.Errorf("%s: %w: the driver has no XDP, or not with its present settings: use generic mode", what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// driverRefused tells a driver's "not here, not now" from obstacles that generic mode shares.
-func driverRefused(err error) bool {
+// ordinaryMTU is Ethernet's, with which every driver's XDP works, if it has any.
+const ordinaryMTU = 1500
+
+// driverRefuses reports whether an error is what drivers say when they do not take a program.
+func driverRefuses(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)
+}
+
+// Refused tells a driver's "not here, not now", in an error of Attach, from obstacles that other programs and modes share.
+func Refused(err error) bool {
 	return !errors.Is(err, ErrOccupied) && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENODEV)
 }
 

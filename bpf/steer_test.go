@@ -47,6 +47,9 @@ func setSocket(t testing.TB, p *Program, queue int) {
 		t.Fatalf("AF_XDP socket (the kernel needs CONFIG_XDP_SOCKETS): %v", err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.SetsockoptInt(fd, unix.SOL_XDP, unix.XDP_RX_RING, 8); err != nil { // newer kernels want one
+		t.Fatal(err)
+	}
 	if err := p.SetSocket(queue, fd); err != nil {
 		t.Fatal(err)
 	}
