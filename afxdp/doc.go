@@ -25,8 +25,9 @@
 //
 // A frame is at most a page. Where the interface's MTU is larger than one holds, packets lie in several frames, up to
 // [frame.MaxFrames], whose descriptors follow each other ([frame.Desc] says which do): up to the 65535 bytes that a veth may have. That
-// takes the native driver, a program attached in native mode, and Linux 6.6. What cannot be so is in BoundMode.NoMultiBuffer,
-// and the MTU that the queue gives is then what one frame holds.
+// takes the native driver, Linux 6.6, and with zero-copy a network driver that has it. What cannot be so is in BoundMode.NoMultiBuffer, and
+// the MTU that the queue gives is then what one frame holds. Where a network driver's own buffers are too small for the MTU, it is
+// given a program that bears several of them, and where it takes no such program either, the program runs behind it.
 //
 // # Metadata
 //

@@ -133,7 +133,7 @@ func (i *Interface) loadProgram(at place, opt *Options, steer bpf.Config) error 
 	steer.Fragments = steer.Fragments || m.MultiBuffer
 	if opt.RxHints {
 		err := i.loadHints(at, opt, steer)
-		if err == nil || i.program != nil {
+		if !errors.Is(err, ErrNoRxHints) {
 			return err
 		}
 		m.NoRxHints = err
@@ -141,27 +141,42 @@ func (i *Interface) loadProgram(at place, opt *Options, steer bpf.Config) error 
 	return i.loadAndAttach(at, opt.Attach, steer)
 }
 
-// loadAndAttach loads and attaches the XDP program as steer says, or without fragments if the kernel has none.
-func (i *Interface) loadAndAttach(at place, attach bpf.AttachMode, steer bpf.Config) (err error) {
+// loadAndAttach loads and attaches the XDP program as steer says: in the driver if that takes it, which may be only if the program bears
+// packets in several buffers, and without these if the kernel has none. After an error nothing is left of it.
+func (i *Interface) loadAndAttach(at place, attach bpf.AttachMode, steer bpf.Config) error {
 	m := &i.mode
-	i.program, err = bpf.Load(steer)
-	if errors.Is(err, bpf.ErrFragments) {
-		m.MultiBuffer, m.NoMultiBuffer = false, at.fail("load the XDP program", ErrNoMultiBuffer, err, "")
-		steer.Fragments = false
-		i.program, err = bpf.Load(steer)
+	if !steer.Fragments && attach != bpf.AttachGeneric {
+		err := i.attachProgram(at, bpf.AttachNative, steer)
+		if err == nil || !bpf.Refused(err) {
+			return err
+		}
+		// A driver's buffers may be smaller than our frames: virtio's hold an MTU of 3506.
+		steer.Fragments = true
 	}
-	if err != nil {
+	err := i.attachProgram(at, attach, steer)
+	if errors.Is(err, bpf.ErrFragments) {
+		if m.MultiBuffer {
+			m.MultiBuffer, m.NoMultiBuffer = false, err
+		}
+		steer.Fragments = false
+		err = i.attachProgram(at, attach, steer)
+	}
+	return err
+}
+
+func (i *Interface) attachProgram(at place, attach bpf.AttachMode, steer bpf.Config) error {
+	p, err := bpf.Load(steer)
+	switch {
+	case errors.Is(err, bpf.ErrFragments):
+		return at.fail("load the XDP program", ErrNoMultiBuffer, err, "")
+	case err != nil:
 		return at.fail("load the XDP program", privilege(err), err, "")
 	}
-	if m.Attach, err = i.program.Attach(i.info.Index, attach); err != nil {
+	if i.mode.Attach, err = p.Attach(i.info.Index, attach); err != nil {
+		_ = p.Close()
 		return at.fail("attach the XDP program", privilege(err), err, "")
 	}
-	m.noNative = i.program.Fallback()
-	if m.MultiBuffer && m.Attach != bpf.AttachNative {
-		m.MultiBuffer = false
-		m.NoMultiBuffer = at.fail("attach the XDP program", ErrNoMultiBuffer, i.program.Fallback(),
-			"a driver with native XDP is needed")
-	}
+	i.program, i.mode.noNative = p, p.Fallback()
 	return nil
 }
 
@@ -173,8 +188,6 @@ func wantsMulti(at place, mtu int, opt *Options) (bool, error) {
 		return false, nil
 	case opt.Driver != DriverNative:
 		return false, at.fail("open", ErrNoMultiBuffer, nil, fmt.Sprintf("use the native driver, or an MTU of at most %d", most))
-	case opt.Attach == bpf.AttachGeneric:
-		return false, at.fail("open", ErrNoMultiBuffer, nil, fmt.Sprintf("use native XDP, or an MTU of at most %d", most))
 	}
 	return true, nil
 }

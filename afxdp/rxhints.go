@@ -23,24 +23,14 @@ func (i *Interface) loadHints(at place, opt *Options, steer bpf.Config) error {
 			m.RxHints, m.DeviceHints = true, true
 			return nil
 		}
-		m.NoDeviceHints = errors.Join(err, i.unload())
+		m.NoDeviceHints = err
 	}
 	err := i.loadAndAttach(at, opt.Attach, steer)
 	if errors.Is(err, bpf.ErrHints) {
-		return errors.Join(at.fail("load the XDP program", ErrNoRxHints, err, ""), i.unload())
+		return at.fail("load the XDP program", ErrNoRxHints, err, "")
 	}
 	m.RxHints = err == nil
 	return err
-}
-
-// unload closes the program, if there is one.
-func (i *Interface) unload() error {
-	p := i.program
-	i.program = nil
-	if p == nil {
-		return nil
-	}
-	return p.Close()
 }
 
 // Hints returns what was noted about a packet when it came, whose descriptor in Receive had this frame and offset. It reports false if that

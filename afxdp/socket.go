@@ -93,17 +93,24 @@ func (q *native) attemptMulti(o *Options, mode uint16) error {
 	return q.attempt(o, mode)
 }
 
-// settleMTU says how large packets can be in as many frames as they may have: one, or what the driver takes with zero-copy.
+// settleMTU says how large packets can be in as many frames as they may have: one, or what the driver takes.
 func (q *native) settleMTU(info *Info, o *Options) {
 	if !q.mode.MultiBuffer {
 		return
 	}
-	frames := frame.MaxFrames
-	if q.mode.ZeroCopy && info.ZeroCopyFrames != 0 {
-		frames = min(frames, info.ZeroCopyFrames)
+	q.mtu = min(info.MTU, roomOfFrames(frame.MaxFrames, o.FrameSize, o.Headroom))
+	switch {
+	case q.mode.ZeroCopy && info.ZeroCopyFrames != 0:
+		q.mtu = min(q.mtu, info.zeroCopyRoom(info.ZeroCopyFrames, o.FrameSize, o.Headroom))
+	case q.mode.Attach == bpf.AttachNative && info.Kind != "veth":
+		q.mtu = min(q.mtu, driverMTU)
 	}
-	q.mtu = min(info.MTU, roomOfFrames(frames, o.FrameSize, o.Headroom))
 }
+
+// driverMTU is the largest packet that comes through an XDP program in a driver whose buffers are pages of 4096 bytes: of each it has the
+// headroom and, at its end, a skb_shared_info taken away, and it may use no more of them than an sk_buff may have fragments. Veth makes
+// buffers of its own, which are full.
+const driverMTU = frame.MaxFrames*(4096-xdpHeadroom-fragmentInfo) - linkHeader
 
 // attempt makes a socket with its rings and binds it in one mode; after an error nothing is left of it. A new socket for each
 // attempt: a driver that gave up in the middle may have taken frames from the fill ring.

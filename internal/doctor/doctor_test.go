@@ -129,7 +129,7 @@ func TestVerdicts(t *testing.T) {
 		"mtu 3000":             {judgeMTU(with(func(i *afxdp.Info) { i.MTU = 3000 })), OK, "4 KiB: 64 MiB"},
 		"mtu 1500 of igb":      {judgeMTU(with(func(i *afxdp.Info) { i.Driver = "igb" })), OK, "4 KiB"},
 		"mtu 9000":             {judgeMTU(with(func(i *afxdp.Info) { i.MTU, i.XDP = 9000, i.XDP|afxdp.FeatureReceiveMulti })), OK, "multi-buffer"},
-		"mtu 9000, one buffer": {judgeMTU(with(func(i *afxdp.Info) { i.MTU = 9000 })), Warn, "the stack's is 3818, and"},
+		"mtu 9000, one buffer": {judgeMTU(with(func(i *afxdp.Info) { i.MTU = 9000 })), Warn, "mtu 1500"},
 		"mtu 9000, unknown":    {judgeMTU(with(func(i *afxdp.Info) { i.MTU, i.XDPUnknown = 9000, errors.New("too old") })), Note, "unknown"},
 		"busy polling":         {judgeBusyPoll(&up, polling{}, served(7, 7, 8, 8), nil), OK, "each queue alone"},
 		"poll to receive":      {judgeBusyPoll(&up, polling{}, served(7, 0, 8, 9), nil), OK, "of its own"},

@@ -144,9 +144,8 @@ func judgeMTU(info *afxdp.Info) Finding {
 		f.Cure = fmt.Sprintf("packets of more than %d need several frames (multi-buffer): whether the driver has that is unknown",
 			largeFrameMTU)
 	case info.MTU > largeFrameMTU && !info.XDP.Has(afxdp.FeatureReceiveMulti):
-		f.Level, f.Fact = Warn, fmt.Sprintf("%d, and no multi-buffer in the driver: the stack's is %[2]d, and larger packets that come are dropped",
-			info.MTU, largeFrameMTU)
-		f.Cure = fmt.Sprintf("ip link set %s mtu 1500 (or up to %d), if others send larger packets than TCP's to it", info.Name, largeFrameMTU)
+		f.Level, f.Fact = Warn, f.Fact+", and no multi-buffer in the driver: frames pass through generic XDP, behind it"
+		f.Cure = fmt.Sprintf("ip link set %s mtu 1500, or up to about 3000, with which drivers without multi-buffer run XDP themselves", info.Name)
 	case info.MTU > largeFrameMTU:
 		f.Fact += ", with packets in several frames (multi-buffer)"
 	case info.FrameSize(afxdp.Options{}) == 4096:
