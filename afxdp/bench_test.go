@@ -21,7 +21,7 @@ func BenchmarkWire(b *testing.B) {
 
 func benchmarkWire(b *testing.B, opt Options, cfg netlab.Config) {
 	cfg.Name = "bench"
-	lab := netlab.ForTest(b, cfg)
+	lab := labFor(b, cfg)
 	from, err := openSide(lab.Stack, opt)
 	if err != nil {
 		b.Fatal(err)

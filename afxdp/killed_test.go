@@ -11,7 +11,7 @@ import (
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
-// TestMain lets the test binary be the process that TestKilled kills.
+// TestMain lets the test binary be the process that TestKilled kills, and ends the lab that tests share.
 func TestMain(m *testing.M) {
 	if name := os.Getenv("AFXDP_TEST_OPEN"); name != "" {
 		i, err := Open(name, Options{Driver: os.Getenv("AFXDP_TEST_DRIVER")}, bpf.Config{})
@@ -24,7 +24,12 @@ func TestMain(m *testing.M) {
 		i.Close()
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := dropLab(); err != nil {
+		os.Stderr.WriteString(err.Error() + "\n")
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }
 
 // TestKilled kills a process that has the interface open: the kernel detaches the program, and the interface can be opened at once.

@@ -17,7 +17,7 @@ import (
 )
 
 func TestOpenErrors(t *testing.T) {
-	lab := netlab.ForTest(t, netlab.Config{Name: "afxdp", Queues: 2})
+	lab := ownLab(t, netlab.Config{Name: "afxdp", Queues: 2})
 	open := func(name string, opt Options) error {
 		return lab.Stack.Do(func() error {
 			i, err := Open(name, opt, bpf.Config{})
@@ -219,7 +219,7 @@ func TestMode(t *testing.T) {
 }
 
 func TestDiscover(t *testing.T) {
-	lab := netlab.ForTest(t, netlab.Config{Name: "afxdp", Queues: 3, MTU: 1400})
+	lab := labFor(t, netlab.Config{Name: "afxdp", Queues: 3, MTU: 1400})
 	for _, side := range []*netlab.Side{lab.Kernel, lab.Stack} {
 		var info Info
 		err := side.Do(func() (err error) {
@@ -286,7 +286,7 @@ func TestJumboFrames(t *testing.T) {
 
 // TestForeignProgram finds another XDP program on the interface and leaves it there.
 func TestForeignProgram(t *testing.T) {
-	lab := netlab.ForTest(t, netlab.Config{Name: "afxdp"})
+	lab := labFor(t, netlab.Config{Name: "afxdp"})
 	foreign, err := bpf.Load(bpf.Config{})
 	if err != nil {
 		t.Fatal(err)

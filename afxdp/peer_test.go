@@ -87,60 +87,6 @@ func newRig(t *testing.T, cfg netlab.Config, opt Options) *rig {
 	return r
 }
 
-// kept is the lab of cards that the subtests of one test share: getting the links of new ones takes seconds.
-var kept struct {
-	parent *testing.T // nil: there is no such test
-	lab    *netlab.Lab
-	cfg    netlab.Config
-}
-
-// keepLab has the subtests of t share a lab of cards.
-func keepLab(t *testing.T) {
-	kept.parent = t
-	t.Cleanup(func() {
-		dropLab(t)
-		kept.parent = nil
-	})
-}
-
-func dropLab(t *testing.T) {
-	t.Helper()
-	if kept.lab == nil {
-		return
-	}
-	if err := kept.lab.Close(); err != nil {
-		t.Error(err)
-	}
-	kept.lab = nil
-}
-
-// labFor is netlab.ForTest with labs of cards that may be shared.
-func labFor(t *testing.T, cfg netlab.Config) *netlab.Lab {
-	t.Helper()
-	cards, ok, err := netlab.CardsOfEnvironment()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !ok || kept.parent == nil || cfg.Hop {
-		return netlab.ForTest(t, cfg)
-	}
-	if kept.lab != nil && kept.cfg == cfg {
-		return kept.lab
-	}
-	dropLab(t)
-	kept.cfg = cfg
-	cfg.Cards = cards
-	lab, err := netlab.New(cfg)
-	if errors.Is(err, netlab.ErrCard) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept.lab = lab
-	return lab
-}
-
 // patience is what times are multiplied with in which something is to happen: cards are tested in an emulator.
 func patience() time.Duration {
 	if _, cards, _ := netlab.CardsOfEnvironment(); cards {

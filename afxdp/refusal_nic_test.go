@@ -21,7 +21,7 @@ import (
 func withZeroCopy(t *testing.T, cfg netlab.Config) (*netlab.Lab, Info) {
 	t.Helper()
 	cfg.Name = "afxdp"
-	lab := netlab.ForCards(t, cfg)
+	lab := cardsFor(t, cfg)
 	var info Info
 	if err := lab.Stack.Do(func() (err error) { info, err = Discover(lab.Stack.Interface); return err }); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestNICZeroCopyRefused(t *testing.T) {
 
 // TestNICPlainDMA is what a virtio device gives without VIRTIO_F_ACCESS_PLATFORM.
 func TestNICPlainDMA(t *testing.T) {
-	lab := netlab.ForCards(t, netlab.Config{Name: "afxdp"})
+	lab := cardsFor(t, netlab.Config{Name: "afxdp"})
 	var info Info
 	if err := lab.Stack.Do(func() (err error) { info, err = Discover(lab.Stack.Interface); return err }); err != nil {
 		t.Fatal(err)

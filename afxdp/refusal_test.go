@@ -79,7 +79,7 @@ func TestZeroCopyObstacles(t *testing.T) {
 // TestGenericIsNotZeroCopy asks for zero-copy with a program behind the driver: in ModeZeroCopy that is an error, in ModeAuto it is copy
 // mode, and both say why.
 func TestGenericIsNotZeroCopy(t *testing.T) {
-	lab := netlab.ForTest(t, netlab.Config{Name: "afxdp"})
+	lab := labFor(t, netlab.Config{Name: "afxdp"})
 	for _, driver := range []string{DriverNative, DriverAsavie} {
 		opt := Options{Driver: driver, Attach: bpf.AttachGeneric, Mode: ModeZeroCopy}
 		i, err := openSide(lab.Stack, opt)
@@ -107,7 +107,7 @@ func TestGenericIsNotZeroCopy(t *testing.T) {
 
 // TestRefusedOnVeth is what a driver without zero-copy gives, the errno of the bind included.
 func TestRefusedOnVeth(t *testing.T) {
-	lab := netlab.ForTest(t, netlab.Config{Name: "afxdp"})
+	lab := labFor(t, netlab.Config{Name: "afxdp"})
 	if !lab.Veth() {
 		t.Skip("is about veth, which has no zero-copy")
 	}

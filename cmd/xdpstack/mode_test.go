@@ -15,8 +15,9 @@ import (
 )
 
 // TestModeIsTold checks that serve, stats and doctor say how frames really pass, and why they are copied.
-func TestModeIsTold(t *testing.T) {
-	lab := netlab.ForTest(t, netlab.Config{Name: "mode"})
+func TestModeIsTold(t *testing.T) { modeIsTold(t, netlab.ForTest(t, netlab.Config{Name: "mode"})) }
+
+func modeIsTold(t *testing.T, lab *netlab.Lab) {
 	for _, c := range []struct {
 		mode   string
 		veth   bool
