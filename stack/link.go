@@ -111,6 +111,9 @@ func (s *Stack) linkChanged(from, to afxdp.Link) {
 		switch e.Kind {
 		case LinkUp:
 			s.shards[0].call(func(sh *Shard) { sh.neigh.Announce(sh.now) }) // The switch may have another port for the address now.
+			for _, sh := range s.shards {
+				sh.call((*Shard).linkUp)
+			}
 		case LinkGone:
 			s.fail(e)
 		}
@@ -176,6 +179,15 @@ func (s *Shard) fail(err error) {
 	for id := range uint32(s.conns.size()) {
 		if c := s.conns.at(id); c.is(connOpen) {
 			s.destroy(c, err)
+		}
+	}
+}
+
+// linkUp has the connections send at once what they would send again later.
+func (s *Shard) linkUp() {
+	for id := range uint32(s.conns.size()) {
+		if c := s.conns.at(id); c.is(connOpen) && c.tcp.LinkUp(s.now) {
+			s.wheel.Set(c.id, c.timer())
 		}
 	}
 }

@@ -277,3 +277,60 @@ func TestQueueCountChanges(t *testing.T) {
 		t.Errorf("%v, %v", c, err)
 	}
 }
+
+// TestOutageEndsWithTheLink has the link away for so long that TCP's timer has grown to more than three seconds: data flows when it is back,
+// not when that expires.
+func TestOutageEndsWithTheLink(t *testing.T) {
+	log := &eventLog{}
+	s, l := openOnVeth(t, netlab.Config{}, Config{LinkEvent: log.add})
+	ln, err := l.Kernel.Listen("tcp", addr(l.Kernel.Address, 7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	received := make(chan time.Time, 2)
+	go func() {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		for b := make([]byte, 1); ; {
+			if _, err := c.Read(b); err != nil {
+				return
+			}
+			received <- time.Now()
+		}
+	}()
+	c, err := s.Dial("tcp", addr(l.Kernel.Address, 7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	send := func() {
+		t.Helper()
+		if _, err := c.Write([]byte{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send()
+	<-received
+	if err := l.Stack.SetDown(); err != nil {
+		t.Fatal(err)
+	}
+	send()
+	eventually(t, "a long timer", func() bool {
+		i, ok := c.(*TCPConn).Info()
+		return ok && i.RTO >= 3*time.Second
+	})
+	if err := l.Stack.SetUp(); err != nil {
+		t.Fatal(err)
+	}
+	back := time.Now()
+	select {
+	case at := <-received:
+		t.Logf("%v after the link", at.Sub(back))
+	case <-time.After(2 * time.Second):
+		t.Error("nothing arrives, 2 s after the link is back")
+	}
+}

@@ -111,3 +111,40 @@ func TestFastRetransmitFarFromTheLastLoss(t *testing.T) {
 	}
 	s.want(seg{flags: fA, seq: 1, len: 1000, ack: 1})
 }
+
+// TestLinkUp has the link come back in the middle of a wait that has grown: what is outstanding goes at once, the next wait is a short one,
+// and the retries before count no more.
+func TestLinkUp(t *testing.T) {
+	s := established(t, noSACK)
+	if s.c.LinkUp(s.now) {
+		t.Error("a connection with nothing outstanding has something to do")
+	}
+	s.write(100)
+	s.want(seg{flags: fA, seq: 1, len: 100, ack: 1})
+	if s.c.LinkUp(s.now) {
+		t.Error("a connection whose timer has not expired yet sends again")
+	}
+	first := s.c.Info().RTO
+	for range s.c.cfg.Retries - 1 {
+		s.expire()
+		s.want(seg{flags: fA, seq: 1, len: 100, ack: 1})
+	}
+	s.advance(s.c.Info().RTO / 4)
+	s.wantNothing()
+	if !s.c.LinkUp(s.now) {
+		t.Fatal("a connection whose timer was doubled has nothing to do")
+	}
+	s.advance(0)
+	s.want(seg{flags: fA, seq: 1, len: 100, ack: 1})
+	if got := s.c.Info().RTO; got != 2*first {
+		t.Errorf("the next wait is %v, want %v", got, 2*first)
+	}
+	for range 3 {
+		s.expire()
+		s.want(seg{flags: fA, seq: 1, len: 100, ack: 1})
+	}
+	s.inject(seg{flags: fA, seq: 1, ack: 101})
+	if i := s.c.Info(); i.Unacked != 0 {
+		t.Errorf("%+v", i)
+	}
+}
