@@ -118,7 +118,7 @@ func (q *native) transmitPackets(batch []frame.Desc) int {
 	}
 	sent := int(next - first)
 	q.tx.Unreserve(n - sent)
-	q.queued = q.queued || sent > 0
+	q.queued += sent
 	q.stats.TxPackets += uint64(packets)
 	q.stats.TxFragments += uint64(sent - packets)
 	q.stats.TxBytes += uint64(bytes)

@@ -15,7 +15,9 @@ type native struct {
 	rings
 	mem           *umem
 	busy          busyPoll
-	queued        bool // packets are in the TX ring that were not submitted
+	queued        int // frames in the TX ring that were not submitted
+	txWakeup      wakeup
+	fillWakeup    wakeup
 	copying       bool // frames are copied, and sent, within the kick
 	keepProcessor bool // from other goroutines meanwhile
 	broken        bool // what is received next belongs to a packet that was dropped
@@ -112,7 +114,7 @@ func (q *native) Transmit(batch []frame.Desc) int {
 	}
 	sent := int(next - first)
 	q.tx.Unreserve(n - sent)
-	q.queued = q.queued || sent > 0
+	q.queued += sent
 	q.stats.TxPackets += uint64(sent)
 	q.stats.TxBytes += bytes
 	return n
@@ -124,16 +126,17 @@ func (q *native) Flush() error {
 	if q.fd < 0 {
 		return q.at.fail("send", ErrClosed, nil, "")
 	}
-	if q.queued {
+	if q.queued > 0 {
 		q.tx.Submit()
-		q.queued = false
+		q.txWakeup.add(q.queued, q.tx.Size())
+		q.queued = 0
 	}
 	left := q.tx.Pending()
 	if left == 0 || q.mode.NeedWakeup && !q.tx.NeedWakeup() {
 		return nil
 	}
 	if !q.copying {
-		return q.start()
+		return q.start(left)
 	}
 	if q.pause.holds() {
 		q.stats.KickStalls++
@@ -142,14 +145,20 @@ func (q *native) Flush() error {
 	return q.push(left)
 }
 
-// start has the card begin to send what is in the TX ring.
-func (q *native) start() error {
+// start has the driver begin to send what is in the TX ring, unless it is still at it. Who polls the driver himself has no interrupt that
+// would make it go on.
+func (q *native) start(left int) error {
 	if q.busy.apart {
 		q.stats.Kicks++
 		q.busy.wake(q.fd)
 		return nil
 	}
-	return q.judge(sendto(q.fd, false))
+	if !q.busy.on && !q.txWakeup.due(left) {
+		return nil
+	}
+	errno := sendto(q.fd, false)
+	q.txWakeup.done(errno != 0)
+	return q.judge(errno)
 }
 
 // push kicks until the TX ring is empty. In copy mode each kick sends a bounded number of frames (32, or the budget) and returns
@@ -199,9 +208,9 @@ func (q *native) Recycle() int {
 	}
 	n := q.reap()
 	q.refill()
-	if q.fill.NeedWakeup() {
+	if q.fill.NeedWakeup() && (q.busy.on || q.fillWakeup.due(q.fill.Pending())) {
 		q.stats.FillKicks++
-		recvfrom(q.fd)
+		q.fillWakeup.done(recvfrom(q.fd) != 0)
 	}
 	return n
 }
@@ -251,6 +260,7 @@ func (q *native) refill() {
 		*q.fill.Slot(first + i) = q.pool.Addr(q.pool.GiveToFill(), 0)
 	}
 	q.fill.Submit()
+	q.fillWakeup.add(n, q.fill.Size())
 	q.stats.Filled += uint64(n)
 }
 
