@@ -73,7 +73,7 @@ func (o *options) flags(out io.Writer) *flag.FlagSet {
 	fs.StringVar(&c.Wire, "wire", "", "what joins the cards: hub, or tap (root); default hub where it will do")
 	fs.IntVar(&c.Processors, "processors", 2, "processors of the guest")
 	fs.IntVar(&c.Memory, "memory", 1024, "memory of the guest in `MiB`")
-	fs.StringVar(&c.Accel, "accel", "tcg", "tcg, plain emulation, or kvm")
+	fs.StringVar(&c.Accel, "accel", "tcg", "tcg, plain emulation, count, the same with a clock that counts instructions, or kvm")
 	fs.StringVar(&c.Options, "options", "", "more `properties` of both cards for QEMU, such as iommu_platform=off")
 	fs.StringVar(&c.Append, "append", "", "more of the kernel's command `line`")
 	fs.StringVar(&c.Console, "console", "", "write the console of the guest's kernel to this `file`")
