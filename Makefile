@@ -40,10 +40,10 @@ BENCH_NEEDS := \
 	/usr/include/bpf/libbpf.h:libbpf-dev:the~raw~rows~with~the~program~in~C
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test guest bin/guest setup race fuzz soak lint bench bench-quick packetdrill generate clean
+.PHONY: help build demo test guest bin/guest setup race fuzz soak lint bench bench-quick bench-zerocopy packetdrill generate clean
 
 help: ## list these tasks
-	@awk -F ":( setup)?.*## " '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ":( setup)?.*## " '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/xdpstack
 	$(GO) build -o $(BIN) ./cmd/xdpstack
@@ -87,6 +87,9 @@ bench: build ## run the benchmarks beside their peers (root), print the table, w
 
 bench-quick: ## the same in three minutes, to see that it works: numbers not to be quoted
 	@$(MAKE) bench ARGS="-quick $(ARGS)"
+
+bench-zerocopy: ## zero-copy beside copy mode in guests with igb and virtio_net, ten minutes; ARGS="-nic igb -only zerocopy-send -quick"
+	@cd bench && CGO_ENABLED=0 $(GO) build -ldflags '-s -w' -o ../bin/bench . && exec ../bin/bench zerocopy $(ARGS)
 
 packetdrill: setup ## play SCRIPTS=dir with PACKETDRILL=/path/to/binary, the original program, on this TCP; ARGS=-json for JSON
 	@[ -n '$(PACKETDRILL)' ] && [ -n '$(SCRIPTS)' ] || { echo 'say: make packetdrill PACKETDRILL=/path/to/binary SCRIPTS=dir' >&2; exit 2; }

@@ -13,6 +13,7 @@ import (
 	"github.com/xdpstack/xdpstack/bench/internal/child"
 	"github.com/xdpstack/xdpstack/bench/internal/result"
 	"github.com/xdpstack/xdpstack/bench/internal/show"
+	"github.com/xdpstack/xdpstack/internal/vm/guest"
 )
 
 // children are what this program is when it starts itself again.
@@ -26,6 +27,12 @@ var children = map[string]func(ctx context.Context, emit child.Emit, args []stri
 }
 
 func main() {
+	if guest.IsInit() {
+		guest.Main()
+	}
+	if len(os.Args) > 1 && os.Args[1] == "zerocopy" {
+		os.Exit(runZeroCopy(os.Stdout, os.Stderr, os.Args[2:]))
+	}
 	if len(os.Args) > 1 && os.Args[1] == "compare" {
 		os.Exit(runCompare(os.Stdout, os.Stderr, os.Args[2:]))
 	}
@@ -67,7 +74,9 @@ func run(args []string) error {
 	r := s.all(ctx, groups())
 	r.Started, r.Took, r.Quick, r.Stopped = started, time.Since(started), o.quick, ctx.Err() != nil
 	s.clearLine()
-	show.Table(os.Stdout, r)
+	if o.json != standardOutput {
+		show.Table(os.Stdout, r)
+	}
 	if err := o.write(r); err != nil {
 		return err
 	}
@@ -93,7 +102,11 @@ func again(o options) error {
 
 // write stores the report in every form that has a file's name.
 func (o *options) write(r *result.Report) error {
-	if o.json != "" {
+	if o.json == standardOutput {
+		if err := r.Print(os.Stdout); err != nil {
+			return err
+		}
+	} else if o.json != "" {
 		if err := r.Write(o.json); err != nil {
 			return err
 		}

@@ -47,6 +47,9 @@ var (
 	}
 )
 
+// standardOutput is how the report's file is named that is none.
+const standardOutput = "-"
+
 func parse(args []string) (options, error) {
 	o := options{times: thorough}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -54,7 +57,7 @@ func parse(args []string) (options, error) {
 	all := groups()
 	only := fs.String("only", "", "run only what begins with one of these names, separated by commas: "+strings.Join(names(all), ", "))
 	const files = "; by default results/bench%s, or results/quick%[1]s with -quick; empty for nowhere"
-	fs.StringVar(&o.json, "json", "", "where to write the report"+fmt.Sprintf(files, ".json"))
+	fs.StringVar(&o.json, "json", "", "where to write the report, - for standard output and no table"+fmt.Sprintf(files, ".json"))
 	fs.StringVar(&o.chart, "chart", "", "where to write the chart"+fmt.Sprintf(files, ".svg"))
 	fs.StringVar(&o.html, "html", "", "where to write the page"+fmt.Sprintf(files, ".html"))
 	fs.StringVar(&o.show, "show", "", "print the table of a report that was written before, and run nothing; -chart and -html write it, too")

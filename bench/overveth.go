@@ -27,6 +27,7 @@ type serving struct {
 	repeats func(t *times) int
 	finish  func(s *session, found map[string]*result.Benchmark)
 	need    map[string]func() error // of servers, by kind
+	cards   bool                    // over two network cards, as they are by default, with their offloads
 }
 
 func (v serving) group() *group {
@@ -44,9 +45,16 @@ func (v serving) group() *group {
 				r.Lab.Threaded, r.Lab.GRO = true, true
 			}
 			r.Lab.MTU = v.mtu
+			if v.cards {
+				s.useCards(r)
+				r.Lab.Offloads = true
+			}
 			works := slices.DeleteFunc(slices.Clone(v.works), func(w veth.Work) bool { return !slices.Contains(t.names, w.Name) })
 			return s.oneServer(ctx, r, v.servers, t, works)
 		},
+	}
+	if v.cards {
+		g.need = needCards
 	}
 	if g.repeats == nil {
 		g.repeats = func(t *times) int { return t.repeats }

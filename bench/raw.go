@@ -27,6 +27,8 @@ func raw(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	fs.StringVar(&cfg.Driver, "driver", "", "AF_XDP driver")
 	fs.StringVar(&cfg.Interface, "interface", "", "this end's interface")
 	fs.IntVar(&cfg.Size, "size", 0, "bytes of a frame")
+	fs.BoolVar(&cfg.ZeroCopy, "zero-copy", false, "insist on zero-copy; else frames are copied")
+	fs.Float64Var(&cfg.Rate, "rate", 0, "frames a second that it sends; 0: as many as it can")
 	to := fs.String("to", "", "hardware address of the other end")
 	fs.TextVar(&cfg.Src, "src", netip.Addr{}, "the sender's address")
 	fs.TextVar(&cfg.Dst, "dst", netip.Addr{}, "the receiver's address")
@@ -54,7 +56,7 @@ func raw(ctx context.Context, emit child.Emit, args []string) (any, error) {
 		return nil, err
 	}
 	<-ctx.Done() // the parent still reads this process's CPU clock
-	return nil, nil
+	return r, nil
 }
 
 // programC is the kind of the side that is the program in C; the others are drivers.

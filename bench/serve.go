@@ -31,6 +31,7 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	prefer := fs.Bool("prefer", false, "put it before ordinary processes")
 	congestion := fs.String("congestion", app.CongestionControl, "the congestion control, of xdpstack's and the kernel's servers")
 	spin := fs.Duration("spin", 0, "how long xdpstack's server polls before it sleeps; 0: its default, negative: not at all")
+	zeroCopy := fs.Bool("zero-copy", false, "xdpstack's server insists on zero-copy; else frames are copied")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -45,6 +46,7 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	case "xdpstack", "xdpstack-asavie", "xdpstack-nethttp":
 		return serveOurs(ctx, emit, *kind, ours.ServerConfig{
 			Interface: *ifname, Address: addr, Congestion: *congestion, Spin: *spin, CPUs: cpus.several(),
+			ZeroCopy: *zeroCopy,
 		})
 	case "gvisor-xdp":
 		return serveGVisor(ctx, emit, gvisor.AFXDP, *ifname, addr)
@@ -185,6 +187,7 @@ func drive(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	fs.StringVar(&cfg.Interface, "interface", "", "interface of xdpstack's client")
 	own := fs.String("own", "", "address and prefix length of xdpstack's client")
 	fs.DurationVar(&cfg.Spin, "spin", 0, "how long xdpstack's client polls before it sleeps; negative: not at all")
+	fs.BoolVar(&cfg.ZeroCopy, "zero-copy", false, "xdpstack's client insists on zero-copy; else frames are copied")
 	address := fs.String("address", "", "the server's address")
 	var cpus processors
 	fs.Var(&cpus, "cpus", "the processors of its shards; a single one is what all of it is bound to")

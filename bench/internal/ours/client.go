@@ -23,6 +23,7 @@ type ClientConfig struct {
 	Address   netip.Prefix  // the client's own; the kernel must not have it
 	Spin      time.Duration // how long it polls before it sleeps; negative: not at all
 	CPUs      []int         // of the shards, one for each queue; nil: one shard, wherever the process may run
+	ZeroCopy  bool          // zero-copy or an error; else frames are copied
 }
 
 // client drives a server with xdpstack's own TCP. Its handlers run on the shard and share what is below with the goroutine that
@@ -50,7 +51,7 @@ func RunClient(ctx context.Context, cfg ClientConfig, ready func(), mark func(st
 	c.remote = netip.AddrPortFrom(netip.AddrFrom4(cfg.Addr), cfg.Work.Port())
 	sc := stack.Config{
 		Interface: cfg.Interface, Address: cfg.Address, NoProbe: true, SpinTime: cfg.Spin, CPUs: cfg.CPUs,
-		AFXDP: afxdp.Options{Mode: afxdp.ModeCopy, KeepProcessor: true, AdaptiveFill: true},
+		AFXDP: afxdp.Options{Mode: mode(cfg.ZeroCopy), KeepProcessor: true, AdaptiveFill: true},
 	}
 	sc.TCP.Congestion = cfg.Congestion
 	if c.stack, err = stack.Open(sc); err != nil {

@@ -23,15 +23,24 @@ type ServerConfig struct {
 	Spin       time.Duration
 	CPUs       []int // of the shards, one for each queue
 	Alone      bool  // the process does nothing else
+	ZeroCopy   bool  // zero-copy or an error; else frames are copied
 }
 
 func (c *ServerConfig) open() (*stack.Stack, error) {
 	cfg := stack.Config{
 		Interface: c.Interface, Address: c.Address, SpinTime: c.Spin, CPUs: c.CPUs,
-		AFXDP: afxdp.Options{Driver: c.Driver, Mode: afxdp.ModeCopy, KeepProcessor: c.Alone, AdaptiveFill: true},
+		AFXDP: afxdp.Options{Driver: c.Driver, Mode: mode(c.ZeroCopy), KeepProcessor: c.Alone, AdaptiveFill: true},
 	}
 	cfg.TCP.Congestion = c.Congestion
 	return stack.Open(cfg)
+}
+
+// mode is how a socket is bound.
+func mode(zeroCopy bool) afxdp.Mode {
+	if zeroCopy {
+		return afxdp.ModeZeroCopy
+	}
+	return afxdp.ModeCopy
 }
 
 // NewServer opens the interface with one of the drivers and handles the ports' connections on the shards.

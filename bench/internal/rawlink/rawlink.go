@@ -20,9 +20,11 @@ import (
 // Role is what an end of the link does.
 type Role string
 
-// The roles. Those of the far end are not measured: it feeds the other, or has what comes dropped by an XDP program.
+// The roles. Those of the far end are not measured: it feeds the other, or has what comes dropped by an XDP program. An end that
+// counts drops frames until it is told to end, so that none is left out at the edges of a window.
 const (
 	Drop    Role = "drop"
+	Count   Role = "count"
 	Send    Role = "send"
 	Forward Role = "forward"
 	Feed    Role = "feed"
@@ -35,7 +37,9 @@ type Config struct {
 	Driver    string // of package afxdp, or
 	Program   string // the path of the program in C
 	Interface string
-	Size      int // bytes of a frame, without its checksum
+	Size      int     // bytes of a frame, without its checksum
+	ZeroCopy  bool    // zero-copy or an error; else frames are copied
+	Rate      float64 // frames a second of an end that sends or feeds; 0: as many as it can
 	Warmup    time.Duration
 	Window    time.Duration
 
@@ -51,6 +55,8 @@ type Result struct {
 	Frames  uint64  `json:"frames"`
 	Seconds float64 `json:"seconds"`
 	Mode    string  `json:"mode"`
+	Kicks   uint64  `json:"kicks"`   // system calls that woke the kernel, to transmit or to look at the fill ring
+	Dropped uint64  `json:"dropped"` // what the kernel dropped for want of room in the socket's rings
 }
 
 // end is one end at work.
@@ -60,6 +66,8 @@ type end struct {
 	queue  afxdp.Queue
 	pool   *frame.Pool
 	frames uint64 // of the right size, dropped, sent or forwarded so far
+	given  uint64 // to the device, of an end that sends
+	began  time.Time
 	descs  [batch]frame.Desc
 }
 
@@ -79,8 +87,9 @@ func Run(ctx context.Context, cfg Config, mark func(string)) (res Result, err er
 		return res, err
 	}
 	mark("ready")
-	if cfg.Role == Feed {
-		return res, until(ctx, turn, func(time.Time) bool { return false })
+	if cfg.Role == Feed || cfg.Role == Count {
+		err := until(ctx, turn, func(time.Time) bool { return false })
+		return e.result(e.began, 0), err // of one that counts, the time says nothing
 	}
 	if err := until(ctx, turn, func(time.Time) bool { return e.frames > 0 }); err != nil {
 		return res, err
@@ -90,12 +99,26 @@ func Run(ctx context.Context, cfg Config, mark func(string)) (res Result, err er
 		return res, err
 	}
 	e.frames = 0
-	start := time.Now()
+	start, kicks := time.Now(), e.kicks()
 	mark("start")
 	err = until(ctx, turn, func(now time.Time) bool { return now.Sub(start) >= cfg.Window })
-	res = Result{Frames: e.frames, Seconds: time.Since(start).Seconds(), Mode: e.iface.Describe()}
+	res = e.result(start, kicks)
 	mark("stop")
 	return res, err
+}
+
+// result is what was counted since a time, at which the end had made so many kicks.
+func (e *end) result(start time.Time, kicks uint64) Result {
+	r := Result{Frames: e.frames, Seconds: time.Since(start).Seconds(), Mode: e.iface.Describe(), Kicks: e.kicks() - kicks}
+	if s, err := e.queue.Statistics(); err == nil {
+		r.Dropped = s.RxDropped + s.RxRingFull + s.FillRingEmpty
+	}
+	return r
+}
+
+func (e *end) kicks() uint64 {
+	s := e.queue.Stats()
+	return s.Kicks + s.FillKicks
 }
 
 // until takes turns until the condition holds.
@@ -114,6 +137,9 @@ func until(ctx context.Context, turn func() error, over func(now time.Time) bool
 func (e *end) open() error {
 	var err error
 	o := afxdp.Options{Driver: e.Driver, Mode: afxdp.ModeCopy, KeepProcessor: true, AdaptiveFill: true} // the program does nothing else
+	if e.ZeroCopy {
+		o.Mode = afxdp.ModeZeroCopy
+	}
 	if e.iface, err = afxdp.Open(e.Interface, o, bpf.Config{Mode: bpf.OwnAddress}); err != nil {
 		return err
 	}
@@ -126,7 +152,7 @@ func (e *end) open() error {
 // turn returns what the role does once.
 func (e *end) turn() (func() error, error) {
 	switch e.Role {
-	case Drop:
+	case Drop, Count:
 		return e.drop, nil
 	case Forward:
 		return e.forward, nil
@@ -167,7 +193,7 @@ func (e *end) forward() error {
 	for _, d := range e.descs[:n] {
 		e.pool.Release(d.Frame)
 	}
-	if err := e.queue.Flush(); err != nil {
+	if err := e.flush(); err != nil {
 		return fmt.Errorf("rawlink: forward: %w", err)
 	}
 	e.queue.Recycle()
@@ -178,7 +204,7 @@ func (e *end) forward() error {
 // the stack: they are still in the cache.
 func (e *end) send() error {
 	out := e.descs[:0]
-	for range min(batch, e.queue.Room()) {
+	for range min(batch, e.queue.Room(), e.due()) {
 		f := e.pool.Alloc()
 		if f == frame.None {
 			break
@@ -189,11 +215,33 @@ func (e *end) send() error {
 	for _, d := range out {
 		e.pool.Release(d.Frame)
 	}
-	if err := e.queue.Flush(); err != nil {
+	if err := e.flush(); err != nil {
 		return fmt.Errorf("rawlink: send: %w", err)
 	}
+	e.given += uint64(len(out))
 	e.frames += uint64(e.queue.Recycle())
 	return nil
+}
+
+// flush hands over what was sent. A card's link may be down for a moment, of its own accord: what waits is sent when it is back.
+func (e *end) flush() error {
+	if err := e.queue.Flush(); err != nil && !errors.Is(err, afxdp.ErrInterfaceDown) {
+		return err
+	}
+	return nil
+}
+
+// due is how many frames an end that sends is to have sent by now and has not. Its time begins with the first that was sent: the link may
+// be away for a while when a program has been attached.
+func (e *end) due() int {
+	if e.frames == 0 {
+		e.began = time.Now()
+		return batch - int(e.given)
+	}
+	if e.Rate == 0 {
+		return batch
+	}
+	return int(max(time.Since(e.began).Seconds()*e.Rate-float64(e.given), 0))
 }
 
 // sink has every frame dropped by an XDP program until the context ends.

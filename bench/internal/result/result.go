@@ -1,8 +1,10 @@
 package result
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -177,16 +179,26 @@ type Report struct {
 	Benchmarks []*Benchmark  `json:"benchmarks"`
 }
 
-// Write stores the report as JSON, making the directory when it lacks.
-func (r *Report) Write(path string) error {
+// Print writes the report as JSON.
+func (r *Report) Print(w io.Writer) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the report: %w", err)
 	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
+// Write stores the report as JSON, making the directory when it lacks.
+func (r *Report) Write(path string) error {
+	var b bytes.Buffer
+	if err := r.Print(&b); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make the report's directory: %w", err)
 	}
-	if err := os.WriteFile(path, append(b, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil

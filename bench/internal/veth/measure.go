@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strconv"
 	"time"
@@ -44,11 +45,11 @@ func (r *Runner) measure(ctx context.Context, at *arena, w Work) (run result.Run
 	if w.Client == OurClient {
 		threads += len(at.clientCPUs) // as for the server: one more than shards
 	}
-	client, err := child.Start(r.command(at.lab.Kernel, threads, "load", "-work", string(w.Work), "-client", string(w.Client),
+	client, err := start(at.lab.Kernel, r.command(threads, "load", "-work", string(w.Work), "-client", string(w.Client),
 		"-interface", at.lab.Kernel.Interface, "-own", clientAddress(at.clients).String(), "-spin", cmp.Or(w.Spin, -1).String(),
 		"-address", at.lab.Stack.Address.Addr().String(), "-conns", strconv.Itoa(w.Conns), "-warmup", r.Warmup.String(),
 		"-window", r.Window.String(), "-cpus", join(at.clientCPUs), "-congestion", r.Congestion,
-		"-prefer="+strconv.FormatBool(r.Path != nil)))
+		"-prefer="+strconv.FormatBool(r.Path != nil), "-zero-copy="+strconv.FormatBool(r.ZeroCopyPeer)))
 	if err != nil {
 		return run, err
 	}
@@ -58,6 +59,9 @@ func (r *Runner) measure(ctx context.Context, at *arena, w Work) (run result.Run
 	}
 	// Not before: attaching an XDP program makes an end's threads anew.
 	if err := r.bindReceivers(at); err != nil {
+		return run, err
+	}
+	if err := r.bindInterrupts(at.lab); err != nil {
 		return run, err
 	}
 	link := describeLink(at.lab)
@@ -71,6 +75,9 @@ func (r *Runner) measure(ctx context.Context, at *arena, w Work) (run result.Run
 		run.Value = got.P50
 	}
 	run.Extra, run.Link = extras(&got), link
+	if w.Frame > 0 {
+		maps.Copy(run.Extra, r.perFrame(&run, got.Count/w.Frame))
+	}
 	if spent := run.Server.Process + run.Server.Receive; run.Server.Receive > 0 && spent > 0 {
 		run.Extra[PerServerCPU] = run.Value * run.Seconds / spent
 	}
@@ -79,10 +86,6 @@ func (r *Runner) measure(ctx context.Context, at *arena, w Work) (run result.Run
 	}
 	return run, nil
 }
-
-// PerServerCPU is the figure of work done per second of processor time that the server and the threads that receive for it used.
-// Only a laboratory with such threads has it.
-const PerServerCPU = "per server CPU s"
 
 func extras(got *load.Result) map[string]float64 {
 	extra := make(map[string]float64)

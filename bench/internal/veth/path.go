@@ -37,10 +37,10 @@ func (r *Runner) startHop(ctx context.Context, lab *netlab.Lab) (*child.Process,
 		return nil, nil
 	}
 	p := r.Path
-	cmd := r.command(lab.Hop.Stack, 1, "hop", "-a", lab.Hop.Stack.Interface, "-b", lab.Hop.Kernel.Interface,
+	cmd := r.command(1, "hop", "-a", lab.Hop.Stack.Interface, "-b", lab.Hop.Kernel.Interface,
 		"-delay", p.Delay.String(), "-loss", strconv.FormatFloat(p.Loss, 'g', -1, 64), "-rate", strconv.FormatInt(p.Rate, 10),
 		"-queue", strconv.Itoa(p.Queue), "-seed", strconv.FormatUint(p.Seed, 10), "-cpu", strconv.Itoa(r.ClientCPU))
-	h, err := child.Start(cmd)
+	h, err := start(lab.Hop.Stack, cmd)
 	if err != nil {
 		return nil, err
 	}

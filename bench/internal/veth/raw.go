@@ -29,9 +29,7 @@ func (r *Runner) Raw(ctx context.Context, cfg rawlink.Config) result.Run {
 }
 
 func (r *Runner) raw(ctx context.Context, cfg rawlink.Config) (run result.Run, err error) {
-	lc := r.Lab
-	lc.Name = "bench"
-	lab, err := netlab.New(lc)
+	lab, measured, far, err := r.rawEnds(cfg)
 	if err != nil {
 		return run, err
 	}
@@ -40,26 +38,29 @@ func (r *Runner) raw(ctx context.Context, cfg rawlink.Config) (run result.Run, e
 			err = e
 		}
 	}()
-	cfg.Warmup, cfg.Window = r.Warmup, r.RawWindow
-	cfg.Src, cfg.Dst = lab.Kernel.Address.Addr(), lab.Stack.Address.Addr()
-	measured, far := cfg, cfg
-	measured.Interface, measured.To = lab.Stack.Interface, net.HardwareAddr(lab.Kernel.MAC[:])
-	far.Role, far.Driver, far.Program = rawlink.Feed, afxdp.DriverNative, ""
-	far.Interface, far.To = lab.Kernel.Interface, net.HardwareAddr(lab.Stack.MAC[:])
+	var server, client *child.Process
+	startServer := func() (err error) {
+		server, err = r.startRaw(ctx, lab.Stack, measured, r.ServerCPU)
+		return err
+	}
+	startClient := func() (err error) {
+		client, err = r.startRaw(ctx, lab.Kernel, far, r.ClientCPU)
+		return err
+	}
+	// Who sends comes last: the link may be away for a while when the other's program has been attached.
+	order := []func() error{startServer, lab.WaitCarrier, startClient}
 	if cfg.Role == rawlink.Send {
-		far.Role = rawlink.Sink
-		measured.Src, measured.Dst = cfg.Dst, cfg.Src
+		order = []func() error{startClient, lab.WaitCarrier, startServer}
 	}
-	server, err := r.startRaw(ctx, lab.Stack, measured, r.ServerCPU)
-	if err != nil {
+	defer func() { stop(server, client) }()
+	for _, step := range order {
+		if err := step(); err != nil {
+			return run, err
+		}
+	}
+	if err := r.bindInterrupts(lab); err != nil {
 		return run, err
 	}
-	defer server.Stop()
-	client, err := r.startRaw(ctx, lab.Kernel, far, r.ClientCPU)
-	if err != nil {
-		return run, err
-	}
-	defer client.Stop()
 	link := describeLink(lab)
 	at := &arena{lab: lab, server: server}
 	var got rawlink.Result
@@ -79,25 +80,58 @@ func (r *Runner) raw(ctx context.Context, cfg rawlink.Config) (run result.Run, e
 		got.Frames = end - begin
 	}
 	run.Seconds, run.Value = got.Seconds, float64(got.Frames)/got.Seconds/1e6
-	run.GC, run.Link = server.GC(), link
+	run.GC, run.Link, run.Mode = server.GC(), link, got.Mode
+	run.Extra = r.perFrame(&run, float64(got.Frames))
+	if got.Frames > 0 {
+		run.Extra[PerKick] = float64(got.Frames) / float64(max(got.Kicks, 1))
+	}
 	return run, err
+}
+
+func stop(processes ...*child.Process) {
+	for _, p := range processes {
+		if p != nil {
+			p.Stop()
+		}
+	}
+}
+
+// rawEnds makes a laboratory and says what its ends do.
+func (r *Runner) rawEnds(cfg rawlink.Config) (lab *netlab.Lab, measured, far rawlink.Config, err error) {
+	lc := r.Lab
+	lc.Name = "bench"
+	if lab, err = netlab.New(lc); err != nil {
+		return nil, measured, far, err
+	}
+	cfg.Warmup, cfg.Window = r.Warmup, r.RawWindow
+	cfg.Src, cfg.Dst = lab.Kernel.Address.Addr(), lab.Stack.Address.Addr()
+	measured, far = cfg, cfg
+	measured.Interface, measured.To = lab.Stack.Interface, net.HardwareAddr(lab.Kernel.MAC[:])
+	far.Role, far.Driver, far.Program, far.ZeroCopy = rawlink.Feed, afxdp.DriverNative, "", r.ZeroCopyPeer
+	far.Interface, far.To = lab.Kernel.Interface, net.HardwareAddr(lab.Stack.MAC[:])
+	if cfg.Role == rawlink.Send {
+		far.Role = rawlink.Sink
+		measured.Src, measured.Dst = cfg.Dst, cfg.Src
+	}
+	return lab, measured, far, nil
 }
 
 // startRaw starts an end and waits until it is ready.
 func (r *Runner) startRaw(ctx context.Context, side *netlab.Side, cfg rawlink.Config, cpu int) (*child.Process, error) {
 	args := []string{
 		"raw", "-role", string(cfg.Role), "-driver", cfg.Driver, "-interface", cfg.Interface, "-size", strconv.Itoa(cfg.Size),
+		"-zero-copy=" + strconv.FormatBool(cfg.ZeroCopy), "-rate", strconv.FormatFloat(cfg.Rate, 'f', -1, 64),
 		"-to", cfg.To.String(), "-src", cfg.Src.String(), "-dst", cfg.Dst.String(), "-cpu", strconv.Itoa(cpu),
 		"-warmup", cfg.Warmup.String(), "-window", cfg.Window.String(),
 	}
 	if cfg.Program != "" {
 		args = append(append(args, "--"), cfg.Arguments()...)
 	}
-	cmd := r.command(side, 1, args...)
+	cmd := r.command(1, args...)
 	if cfg.Role != rawlink.Feed && cfg.Role != rawlink.Sink {
 		child.Profiled(cmd, r.Profile)
 	}
-	p, err := child.Start(cmd)
+	p, err := start(side, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -109,13 +143,19 @@ func (r *Runner) startRaw(ctx context.Context, side *netlab.Side, cfg rawlink.Co
 }
 
 // arrived returns how many frames a side's interface has received, those that XDP dropped included.
-func arrived(side *netlab.Side) (n uint64, err error) {
+func arrived(side *netlab.Side) (uint64, error) {
+	c, err := counters(side)
+	return c.RxPackets, err
+}
+
+// counters returns those of a side's interface.
+func counters(side *netlab.Side) (c netlink.LinkStatistics, err error) {
 	err = side.Do(func() error {
 		link, err := netlink.LinkByName(side.Interface)
 		if err == nil {
-			n = link.Attrs().Statistics.RxPackets
+			c = *link.Attrs().Statistics
 		}
 		return err
 	})
-	return n, err
+	return c, err
 }

@@ -26,6 +26,7 @@ type Runner struct {
 	ClientCPU      int
 	Congestion     string // the congestion control of xdpstack's and the kernel's servers, and of bulk clients
 	Path           *Path  // nil: the sides are joined directly
+	ZeroCopyPeer   bool   // our client, and what feeds a measured end with raw frames, insist on zero-copy
 	Prefer         bool   // the process and its children come before others: let the threads that receive for them do so, too
 	Profile        string // file for a profile of the server's processor time; empty for none
 }
@@ -37,7 +38,7 @@ type Ready struct {
 }
 
 // patience bounds what a child may take to get ready.
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 // One starts a server in a laboratory of its own and measures it with every kind of work. It returns a run for each, by name; a
 // failure is in the runs.
@@ -84,17 +85,21 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[strin
 	if s.Free {
 		cpus = nil
 	}
-	cmd := r.command(lab.Stack, s.Threads, "serve", "-kind", s.Kind, "-interface", lab.Stack.Interface,
+	cmd := r.command(s.Threads, "serve", "-kind", s.Kind, "-interface", lab.Stack.Interface,
 		"-address", lab.Stack.Address.String(), "-cpus", join(cpus), "-congestion", r.Congestion,
-		"-prefer="+strconv.FormatBool(r.Path != nil), "-spin", s.Spin.String())
+		"-prefer="+strconv.FormatBool(r.Path != nil), "-spin", s.Spin.String(),
+		"-zero-copy="+strconv.FormatBool(s.ZeroCopy))
 	child.Profiled(cmd, r.Profile)
-	server, err := child.Start(cmd)
+	server, err := start(lab.Stack, cmd)
 	if err != nil {
 		return ready, err
 	}
 	defer server.Stop()
 	if err := server.Next(ctx, "ready", patience, &ready); err != nil {
 		return ready, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	if err := lab.WaitCarrier(); err != nil { // a card's link may be away for a while when a program has been attached
+		return ready, err
 	}
 	at.server, at.serverPID = server, ready.PID
 	for _, w := range works {
@@ -139,9 +144,18 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[strin
 	return ready, nil
 }
 
-// command prepares this executable as a child inside a namespace.
-func (r *Runner) command(side *netlab.Side, threads int, args ...string) *exec.Cmd {
-	cmd := side.Command(context.Background(), "/proc/"+strconv.Itoa(os.Getpid())+"/exe", args...)
+// start starts a child inside a namespace: a process is where the thread is that starts it.
+func start(side *netlab.Side, cmd *exec.Cmd) (p *child.Process, err error) {
+	err = side.Do(func() error {
+		p, err = child.Start(cmd)
+		return err
+	})
+	return p, err
+}
+
+// command prepares this executable as a child.
+func (r *Runner) command(threads int, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(context.Background(), "/proc/"+strconv.Itoa(os.Getpid())+"/exe", args...)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(threads), "GOTRACEBACK=single")
 	return cmd
 }

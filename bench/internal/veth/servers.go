@@ -16,6 +16,8 @@ type Server struct {
 	Kernel  bool          // the kernel itself has the server's address
 	Free    bool          // may run on every processor, the client's too
 	Spin    time.Duration // how long ours polls before it sleeps; 0: as it does by default, negative: not at all
+	// ZeroCopy, of ours, insists on zero-copy. Otherwise frames are copied, whatever the driver could do.
+	ZeroCopy bool
 	// Pairs, of ours, is how many queues the link has, with a shard of the server and one of our client on each, each such pair
 	// on a processor of its own. 0 is one queue, with server and client on processors of their own.
 	Pairs int
@@ -85,6 +87,7 @@ type Work struct {
 	Conns  int
 	Unit   string
 	Scale  float64 // counts per second in the unit; 0: the value is the median latency in µs
+	Frame  float64 // counts of a frame, where processor time for each is of interest
 	Client Client
 	Spin   time.Duration // how long our client polls before it sleeps; 0: not at all
 }
