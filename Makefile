@@ -9,8 +9,10 @@ ARGS     ?=
 # The original packetdrill program, and the scripts that it plays: make packetdrill PACKETDRILL=… SCRIPTS=…
 PACKETDRILL ?= packetdrill
 SCRIPTS     ?=
-# Packages to test: make test PKGS=./tcp/...  (the bench module is tested only with the default)
+# Packages to test: make test PKGS=./tcp/...  (the bench module is tested only with the default, and so are the guests)
 PKGS     ?= ./...
+# make test ZEROCOPY=no leaves out the tests in guests
+ZEROCOPY ?= yes
 
 GOTESTSUM := $(GO) tool -modfile=internal/tools/gotestsum.mod gotestsum
 LINT      := $(GO) tool -modfile=internal/tools/lint.mod golangci-lint
@@ -40,10 +42,10 @@ BENCH_NEEDS := \
 	/usr/include/bpf/libbpf.h:libbpf-dev:the~raw~rows~with~the~program~in~C
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test guest bin/guest setup race fuzz soak lint bench bench-quick bench-zerocopy packetdrill generate clean
+.PHONY: help build demo test test-zerocopy guest bin/guest setup race fuzz soak lint bench bench-quick bench-zerocopy packetdrill generate clean
 
 help: ## list these tasks
-	@awk -F ":( setup)?.*## " '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ":.*## " '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/xdpstack
 	$(GO) build -o $(BIN) ./cmd/xdpstack
@@ -51,10 +53,13 @@ build: ## build bin/xdpstack
 demo: build ## run the main job, end to end (as root over AF_XDP, else in memory); ARGS="--bulk 4GiB" for flags
 	@$(BIN) demo $(ARGS)
 
-test: setup ## run every test, those that need root included when root
-	@$(GOTESTSUM) --format pkgname --hide-summary output --raw-command -- .ci/gotest '$(PKGS)'
+test: setup bin/guest ## run every test, those that need root and those in guests included when root
+	@ZEROCOPY=$(ZEROCOPY) $(GOTESTSUM) --format pkgname --hide-summary output --raw-command -- .ci/gotest '$(PKGS)'
 
-guest: bin/guest ## run a package's tests in a guest with zero-copy: ARGS="-nic igb -queues 2 -- ./afxdp -run TestX"; ARGS=-h for help
+test-zerocopy: bin/guest ## run the tests for zero-copy in guests: ARGS="-nic igb -queues 2 -run TestReceive"
+	@$(GOTESTSUM) --format pkgname --hide-summary output --raw-command -- bin/guest suite $(ARGS)
+
+guest: bin/guest ## run a package's tests in a guest with zero-copy: ARGS="-nic igb -- ./afxdp -run TestX", or ARGS=-h
 	@bin/guest $(ARGS)
 
 bin/guest: # static, because it is the guest's first process too

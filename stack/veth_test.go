@@ -217,7 +217,7 @@ func TestSeveralQueues(t *testing.T) {
 			t.Errorf("shard %d received nothing", i)
 		}
 	}
-	if passed == 0 { // of 20 dialed connections half come astray
+	if passed == 0 && l.Veth() { // of 20 dialed connections half come astray, unless the card tells where its hash puts them
 		t.Error("no segment came to the wrong shard")
 	}
 }

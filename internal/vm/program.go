@@ -21,8 +21,13 @@ type Program struct {
 	Step  Step
 }
 
-// buildTimeout bounds the building of a package's tests.
-const buildTimeout = 10 * time.Minute
+// GoCommand is the go command: what the variable GO says, as in the Makefile, or go.
+func GoCommand() string {
+	if name := os.Getenv("GO"); name != "" {
+		return name
+	}
+	return "go"
+}
 
 // Load makes a program of a package's directory, whose tests it builds, or of a static program's file.
 func Load(ctx context.Context, name string, args []string) (*Program, error) {
@@ -55,7 +60,7 @@ func loadTests(ctx context.Context, dir string, args []string) (*Program, error)
 	}
 	defer os.RemoveAll(work)
 	file := filepath.Join(work, "tests")
-	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-tags", "nic", "-ldflags", "-s -w", "-o", file, ".")
+	cmd := exec.CommandContext(ctx, GoCommand(), "test", "-c", "-tags", "nic", "-ldflags", "-s -w", "-o", file, ".")
 	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, append(os.Environ(), "CGO_ENABLED=0"), time.Second
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("vm: build the tests of %s: %w\n%s", dir, err, text)

@@ -31,7 +31,8 @@ type File struct {
 // Step is a program that runs in the guest, and who gets its output. Steps run one after the other, whatever their status.
 type Step struct {
 	guest.Step
-	Output io.Writer // standard output and error together
+	Output io.Writer         // standard output and error together; may be nil
+	Ended  func(guest.Ended) // hears how it ended; may be nil
 }
 
 // Report is what a guest did.
@@ -174,7 +175,7 @@ func (r *running) bound() (all time.Duration, bounded bool) {
 
 // follow reads the report to its end.
 func (r *running) follow(from io.Reader, booted func()) error {
-	var output io.Writer = io.Discard
+	step := Step{Output: io.Discard}
 	for {
 		record, err := guest.ReadRecord(from)
 		if err != nil { // a connection that ends, however, is a guest that ended
@@ -190,11 +191,12 @@ func (r *running) follow(from io.Reader, booted func()) error {
 			r.report.Guest = time.Duration(b.Uptime * float64(time.Second))
 			booted()
 		case guest.KindStep:
-			if i, err := strconv.Atoi(string(record.Payload)); err == nil && i < len(r.steps) && r.steps[i].Output != nil {
-				output = r.steps[i].Output
+			if i, err := strconv.Atoi(string(record.Payload)); err == nil && i < len(r.steps) {
+				step = r.steps[i]
+				set(&step.Output, io.Discard)
 			}
 		case guest.KindOutput:
-			if _, err := output.Write(record.Payload); err != nil {
+			if _, err := step.Output.Write(record.Payload); err != nil {
 				return err
 			}
 		case guest.KindEnded:
@@ -203,7 +205,9 @@ func (r *running) follow(from io.Reader, booted func()) error {
 				return err
 			}
 			r.report.Steps = append(r.report.Steps, e)
-			output = io.Discard
+			if step.Ended != nil {
+				step.Ended(e)
+			}
 		case guest.KindFailed:
 			return fmt.Errorf("%w: %s", ErrNoBoot, record.Payload)
 		case guest.KindDone:

@@ -33,6 +33,7 @@ const usage = `guest runs the tests of a package, or a program, in a virtual mac
 
   guest [flags] -- ./afxdp -run TestX       tests of a package; flags are those of go test, -v if there are none
   guest [flags] -- bin/program arguments    a static program (built with CGO_ENABLED=0)
+  guest suite                               what make test-zerocopy runs, as events; see guest suite -h
 
 The program has XDPSTACK_NICS=nic0,nic1 in its environment. Its output is printed as it comes, timings afterwards. What the guest is made of is
 fetched at first, by apt, into the user's cache directory, or $XDPSTACK_CACHE. Two queues with virtio need root.
@@ -84,6 +85,9 @@ func (o *options) flags(out io.Writer) *flag.FlagSet {
 }
 
 func run(ctx context.Context, args []string, out, messages io.Writer) (int, error) {
+	if len(args) > 0 && args[0] == "suite" {
+		return runSuite(ctx, args[1:], out, messages)
+	}
 	var o options
 	fs := o.flags(messages)
 	switch err := fs.Parse(args); {
@@ -111,8 +115,8 @@ func run(ctx context.Context, args []string, out, messages io.Writer) (int, erro
 	}
 	e := report.Steps[0]
 	if !o.quiet {
-		say(fmt.Sprintf("Linux %s, %s, queues: %d; started in %.1f s, ran %.1f s, %.1f s in all", report.Kernel,
-			o.config.NIC, o.config.Queues, report.Boot.Seconds(), e.Elapsed.Seconds(), report.Total.Seconds()))
+		say(fmt.Sprintf("Linux %s, %s, queues: %d; started in %.1f s (kernel %.1f s), ran %.1f s, %.1f s in all", report.Kernel,
+			o.config.NIC, o.config.Queues, report.Boot.Seconds(), report.Guest.Seconds(), e.Elapsed.Seconds(), report.Total.Seconds()))
 	}
 	switch {
 	case e.TimedOut:
