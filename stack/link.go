@@ -105,6 +105,37 @@ func (s *Stack) Err() error {
 	}
 }
 
+// linkPatience is how long Open waits for a link that the attaching of the program has interrupted. Drivers take their link down for that,
+// igb for half a second, and what is sent meanwhile is lost.
+const linkPatience = 5 * time.Second
+
+// followLink begins to follow the interface. A link that was there when it was opened is waited for.
+func (s *Stack) followLink(iface *afxdp.Interface) error {
+	had := iface.Info().Carrier
+	if !had {
+		s.link.lost = time.Now()
+	}
+	if err := iface.Follow(s.linkChanged); err != nil {
+		return err
+	}
+	if had {
+		s.waitLink()
+	}
+	return nil
+}
+
+// waitLink waits for a link that was there when the interface was opened.
+func (s *Stack) waitLink() {
+	for end := time.Now().Add(linkPatience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		s.link.mu.Lock()
+		works := s.link.lost.IsZero()
+		s.link.mu.Unlock()
+		if works || s.Err() != nil {
+			return
+		}
+	}
+}
+
 // linkChanged is told of every change of the interface, one after the other, on a goroutine that is no shard's.
 func (s *Stack) linkChanged(from, to afxdp.Link) {
 	for _, e := range s.countLink(from, to, time.Now()) {
@@ -188,22 +219,6 @@ func (s *Shard) linkUp() {
 	for id := range uint32(s.conns.size()) {
 		if c := s.conns.at(id); c.is(connOpen) && c.tcp.LinkUp(s.now) {
 			s.wheel.Set(c.id, c.timer())
-		}
-	}
-}
-
-// linkPatience is how long Open waits for a link that the attaching of the program has interrupted. Drivers take their link down for that,
-// igb for half a second, and what is sent meanwhile is lost.
-const linkPatience = 5 * time.Second
-
-// waitLink waits for a link that was there when the interface was opened.
-func (s *Stack) waitLink() {
-	for end := time.Now().Add(linkPatience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		s.link.mu.Lock()
-		works := s.link.lost.IsZero()
-		s.link.mu.Unlock()
-		if works || s.Err() != nil {
-			return
 		}
 	}
 }

@@ -53,10 +53,9 @@ func Open(cfg Config) (*Stack, error) {
 	s.Start()
 	err = s.checkAffinity()
 	if err == nil {
-		err = iface.Follow(s.linkChanged)
+		err = s.followLink(iface)
 	}
 	if err == nil {
-		s.waitLink()
 		err = s.claimAddress()
 	}
 	if err != nil {

@@ -334,3 +334,32 @@ func TestOutageEndsWithTheLink(t *testing.T) {
 		t.Error("nothing arrives, 2 s after the link is back")
 	}
 }
+
+// TestOpenWithoutCarrier opens a stack before the other end of the cable is there.
+func TestOpenWithoutCarrier(t *testing.T) {
+	l := netlab.ForTest(t, netlab.Config{})
+	if err := l.Kernel.SetDown(); err != nil {
+		t.Fatal(err)
+	}
+	log := &eventLog{}
+	var s *Stack
+	start := time.Now()
+	err := l.Stack.Do(func() (err error) {
+		s, err = Open(Config{Interface: l.Stack.Interface, Address: l.Stack.Address, LinkEvent: log.add})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if d := time.Since(start); d > linkPatience {
+		t.Errorf("Open took %v", d)
+	}
+	if err := l.Kernel.SetUp(); err != nil {
+		t.Fatal(err)
+	}
+	log.wait(t, LinkUp)
+	if c, err := s.Dial("tcp", addr(l.Kernel.Address, 7)); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("%v, %v", c, err)
+	}
+}
