@@ -2,6 +2,7 @@ package afxdp
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -145,6 +146,9 @@ func (q *native) open(o *Options) error {
 	return nil
 }
 
+// passingErrors are what a bind may end with that succeeds a moment later.
+var passingErrors = []unix.Errno{unix.EBUSY, unix.ENETDOWN, unix.EAGAIN, unix.ENXIO}
+
 // bind binds the socket to its queue. The kernel lets go of a queue some time after its last socket was closed, and a driver may
 // take the link down for a moment to attach a program: both are waited out, up to a bound.
 func (q *native) bind(o *Options, mode uint16) error {
@@ -161,7 +165,7 @@ func (q *native) bind(o *Options, mode uint16) error {
 		if err == nil {
 			return nil
 		}
-		passing := errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENETDOWN)
+		passing := slices.ContainsFunc(passingErrors, func(e unix.Errno) bool { return errors.Is(err, e) })
 		if !passing || waited >= o.BindTimeout {
 			return q.bindError(err, mode)
 		}
