@@ -34,8 +34,11 @@ func modeIsTold(t *testing.T, lab *netlab.Lab) {
 			continue
 		}
 		t.Run(c.mode, func(t *testing.T) {
-			log, socket := server(t, lab, "echo", "--mode", c.mode, "--socket", control.Path(os.Getpid()))
-			socket = control.Path(os.Getpid())
+			socket := control.Path(os.Getpid()) // where doctor looks
+			if err := os.MkdirAll(control.Dir(), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			log, _ := server(t, lab, "echo", "--mode", c.mode, "--socket", socket)
 			if err := lab.WaitCarrier(); err != nil {
 				t.Fatal(err)
 			}
