@@ -10,7 +10,7 @@ import (
 // BoundMode says how a queue's socket is bound: what Options asked for and the kernel gave.
 type BoundMode struct {
 	Driver     string
-	ZeroCopy   bool           // frames really pass without a copy: bound so by force, confirmed by the kernel, and the program in the driver
+	ZeroCopy   bool           // frames pass without a copy: bound so by force, confirmed by the kernel, the program in the driver
 	Attach     bpf.AttachMode // how the XDP program is attached
 	noNative   error          // why it is in generic mode although that was not asked for
 	NeedWakeup bool           // the kernel says when it needs a kick

@@ -17,13 +17,13 @@ const (
 	fragmentInfo  = 320          // what it keeps at the end of a frame (skb_shared_info) where packets lie in several
 )
 
-// roughRoom are the drivers whose cards take the room of a frame in units of so many bytes, rounded down. The kernel does not check that,
-// and the card drops every packet that is larger: 1024 bytes are all that fits a frame of 2048. Of ixgbe it is so with the 82599 only,
-// which cannot be told from here.
+// roughRoom are the drivers whose cards take the room of a frame in units of so many bytes, rounded down. The kernel does not
+// check that, and the card drops every packet that is larger: 1024 bytes are all that fits a frame of 2048. Of ixgbe it is so
+// with the 82599 only, which cannot be told from here.
 var roughRoom = map[string]int{"igb": 1024, "igc": 1024, "ixgbe": 1024}
 
-// zeroCopyRoom returns how many bytes of network packet so many frames can have with zero-copy, by the kernel's check at bind (Linux 7.1,
-// and older ones that were mended) and what is known of the driver.
+// zeroCopyRoom returns how many bytes of network packet so many frames can have with zero-copy, by the kernel's check at bind
+// (Linux 7.1, and older ones that were mended) and what is known of the driver.
 func (i *Info) zeroCopyRoom(frames, frameSize, headroom int) int {
 	usable := frameSize - xdpHeadroom - headroom
 	if frames > 1 {
@@ -75,8 +75,8 @@ type Obstacle struct {
 
 const useCopy = "use mode copy"
 
-// ZeroCopyObstacle returns what keeps the interface's queues from zero-copy with these options, as far as it can be known without trying;
-// nil if nothing.
+// ZeroCopyObstacle returns what keeps the interface's queues from zero-copy with these options, as far as it can be known without
+// trying; nil if nothing.
 func (i *Info) ZeroCopyObstacle(o Options) *Obstacle {
 	i.fit(&o)
 	o = o.withDefaults(i.MTU)
@@ -150,15 +150,15 @@ func (i *Info) roomObstacle(o *Options) *Obstacle {
 	case i.zeroCopyRoom(frames, largest, 0) >= i.MTU:
 		return &Obstacle{why, fmt.Sprintf("use frames of %d bytes and a smaller headroom, or use mode copy", largest)}
 	}
-	return &Obstacle{why, fmt.Sprintf("set an MTU of at most %d (ip link set %s mtu %[1]d), or use mode copy", i.zeroCopyRoom(frames, largest, 0),
-		i.Name)}
+	return &Obstacle{why, fmt.Sprintf("set an MTU of at most %d (ip link set %s mtu %[1]d), or use mode copy",
+		i.zeroCopyRoom(frames, largest, 0), i.Name)}
 }
 
 // drops reports whether packets would be lost with zero-copy that the kernel does not refuse.
 func (i *Info) drops(o *Options) bool { return roughRoom[i.Driver] != 0 && i.roomObstacle(o) != nil }
 
-// noZeroCopy explains why a queue is not bound with zero-copy, by how it was to be bound. The error of the bind is nil if it was not
-// tried, or did not give it.
+// noZeroCopy explains why a queue is not bound with zero-copy, by how it was to be bound. The error of the bind is nil if it was
+// not tried, or did not give it.
 func (p place) noZeroCopy(o *Options, mode *BoundMode, bind error) error {
 	info, err := Discover(p.name) // anew: it may have changed since
 	if err != nil {

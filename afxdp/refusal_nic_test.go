@@ -93,8 +93,8 @@ func TestNICPlainDMA(t *testing.T) {
 	}
 }
 
-// TestNICLargestPackets receives and sends packets up to the largest that zero-copy is given for: the kernel gives it for more than some
-// cards receive.
+// TestNICLargestPackets receives and sends packets up to the largest that zero-copy is given for: the kernel gives it for more
+// than some cards receive.
 func TestNICLargestPackets(t *testing.T) {
 	var info Info
 	t.Run("look", func(t *testing.T) { _, info = withZeroCopy(t, netlab.Config{}) })
@@ -134,8 +134,8 @@ func TestNICLargestPackets(t *testing.T) {
 	}
 }
 
-// TestNICGenericZeroCopyIsCopied shows why a socket's word is not enough: bound with zero-copy beside a program in generic mode it says
-// that it has zero-copy, and the kernel copies every packet all the same.
+// TestNICGenericZeroCopyIsCopied shows why a socket's word is not enough: bound with zero-copy beside a program in generic mode
+// it says that it has zero-copy, and the kernel copies every packet all the same.
 func TestNICGenericZeroCopyIsCopied(t *testing.T) {
 	lab, info := withZeroCopy(t, netlab.Config{})
 	counter, err := copycount.Open()

@@ -76,8 +76,8 @@ func TestZeroCopyObstacles(t *testing.T) {
 	}
 }
 
-// TestGenericIsNotZeroCopy asks for zero-copy with a program behind the driver: in ModeZeroCopy that is an error, in ModeAuto it is copy
-// mode, and both say why.
+// TestGenericIsNotZeroCopy asks for zero-copy with a program behind the driver: in ModeZeroCopy that is an error, in ModeAuto it
+// is copy mode, and both say why.
 func TestGenericIsNotZeroCopy(t *testing.T) {
 	lab := labFor(t, netlab.Config{Name: "afxdp"})
 	for _, driver := range []string{DriverNative, DriverAsavie} {

@@ -14,8 +14,8 @@ import (
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
-// TestNICCopies has the kernel count how many frames it copies while the stack receives and sends in bulk: with zero-copy none, in copy
-// mode each.
+// TestNICCopies has the kernel count how many frames it copies while the stack receives and sends in bulk: with zero-copy none,
+// in copy mode each.
 func TestNICCopies(t *testing.T) {
 	for _, mode := range []afxdp.Mode{afxdp.ModeZeroCopy, afxdp.ModeCopy} {
 		t.Run(mode.String(), func(t *testing.T) {
@@ -63,8 +63,8 @@ func TestNICCopies(t *testing.T) {
 	}
 }
 
-// counted returns how many packets the stack says that it received and sent, and what the kernel counted. With agree, it waits until
-// both are the same: the last packets may be under way.
+// counted returns how many packets the stack says that it received and sent, and what the kernel counted. With agree, it waits
+// until both are the same: the last packets may be under way.
 func counted(t *testing.T, s *Stack, counter *copycount.Counter, agree bool) (received, sent uint64, n copycount.Counts) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {

@@ -22,8 +22,9 @@ Nothing is changed. The exit code is 1 if something makes xdpstack impossible.
 
 With --count-copies the kernel counts for that time how many packets it copies between its memory and that
 of AF_XDP sockets, while a stack runs on the interface: with zero-copy, none.`,
-		Example: "  xdpstack doctor\n  sudo xdpstack doctor -i eth0\n  sudo xdpstack doctor -i eth0 --count-copies 2s\n  xdpstack doctor --json | jq '.[] | select(.level == \"fail\")'",
-		Args:    exactly(0, ""),
+		Example: "  xdpstack doctor\n  sudo xdpstack doctor -i eth0\n  sudo xdpstack doctor -i eth0 --count-copies 2s\n" +
+			"  xdpstack doctor --json | jq '.[] | select(.level == \"fail\")'",
+		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if during != 0 && (iface == "" || during < 0) {
 				return usagef("--count-copies is for an interface (-i) and some time, such as 2s")

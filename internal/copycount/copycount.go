@@ -11,7 +11,8 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 )
 
-// ErrUnsupported is matched by Open's error where the kernel cannot count: it has no kprobes (CONFIG_KPROBES), or no such functions.
+// ErrUnsupported is matched by Open's error where the kernel cannot count: it has no kprobes (CONFIG_KPROBES), or no such
+// functions.
 var ErrUnsupported = errors.New("this kernel cannot count copies")
 
 // Counts are of all AF_XDP sockets of the machine, in whatever namespace, since Open.
@@ -25,9 +26,9 @@ type Counts struct {
 // Copies returns how many packets were copied.
 func (c Counts) Copies() uint64 { return c.Received + c.Sent }
 
-// The functions, and the fields that count their calls. All three are reached through pointers or from several places, so that compilers
-// keep them: __xsk_rcv from XDP in the driver and behind it, xsk_destruct_skb as the destructor of every sk_buff with a frame's
-// payload. Only the last says how many packets were sent: one run of __xsk_generic_xmit sends many.
+// The functions, and the fields that count their calls. All three are reached through pointers or from several places, so that
+// compilers keep them: __xsk_rcv from XDP in the driver and behind it, xsk_destruct_skb as the destructor of every sk_buff with a
+// frame's payload. Only the last says how many packets were sent: one run of __xsk_generic_xmit sends many.
 var functions = []struct {
 	name  string
 	count func(*Counts) *uint64
@@ -82,7 +83,8 @@ func (c *Counter) probe(slot int, function string) (err error) {
 	return nil
 }
 
-// count is a program that adds one to a slot. It needs no atomic instruction: the kernel does not run it twice at a time on a CPU.
+// count is a program that adds one to a slot. It needs no atomic instruction: the kernel does not run it twice at a time on a
+// CPU.
 func count(calls *ebpf.Map, slot int) asm.Instructions {
 	return asm.Instructions{
 		asm.StoreImm(asm.RFP, -4, int64(slot), asm.Word),

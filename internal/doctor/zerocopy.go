@@ -27,7 +27,8 @@ func runningStacks(name string) (all []snapshot.Snapshot) {
 	return all
 }
 
-// judgeZeroCopy tells whether frames pass without a copy: what the stacks that run on the interface got, else what can be known beforehand.
+// judgeZeroCopy tells whether frames pass without a copy: what the stacks that run on the interface got, else what can be known
+// beforehand.
 func judgeZeroCopy(info *afxdp.Info, running []snapshot.Snapshot) Finding {
 	f := Finding{Subject: info.Name + " zero-copy", Level: OK}
 	obstacle := info.ZeroCopyObstacle(afxdp.Options{})
@@ -60,8 +61,8 @@ func judgeZeroCopy(info *afxdp.Info, running []snapshot.Snapshot) Finding {
 	return f
 }
 
-// Copies counts for a while how many packets the kernel copies, and judges by that whether those of the stacks on an interface are among
-// them.
+// Copies counts for a while how many packets the kernel copies, and judges by that whether those of the stacks on an interface
+// are among them.
 func Copies(name string, during time.Duration) Finding {
 	counter, err := copycount.Open()
 	if err != nil {
@@ -95,7 +96,8 @@ func judgeCopies(name string, during time.Duration, packets uint64, counts copyc
 		f.Fact = fmt.Sprintf("none of the %d packets that passed in %v was copied by the kernel", packets, during)
 	default:
 		f.Level = Note
-		f.Fact = fmt.Sprintf("the stacks on %s moved %d packets in %v; of all AF_XDP sockets of this machine %v", name, packets, during, counts)
+		f.Fact = fmt.Sprintf("the stacks on %s moved %d packets in %v; of all AF_XDP sockets of this machine %v", name, packets, during,
+			counts)
 		f.Cure = "see the finding about zero-copy"
 	}
 	return f
