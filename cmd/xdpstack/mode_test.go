@@ -27,7 +27,6 @@ func modeIsTold(t *testing.T, lab *netlab.Lab) {
 		{"auto", true, snapshot.Copy, "veth has none"},
 		{"copy", true, snapshot.Copy, "asked for"},
 		{"auto", false, snapshot.ZeroCopy, ""},
-		{"zero-copy", false, snapshot.ZeroCopy, ""},
 		{"copy", false, snapshot.Copy, "asked for"},
 	} {
 		if c.veth != lab.Veth() {
