@@ -61,7 +61,8 @@ func TestParse(t *testing.T) {
 func tiny(only ...string) *session {
 	short := 100 * time.Millisecond
 	return &session{started: time.Now(), options: options{only: only, times: times{
-		coreRepeats: 1, repeats: 1, pathRepeats: 1, coreWarmup: short, coreWindow: short, warmup: short, window: 3 * short, rawWindow: short,
+		coreRepeats: 1, repeats: 1, pathRepeats: 1, coreWarmup: short, coreWindow: short, warmup: short, window: 3 * short,
+		rawWindow:  5 * short, // no process waits longer for its processor, on a machine that is busy with a dozen others
 		pathWarmup: short, pathWindow: 3 * short,
 	}}}
 }
@@ -71,21 +72,6 @@ func check(t *testing.T, r *result.Report, benchmarks int) {
 	if len(r.Benchmarks) != benchmarks {
 		t.Errorf("%d benchmarks, want %d", len(r.Benchmarks), benchmarks)
 	}
-	failed := missing(t, r)
-	if len(failed) == 0 {
-		return
-	}
-	// In windows as short as these, a side may get nothing done on a busy machine. That is no defect of the benchmark: it has another chance.
-	again := tiny(failed...)
-	again.times.warmup, again.times.window = time.Second, 2*time.Second
-	for _, name := range missing(t, again.all(t.Context(), groups())) {
-		t.Errorf("%s: a side did nothing in two runs", name)
-	}
-}
-
-// missing returns the benchmarks that have a side without a result, gVisor's left out: it stalls now and then.
-func missing(t *testing.T, r *result.Report) (names []string) {
-	t.Helper()
 	for _, b := range r.Benchmarks {
 		if b.Skipped != "" {
 			t.Errorf("%s was skipped: %s", b.Name, b.Skipped)
@@ -98,13 +84,13 @@ func missing(t *testing.T, r *result.Report) (names []string) {
 				t.Logf("%s, %s was not run: %s", b.Name, side.Name, side.Skipped)
 				continue
 			}
-			t.Logf("%s, %s: %+v, %s", b.Name, side.Name, side.Value, side.Failed())
-			if (!strings.HasPrefix(side.Name, "gVisor") || side.Failed() == "") && !slices.Contains(names, b.Name) {
-				names = append(names, b.Name)
+			report := t.Errorf
+			if strings.HasPrefix(side.Name, "gVisor") && side.Failed() != "" {
+				report = t.Logf // it stalls now and then
 			}
+			report("%s, %s: %+v, %s", b.Name, side.Name, side.Value, side.Failed())
 		}
 	}
-	return names
 }
 
 func TestCore(t *testing.T) {

@@ -77,8 +77,17 @@ func (r *Result) Latencies(h *hdrhistogram.Histogram) {
 	r.Max = us(h.Max())
 }
 
-// patience bounds a connect, and a time without any progress.
+// patience bounds a time without any progress.
 const patience = 5 * time.Second
+
+// What holds for the opening of connections, whoever's TCP does it.
+const (
+	// OpenPatience bounds it: a SYN is sent again after 1, 3, 7 and 15 seconds.
+	OpenPatience = 20 * time.Second
+	// OpenAtOnce is how many are opened at a time. More SYNs than veth's ring has room for beside the requests of those that are
+	// open would be dropped, and each that is costs a second.
+	OpenAtOnce = 32
+)
 
 // ErrStalled means that nothing moved for too long.
 var ErrStalled = errors.New("load: no progress")
@@ -118,7 +127,9 @@ type generator struct {
 	latency   *hdrhistogram.Histogram
 }
 
-// Run does the work. It calls ready when the connections are open, and mark at the start of the measured window and at its end.
+// Run does the work. It calls ready when the connections are open, and mark at the start of the measured window and at its end. A window in
+// which nothing was done goes on until something is, up to a bound: on a busy machine a process may wait for its processor, or a
+// connection for a retransmission timeout, longer than a short window is.
 func Run(ctx context.Context, cfg Config, ready func(), mark func(start bool)) (Result, error) {
 	g := &generator{cfg: cfg, conns: make([]conn, cfg.Conns), buf: make([]byte, 512<<10)}
 	g.latency, g.port = NewHistogram(), cfg.Work.Port()
@@ -139,47 +150,56 @@ func Run(ctx context.Context, cfg Config, ready func(), mark func(start bool)) (
 	start := time.Now()
 	mark(true)
 	err = g.loop(ctx, cfg.Window)
+	for end := time.Now().Add(patience); err == nil && g.done(before) == 0 && time.Now().Before(end); {
+		err = g.loop(ctx, 10*time.Millisecond)
+	}
 	mark(false)
 	if err != nil {
 		return Result{}, err
 	}
-	r := Result{Seconds: time.Since(start).Seconds(), Count: float64(g.count), Errors: float64(g.errors)}
+	r := Result{Seconds: time.Since(start).Seconds(), Count: float64(g.done(before)), Errors: float64(g.errors)}
 	if cfg.Work == Receive {
-		r.Count = float64(g.acked() - before) // what the server has taken, not what lies in buffers
 		r.RTT, r.CWnd = g.path()
 	}
 	r.Latencies(g.latency)
 	if r.Count == 0 {
-		return r, fmt.Errorf("load: nothing in %v: %w", cfg.Window, errors.Join(ErrStalled, g.lastErr))
+		return r, fmt.Errorf("load: nothing in %.1f s: %w", r.Seconds, errors.Join(ErrStalled, g.lastErr))
 	}
 	return r, nil
 }
 
-// open starts every connection; those that are to stay are established when it returns.
+// done returns how much was done in the window so far. Of bulk work that is what the server has taken, not what lies in buffers; before
+// is what it had acknowledged at the window's start.
+func (g *generator) done(before uint64) uint64 {
+	if g.cfg.Work == Receive {
+		return g.acked() - before
+	}
+	return g.count
+}
+
+// open starts every connection, a few at a time; those that are to stay are established when it returns.
 func (g *generator) open(ctx context.Context) error {
-	for i := range g.conns {
-		g.conns[i].slot = i
-		if err := g.connect(&g.conns[i]); err != nil {
-			return err
-		}
-	}
-	if g.cfg.Work == Connect {
-		return nil
-	}
-	for end := time.Now().Add(patience); ; {
+	begun := 0
+	for end := time.Now().Add(OpenPatience); ; {
 		open := 0
 		for i := range g.conns {
 			if g.conns[i].state == running {
 				open++
 			}
 		}
+		for ; begun < len(g.conns) && (begun < open+OpenAtOnce || g.cfg.Work == Connect); begun++ {
+			g.conns[begun].slot = begun
+			if err := g.connect(&g.conns[begun]); err != nil {
+				return err
+			}
+		}
 		switch {
-		case open == len(g.conns):
+		case open == len(g.conns) || g.cfg.Work == Connect:
 			return nil
 		case time.Now().After(end):
-			return fmt.Errorf("load: %d of %d connections after %v: %w", open, len(g.conns), patience, errors.Join(ErrStalled, g.lastErr))
+			return fmt.Errorf("load: %d of %d connections after %v: %w", open, len(g.conns), OpenPatience, errors.Join(ErrStalled, g.lastErr))
 		}
-		if err := g.loop(ctx, 10*time.Millisecond); err != nil {
+		if err := g.loop(ctx, time.Millisecond); err != nil {
 			return err
 		}
 	}

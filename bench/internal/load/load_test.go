@@ -2,6 +2,8 @@ package load
 
 import (
 	"context"
+	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -48,6 +50,46 @@ func TestEveryWork(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestShortWindow has a server that is slower than the window is long.
+func TestShortWindow(t *testing.T) {
+	if unix.Geteuid() != 0 {
+		t.Skip("the benchmarks' ports are privileged: run as root")
+	}
+	addr := [4]byte{127, 77, 0, 2}
+	ln, err := net.Listen("tcp4", netip.AddrPortFrom(netip.AddrFrom4(addr), app.HTTPPort).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				var request [4096]byte
+				for {
+					if _, err := c.Read(request[:]); err != nil {
+						return
+					}
+					time.Sleep(200 * time.Millisecond)
+					if _, err := c.Write(app.Response); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	const conns = 2*OpenAtOnce + 1
+	cfg := Config{Work: HTTP, Addr: addr, Conns: conns, Window: 10 * time.Millisecond}
+	r, err := Run(t.Context(), cfg, func() {}, func(bool) {})
+	if err != nil || r.Count == 0 || r.Seconds < 0.02 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 

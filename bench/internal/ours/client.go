@@ -41,11 +41,11 @@ type client struct {
 	latency              *hdrhistogram.Histogram // the first shard's, until the stack is closed
 }
 
-// patience bounds the opening of the connections, and a time without any progress.
+// patience bounds a time without any progress.
 const patience = 5 * time.Second
 
 // RunClient does the work. It calls ready when its interface is attached and its connections are open, and mark at the start of
-// the measured window and at its end.
+// the measured window and at its end. A window in which nothing was done goes on until something is, as in load.Run.
 func RunClient(ctx context.Context, cfg ClientConfig, ready func(), mark func(start bool)) (r load.Result, err error) {
 	c := &client{cfg: cfg, latency: load.NewHistogram()}
 	c.remote = netip.AddrPortFrom(netip.AddrFrom4(cfg.Addr), cfg.Work.Port())
@@ -64,19 +64,8 @@ func RunClient(ctx context.Context, cfg ClientConfig, ready func(), mark func(st
 }
 
 func (c *client) run(ctx context.Context, ready func(), mark func(start bool)) (r load.Result, err error) {
-	for range c.cfg.Conns {
-		if err := c.stack.Connect(c.remote, c.handler()); err != nil {
-			return r, err
-		}
-	}
-	end := time.Now().Add(patience)
-	for c.cfg.Work != load.Connect && c.open.Load() < int64(c.cfg.Conns) {
-		if time.Now().After(end) {
-			return r, fmt.Errorf("client: %d of %d connections after %v: %w", c.open.Load(), c.cfg.Conns, patience, c.stalled())
-		}
-		if err := c.watch(ctx, 5*time.Millisecond); err != nil {
-			return r, err
-		}
+	if err := c.connect(ctx); err != nil {
+		return r, err
 	}
 	ready()
 	if err := c.watch(ctx, c.cfg.Warmup); err != nil {
@@ -86,14 +75,39 @@ func (c *client) run(ctx context.Context, ready func(), mark func(start bool)) (
 	count, failed, start := c.count.Load(), c.errors.Load(), time.Now()
 	mark(true)
 	err = c.watch(ctx, c.cfg.Window)
+	for end := time.Now().Add(patience); err == nil && c.count.Load() == count && time.Now().Before(end); {
+		err = c.watch(ctx, 10*time.Millisecond)
+	}
 	count, failed = c.count.Load()-count, c.errors.Load()-failed
 	r = load.Result{Seconds: time.Since(start).Seconds(), Count: float64(count), Errors: float64(failed)}
 	mark(false)
 	c.measuring.Store(false)
 	if err == nil && r.Count == 0 {
-		err = fmt.Errorf("client: nothing in %v: %w", c.cfg.Window, c.stalled())
+		err = fmt.Errorf("client: nothing in %.1f s: %w", r.Seconds, c.stalled())
 	}
 	return r, err
+}
+
+// connect opens the connections, a few at a time; those that are to stay are established when it returns.
+func (c *client) connect(ctx context.Context) error {
+	begun := 0
+	for end := time.Now().Add(load.OpenPatience); ; {
+		open := int(c.open.Load())
+		for ; begun < c.cfg.Conns && (begun < open+load.OpenAtOnce || c.cfg.Work == load.Connect); begun++ {
+			if err := c.stack.Connect(c.remote, c.handler()); err != nil {
+				return err
+			}
+		}
+		switch {
+		case open == c.cfg.Conns || c.cfg.Work == load.Connect:
+			return nil
+		case time.Now().After(end):
+			return fmt.Errorf("client: %d of %d connections after %v: %w", open, c.cfg.Conns, load.OpenPatience, c.stalled())
+		}
+		if err := c.watch(ctx, time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // watch waits for a time, or until the run has failed or nothing moves any more.

@@ -47,8 +47,10 @@ type Config struct {
 	Src, Dst netip.Addr       // in the frames: those of the far end and of the measured one
 }
 
-// batch is how many frames are handled at a time.
-const batch = 64
+const (
+	batch    = 64              // frames that are handled at a time
+	patience = 5 * time.Second // that a window goes on without a frame
+)
 
 // Result is what the measured end counted.
 type Result struct {
@@ -101,7 +103,11 @@ func Run(ctx context.Context, cfg Config, mark func(string)) (res Result, err er
 	e.frames = 0
 	start, kicks := time.Now(), e.kicks()
 	mark("start")
-	err = until(ctx, turn, func(now time.Time) bool { return now.Sub(start) >= cfg.Window })
+	err = until(ctx, turn, func(now time.Time) bool {
+		// Either end may wait for its processor longer than a short window is.
+		spent := now.Sub(start)
+		return spent >= cfg.Window && e.frames > 0 || spent >= cfg.Window+patience
+	})
 	res = e.result(start, kicks)
 	mark("stop")
 	return res, err

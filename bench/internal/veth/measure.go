@@ -54,7 +54,7 @@ func (r *Runner) measure(ctx context.Context, at *arena, w Work) (run result.Run
 		return run, err
 	}
 	defer client.Stop()
-	if err := client.Next(ctx, "ready", patience, nil); err != nil {
+	if err := client.Next(ctx, "ready", load.OpenPatience+patience, nil); err != nil {
 		return run, err
 	}
 	// Not before: attaching an XDP program makes an end's threads anew.
