@@ -136,21 +136,7 @@ func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	if why := st.Interface().Program().Fallback(); why != nil {
-		s.log.Warn("generic XDP, which costs throughput", "because", why)
-	}
-	for _, q := range st.Interface().Queues() {
-		if why := q.Mode().NoZeroCopy; why != nil {
-			s.log.Warn("no zero-copy: frames are copied", "queue", q.Index(), "because", why)
-			break // the others' reason is the same, most likely; stats counts them
-		}
-	}
-	if why := st.Interface().Queues()[0].Mode().NoMultiBuffer; why != nil {
-		s.log.Warn("packets are smaller than the interface's MTU allows", "mtu", st.MTU(), "because", why)
-	}
-	if why := st.Interface().Queues()[0].Mode().NoTxChecksum; why != nil {
-		s.log.Warn("the stack computes checksums", "because", why)
-	}
+	s.warn(st)
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -178,6 +164,25 @@ func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
 		return err
 	case <-st.Gone():
 		return st.Err()
+	}
+}
+
+// warn says what the stack runs without that it might have.
+func (s *serveCommand) warn(st *stack.Stack) {
+	if why := st.Interface().Program().Fallback(); why != nil {
+		s.log.Warn("generic XDP, which costs throughput", "because", why)
+	}
+	for _, q := range st.Interface().Queues() {
+		if why := q.Mode().NoZeroCopy; why != nil {
+			s.log.Warn("no zero-copy: frames are copied", "queue", q.Index(), "because", why)
+			break // the others' reason is the same, most likely; stats counts them
+		}
+	}
+	if why := st.Interface().Queues()[0].Mode().NoMultiBuffer; why != nil {
+		s.log.Warn("packets are smaller than the interface's MTU allows", "mtu", st.MTU(), "because", why)
+	}
+	if why := st.Interface().Queues()[0].Mode().NoTxChecksum; why != nil {
+		s.log.Warn("the stack computes checksums", "because", why)
 	}
 }
 

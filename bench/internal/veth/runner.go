@@ -76,32 +76,55 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[strin
 	if hop != nil {
 		defer hop.Stop()
 	}
+	at := r.arena(lab, &s)
+	if ready, err = r.startServer(ctx, at, &s); err != nil {
+		return ready, err
+	}
+	defer at.server.Stop()
+	if err := r.measureAll(ctx, at, &s, works, runs); err != nil {
+		return ready, err
+	}
+	return ready, r.addCounters(ctx, at, &s, hop, runs)
+}
+
+// arena says where a server and its clients run.
+func (r *Runner) arena(lab *netlab.Lab, s *Server) *arena {
 	at := &arena{lab: lab, threaded: r.Lab.Threaded, serverCPUs: []int{r.ServerCPU}, clientCPUs: []int{r.ClientCPU}}
 	if s.Pairs > 0 {
 		at.serverCPUs = []int{r.ServerCPU, r.ClientCPU}[:s.Pairs]
 		at.clientCPUs = at.serverCPUs
 	}
+	return at
+}
+
+// startServer starts a server and waits until it is ready. After an error nothing of it is left.
+func (r *Runner) startServer(ctx context.Context, at *arena, s *Server) (ready Ready, err error) {
 	cpus := at.serverCPUs
 	if s.Free {
 		cpus = nil
 	}
-	cmd := r.command(s.Threads, "serve", "-kind", s.Kind, "-interface", lab.Stack.Interface,
-		"-address", lab.Stack.Address.String(), "-cpus", join(cpus), "-congestion", r.Congestion,
+	cmd := r.command(s.Threads, "serve", "-kind", s.Kind, "-interface", at.lab.Stack.Interface,
+		"-address", at.lab.Stack.Address.String(), "-cpus", join(cpus), "-congestion", r.Congestion,
 		"-prefer="+strconv.FormatBool(r.Path != nil), "-spin", s.Spin.String(),
 		"-zero-copy="+strconv.FormatBool(s.ZeroCopy))
 	child.Profiled(cmd, r.Profile)
-	server, err := start(lab.Stack, cmd)
+	if at.server, err = start(at.lab.Stack, cmd); err != nil {
+		return ready, err
+	}
+	if err = at.server.Next(ctx, "ready", patience, &ready); err != nil {
+		err = fmt.Errorf("%s: %w", s.Name, err)
+	} else {
+		err = at.lab.WaitCarrier() // a card's link may be away for a while when a program has been attached
+	}
 	if err != nil {
-		return ready, err
+		at.server.Stop()
 	}
-	defer server.Stop()
-	if err := server.Next(ctx, "ready", patience, &ready); err != nil {
-		return ready, fmt.Errorf("%s: %w", s.Name, err)
-	}
-	if err := lab.WaitCarrier(); err != nil { // a card's link may be away for a while when a program has been attached
-		return ready, err
-	}
-	at.server, at.serverPID = server, ready.PID
+	at.serverPID = ready.PID
+	return ready, err
+}
+
+// measureAll measures the server with every kind of work. The error is that of the context.
+func (r *Runner) measureAll(ctx context.Context, at *arena, s *Server, works []Work, runs map[string]result.Run) error {
 	for _, w := range works {
 		if s.Client != "" {
 			w.Client = s.Client
@@ -109,7 +132,7 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[strin
 		w.Conns *= len(at.clientCPUs)
 		run, err := r.measure(ctx, at, w)
 		if ctx.Err() != nil {
-			return ready, ctx.Err()
+			return ctx.Err()
 		}
 		if err != nil {
 			run = result.Run{Failed: err.Error()}
@@ -119,18 +142,23 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[strin
 		}
 		runs[w.Name] = run
 	}
-	server.Release()
+	return nil
+}
+
+// addCounters ends the server and adds what it, and the hop, counted to the runs.
+func (r *Runner) addCounters(ctx context.Context, at *arena, s *Server, hop *child.Process, runs map[string]result.Run) error {
+	at.server.Release()
 	var counters map[string]float64
-	if err := server.Next(ctx, child.KindDone, patience, &counters); err != nil {
-		return ready, fmt.Errorf("%s: %w", s.Name, err)
+	if err := at.server.Next(ctx, child.KindDone, patience, &counters); err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
 	}
 	extra := make(map[string]float64)
 	for name, v := range counters {
 		extra["server_"+name] = v
 	}
 	if hop != nil {
-		if err := r.explain(ctx, lab, s, hop, extra); err != nil {
-			return ready, err
+		if err := r.explain(ctx, at.lab, *s, hop, extra); err != nil {
+			return err
 		}
 	}
 	for w, run := range runs {
@@ -138,10 +166,10 @@ func (r *Runner) one(ctx context.Context, s Server, works []Work, runs map[strin
 			run.Extra = make(map[string]float64)
 		}
 		maps.Copy(run.Extra, extra)
-		run.GC = server.GC()
+		run.GC = at.server.GC()
 		runs[w] = run
 	}
-	return ready, nil
+	return nil
 }
 
 // start starts a child inside a namespace: a process is where the thread is that starts it.
