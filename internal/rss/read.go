@@ -50,41 +50,47 @@ const (
 const settingsHeader = 4*4 + 4 + 4
 
 // Settings reads what the card says.
-func (r *Reader) Settings() (*Settings, error) {
-	var b []byte
+func (r *Reader) Settings() (*Settings, error) { return read(r.name, r.ioctl) }
+
+// readTries is how often the settings are asked for while their lengths change.
+const readTries = 5
+
+// read asks a driver through ioctl: first for the lengths, then with room for both. When the kernel has other lengths by then, it writes
+// them, fails with EINVAL, and is asked again.
+func read(name string, ioctl func(request []byte) error) (*Settings, error) {
 	entries, key := 0, 0
-	for { // first the lengths, then with room for both; again, if the table has grown in between
-		b = make([]byte, settingsHeader+4*entries+key)
+	for range readTries {
+		b := make([]byte, settingsHeader+4*entries+key)
 		binary.NativeEndian.PutUint32(b, getSettings)
 		binary.NativeEndian.PutUint32(b[8:], uint32(entries))
 		binary.NativeEndian.PutUint32(b[12:], uint32(key))
-		err := r.ioctl(b)
+		err := ioctl(b)
 		n, k := int(binary.NativeEndian.Uint32(b[8:])), int(binary.NativeEndian.Uint32(b[12:]))
-		if err != nil && (!errors.Is(err, unix.EINVAL) || entries+key > 0) {
-			return nil, fmt.Errorf("%w: the driver of %s does not tell its hash (%w)", ErrUnknown, r.name, err)
+		changed := n != entries || k != key
+		if err != nil && (!errors.Is(err, unix.EINVAL) || !changed) {
+			return nil, fmt.Errorf("%w: the driver of %s does not tell its hash (%w)", ErrUnknown, name, err)
 		}
 		if n < 0 || k < 0 || n > 1<<16 || k > 1<<16 {
-			return nil, fmt.Errorf("%w: %s has a table of %d entries and a key of %d bytes", ErrUnknown, r.name, n, k)
+			return nil, fmt.Errorf("%w: %s has a table of %d entries and a key of %d bytes", ErrUnknown, name, n, k)
 		}
-		if n == entries && k == key {
-			break
+		if !changed {
+			s := &Settings{Function: b[16], Transform: b[17], Key: b[settingsHeader+4*entries:], Fields: fields(ioctl)}
+			for i := range entries {
+				s.Queues = append(s.Queues, binary.NativeEndian.Uint32(b[settingsHeader+4*i:]))
+			}
+			return s, nil
 		}
 		entries, key = n, k
 	}
-	s := &Settings{Function: b[16], Transform: b[17], Key: b[settingsHeader+4*entries:]}
-	for i := range entries {
-		s.Queues = append(s.Queues, binary.NativeEndian.Uint32(b[settingsHeader+4*i:]))
-	}
-	s.Fields = r.fields()
-	return s, nil
+	return nil, fmt.Errorf("%w: the hash of %s changes all the time", ErrUnknown, name)
 }
 
 // fields asks which fields of TCP over IPv4 are hashed; 0 if the driver does not say.
-func (r *Reader) fields() uint64 {
+func fields(ioctl func(request []byte) error) uint64 {
 	b := make([]byte, 256) // struct ethtool_rxnfc, of which this command uses the beginning
 	binary.NativeEndian.PutUint32(b, getFields)
 	binary.NativeEndian.PutUint32(b[4:], flowTCPv4)
-	if r.ioctl(b) != nil {
+	if ioctl(b) != nil {
 		return 0
 	}
 	return binary.NativeEndian.Uint64(b[8:])

@@ -1,11 +1,15 @@
 package rss
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
@@ -109,6 +113,8 @@ func TestTable(t *testing.T) {
 		{"exclusive or", func(s *Settings) { s.Function = 2 }, "not Toeplitz"},
 		{"symmetric", func(s *Settings) { s.Transform = 1 }, "symmetric"},
 		{"addresses only", func(s *Settings) { s.Fields = fieldsAddresses }, "sdfn"},
+		{"the VLAN too", func(s *Settings) { s.Fields |= 1 << 2 }, "more than"},
+		{"what is hashed is dropped", func(s *Settings) { s.Fields |= 1 << 31 }, "more than"},
 		{"no table", func(s *Settings) { s.Queues = nil }, "0 entries"},
 		{"a table of three", func(s *Settings) { s.Queues = []uint32{0, 1, 2} }, "3 entries"},
 		{"no key", func(s *Settings) { s.Key = nil }, "key"},
@@ -129,10 +135,83 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestRead asks drivers as the kernel has them answer, whose table may grow between the two questions.
+func TestRead(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		lengths [][2]int // of table and key at each question, the last from then on
+		err     error    // of every question
+		want    string   // part of the error; empty: none
+	}{
+		{"ordinary", [][2]int{{4, 40}}, nil, ""},
+		{"the table grows", [][2]int{{4, 40}, {8, 40}}, nil, ""},
+		{"the table shrinks", [][2]int{{8, 40}, {4, 40}}, nil, ""},
+		{"the key goes", [][2]int{{4, 40}, {4, 0}}, nil, ""},
+		{"nothing to tell", [][2]int{{0, 0}}, nil, ""},
+		{"it changes all the time", [][2]int{{1, 1}, {2, 2}, {3, 3}, {4, 4}, {5, 5}, {6, 6}, {7, 7}}, nil, "changes"},
+		{"absurd lengths", [][2]int{{1 << 20, 40}}, nil, "1048576"},
+		{"a negative length", [][2]int{{-1, 40}}, nil, "entries"},
+		{"not supported", [][2]int{{0, 0}}, unix.EOPNOTSUPP, "does not tell"},
+		{"refused", [][2]int{{0, 0}}, unix.EINVAL, "does not tell"},
+	} {
+		asked := 0
+		s, err := read("x0", func(b []byte) error {
+			if command := binary.NativeEndian.Uint32(b); command == getFields {
+				binary.NativeEndian.PutUint64(b[8:], 0xf0)
+				return nil
+			}
+			if c.err != nil {
+				return c.err
+			}
+			n, k := c.lengths[min(asked, len(c.lengths)-1)][0], c.lengths[min(asked, len(c.lengths)-1)][1]
+			asked++
+			room, roomKey := int(binary.NativeEndian.Uint32(b[8:])), int(binary.NativeEndian.Uint32(b[12:]))
+			binary.NativeEndian.PutUint32(b[8:], uint32(n))
+			binary.NativeEndian.PutUint32(b[12:], uint32(k))
+			if room != 0 && room != n || roomKey != 0 && roomKey != k {
+				return unix.EINVAL
+			}
+			b[16] = functionToeplitz
+			if room != 0 {
+				for i := range n {
+					binary.NativeEndian.PutUint32(b[settingsHeader+4*i:], uint32(i))
+				}
+			}
+			if roomKey != 0 {
+				copy(b[settingsHeader+4*room:], verifyKey)
+			}
+			return nil
+		})
+		if c.want != "" {
+			if !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v, want %q", c.name, err, c.want)
+			}
+			continue
+		}
+		last := c.lengths[len(c.lengths)-1]
+		if err != nil || len(s.Queues) != last[0] || len(s.Key) != last[1] || s.Function != functionToeplitz || s.Fields != 0xf0 {
+			t.Errorf("%s: %+v, %v", c.name, s, err)
+			continue
+		}
+		for i, q := range s.Queues {
+			if q != uint32(i) {
+				t.Errorf("%s: entry %d is %d", c.name, i, q)
+			}
+		}
+		if !bytes.HasPrefix(verifyKey, s.Key) {
+			t.Errorf("%s: key %x", c.name, s.Key)
+		}
+	}
+}
+
 // TestReadVeth asks a driver that does not tell, and for an interface that is not there.
 func TestReadVeth(t *testing.T) {
 	l := netlab.ForTest(t, netlab.Config{Queues: 2})
-	for _, name := range []string{l.Stack.Interface, "no-such-if", "a-name-that-is-too-long-for-one"} {
+	names := []string{"no-such-if", "a-name-that-is-too-long-for-one"}
+	if l.Veth() {
+		names = append(names, l.Stack.Interface)
+	}
+	for _, name := range names {
 		err := l.Stack.Do(func() error {
 			r, err := Open(name)
 			if err != nil {

@@ -35,12 +35,15 @@ type Table struct {
 // NewTable makes a table of a card's settings, or says why that tells nothing.
 func NewTable(s *Settings) (*Table, error) {
 	switch n := len(s.Queues); {
-	case s.Function != 0 && s.Function != functionToeplitz: // 0 is from kernels before 4.5, which had no other
+	case s.Function != 0 && s.Function != functionToeplitz: // 0: the driver does not say, as igb, whose cards have no other
 		return nil, fmt.Errorf("%w: the hash function is not Toeplitz (bits %#x)", ErrUnknown, s.Function)
 	case s.Transform != 0:
 		return nil, fmt.Errorf("%w: the hash is made symmetric (bits %#x)", ErrUnknown, s.Transform)
 	case s.Fields != 0 && s.Fields&(fieldsAddresses|fieldsPorts) != fieldsAddresses|fieldsPorts:
 		return nil, fmt.Errorf("%w: the ports of TCP are not hashed: change that with: ethtool -N IFACE rx-flow-hash tcp4 sdfn", ErrUnknown)
+	case s.Fields&^(fieldsAddresses|fieldsPorts) != 0:
+		return nil, fmt.Errorf("%w: more than addresses and ports of TCP is hashed (bits %#x): change that with: "+
+			"ethtool -N IFACE rx-flow-hash tcp4 sdfn", ErrUnknown, s.Fields)
 	case n == 0 || n&(n-1) != 0:
 		return nil, fmt.Errorf("%w: the indirection table has %d entries, not a power of two", ErrUnknown, n)
 	}
