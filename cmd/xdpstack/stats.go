@@ -161,10 +161,29 @@ func (s *statsCommand) show(snap *snapshot.Snapshot, over time.Duration) error {
 	if n, reason := snap.Copied(); n > 0 {
 		fmt.Fprintf(s.out, "frames are copied on %d of %d queues: %s\n", n, len(snap.Queues), reason)
 	}
+	if n := snap.Value("steer_passed_no_socket"); n > 0 {
+		fmt.Fprintf(s.out, "%d frames for the stack came to queues that it does not serve, and went to the kernel: serve all queues\n", n)
+	}
+	if len(snap.Queues) > 1 {
+		s.queues(snap, over)
+	}
 	s.counters(snap, over)
 	s.drops(snap)
 	fmt.Fprintln(s.out)
 	return nil
+}
+
+// queues prints what each queue has to do.
+func (s *statsCommand) queues(snap *snapshot.Snapshot, over time.Duration) {
+	t := newTable(s.out, table.Row{"queue", "mode", "connections", "received", "sent", "passed on", "taken over"}, 3, 4, 5, 6, 7)
+	for _, q := range snap.Queues {
+		row := table.Row{q.Number, q.Mode, q.Connections}
+		for _, n := range []uint64{q.Received, q.Sent, q.PassedOn, q.TakenOver} {
+			row = append(row, perSecond(metrics.Metric{Value: n}, over))
+		}
+		t.AppendRow(row)
+	}
+	t.Render()
 }
 
 func (s *statsCommand) counters(snap *snapshot.Snapshot, over time.Duration) {

@@ -3,6 +3,7 @@
 package snapshot
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -25,11 +26,18 @@ type Snapshot struct {
 	Metrics     []metrics.Metric `json:"metrics"` // summed over the shards
 }
 
-// Queue says how frames pass between a queue and the stack.
+// Queue says how frames pass between a queue and the stack, and what came of it on its shard.
 type Queue struct {
 	Number int    `json:"queue"`
 	Mode   string `json:"mode"`             // "zero-copy" or "copy"
 	Reason string `json:"reason,omitempty"` // why they are copied
+
+	Connections int    `json:"connections"`
+	Received    uint64 `json:"received"`    // packets
+	Sent        uint64 `json:"sent"`        // packets
+	PassedOn    uint64 `json:"passed_on"`   // segments that belonged to another shard
+	TakenOver   uint64 `json:"taken_over"`  // segments that another shard passed on
+	Misdirected uint64 `json:"misdirected"` // of PassedOn, those that the card's table sends elsewhere
 }
 
 // The values of Queue.Mode.
@@ -51,6 +59,27 @@ func queues(i *afxdp.Interface) (all []Queue) {
 		all = append(all, s)
 	}
 	return all
+}
+
+// count takes the counters of the queue's shard.
+func (q *Queue) count(r *stack.ShardReport) {
+	q.Connections = r.Connections
+	q.PassedOn, q.TakenOver, q.Misdirected = r.Stats.PassedOn, r.Stats.TakenOver, r.Stats.Misdirected
+	if r.Device != nil {
+		q.Received, q.Sent = r.Device.Queue.RxPackets, r.Device.Queue.TxPackets
+	}
+}
+
+// since takes away what an earlier snapshot of the queue counted already.
+func (q *Queue) since(earlier *Queue) {
+	for _, c := range [][2]*uint64{
+		{&q.Received, &earlier.Received}, {&q.Sent, &earlier.Sent}, {&q.PassedOn, &earlier.PassedOn},
+		{&q.TakenOver, &earlier.TakenOver}, {&q.Misdirected, &earlier.Misdirected},
+	} {
+		if *c[0] >= *c[1] {
+			*c[0] -= *c[1]
+		}
+	}
 }
 
 // Copied returns on how many queues frames are copied, and why on the first of them.
@@ -78,7 +107,10 @@ func Take(s *stack.Stack, now time.Time) (Snapshot, error) {
 	}
 	var total stack.ShardStats
 	var device *stack.DeviceStats
-	for _, r := range reports {
+	for i, r := range reports {
+		if i < len(snap.Queues) {
+			snap.Queues[i].count(&r)
+		}
 		snap.Connections += r.Connections
 		snap.HalfOpen += r.HalfOpen
 		snap.TimeWait += r.TimeWait
@@ -145,6 +177,10 @@ func (s *Snapshot) Since(earlier *Snapshot) Snapshot {
 			m.Value -= before[m.Name]
 		}
 		out.Metrics[i] = m
+	}
+	out.Queues = slices.Clone(s.Queues)
+	for i := range min(len(out.Queues), len(earlier.Queues)) {
+		out.Queues[i].since(&earlier.Queues[i])
 	}
 	return out
 }

@@ -22,7 +22,12 @@ func TestDropsAndSince(t *testing.T) {
 	if d := now.Drops(); len(d) != 2 || d[0].Name != "drop_vlan" || d[1].Name != "ip_bad_checksum" {
 		t.Errorf("drops %+v", d)
 	}
+	earlier.Queues = []Queue{{Number: 0, Received: 5}, {Number: 1, Received: 7, Connections: 3}}
+	now.Queues = []Queue{{Number: 0, Received: 6}, {Number: 1, Received: 2, Connections: 4}}
 	diff := now.Since(&earlier)
+	if q := diff.Queues; q[0].Received != 1 || q[1].Received != 2 || q[1].Connections != 4 || now.Queues[0].Received != 6 {
+		t.Errorf("queues of the difference %+v", q)
+	}
 	if diff.Value("rx_frames") != 50 || diff.Value("free") != 4 || diff.Value("none") != 0 {
 		t.Errorf("difference %+v", diff.Metrics)
 	}
