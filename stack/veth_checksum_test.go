@@ -16,8 +16,8 @@ import (
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
-// TestKernelTakesDeviceChecksums leaves the checksums to the device, or to the kernel for it, and has the kernel at the other end take
-// segments and datagrams of every kind, resets and fragments too. It counts none as damaged.
+// TestKernelTakesDeviceChecksums leaves the checksums to the device, or to the kernel for it, and has the kernel at the other end
+// take segments and datagrams of every kind, resets and fragments too. It counts none as damaged.
 func TestKernelTakesDeviceChecksums(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -31,6 +31,9 @@ func TestKernelTakesDeviceChecksums(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := Config{AFXDP: afxdp.Options{Mode: afxdp.ModeCopy, TxChecksum: afxdp.TxChecksumDevice}}
+			if _, cards, _ := netlab.CardsOfEnvironment(); cards && !test.leaves {
+				t.Skip("a card takes seconds to open, and whether it or the kernel computes makes no difference to the stack")
+			}
 			s, l := openOnVeth(t, test.lab, cfg)
 			if err := l.Stack.LeaveChecksums(test.leaves); err != nil {
 				t.Fatal(err)

@@ -20,15 +20,16 @@ type Counts struct {
 	Received uint64 // packets copied from the driver's memory, or an sk_buff, into a socket's
 	Sent     uint64 // packets copied from a socket's memory into an sk_buff, whose transmission is over
 	Sends    uint64 // runs of the code that does so: one for each system call that sends in copy mode
+	Sums     uint64 // checksums that the kernel computed of packets to be sent, for any socket, because no device does
 	Missed   uint64 // calls that were not counted: only with 0 are the others exact
 }
 
 // Copies returns how many packets were copied.
 func (c Counts) Copies() uint64 { return c.Received + c.Sent }
 
-// The functions, and the fields that count their calls. All three are reached through pointers or from several places, so that
+// The functions, and the fields that count their calls. All are reached through pointers or from several places, so that
 // compilers keep them: __xsk_rcv from XDP in the driver and behind it, xsk_destruct_skb as the destructor of every sk_buff with a
-// frame's payload. Only the last says how many packets were sent: one run of __xsk_generic_xmit sends many.
+// frame's payload. Only that one says how many packets were sent: one run of __xsk_generic_xmit sends many.
 var functions = []struct {
 	name  string
 	count func(*Counts) *uint64
@@ -36,6 +37,7 @@ var functions = []struct {
 	{"__xsk_rcv", func(c *Counts) *uint64 { return &c.Received }},
 	{"xsk_destruct_skb", func(c *Counts) *uint64 { return &c.Sent }},
 	{"__xsk_generic_xmit", func(c *Counts) *uint64 { return &c.Sends }},
+	{"skb_checksum_help", func(c *Counts) *uint64 { return &c.Sums }},
 }
 
 // Counter counts until it is closed.
