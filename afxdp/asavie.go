@@ -91,7 +91,7 @@ func (q *asavie) Transmit(batch []frame.Desc) int {
 	size := uint32(q.pool.ChunkSize())
 	for i := range batch[:n] {
 		d := &batch[i]
-		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More || d.SumStart != 0 || d.Stamp {
+		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More || d.Ask != 0 {
 			q.stats.TxMalformed++
 			continue
 		}

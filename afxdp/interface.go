@@ -124,8 +124,8 @@ func (i *Interface) open(at place, opt *Options, steer bpf.Config, queues []int)
 	return nil
 }
 
-// loadProgram loads and attaches the XDP program: one that bears packets larger than a frame if the MTU lets them come, and one that the
-// driver tells of packets if that is wanted and can be.
+// loadProgram loads and attaches the XDP program: one that bears packets larger than a frame if the MTU lets them come, and one
+// that the driver tells of packets if that is wanted and can be.
 func (i *Interface) loadProgram(at place, opt *Options, steer bpf.Config) error {
 	m := &i.mode
 	m.Driver = opt.Driver
@@ -141,8 +141,8 @@ func (i *Interface) loadProgram(at place, opt *Options, steer bpf.Config) error 
 	return i.loadAndAttach(at, opt.Attach, steer)
 }
 
-// loadAndAttach loads and attaches the XDP program as steer says: in the driver if that takes it, which may be only if the program bears
-// packets in several buffers, and without these if the kernel has none. After an error nothing is left of it.
+// loadAndAttach loads and attaches the XDP program as steer says: in the driver if that takes it, which may be only if the
+// program bears packets in several buffers, and without these if the kernel has none. After an error nothing is left of it.
 func (i *Interface) loadAndAttach(at place, attach bpf.AttachMode, steer bpf.Config) error {
 	m := &i.mode
 	if !steer.Fragments && attach != bpf.AttachGeneric {

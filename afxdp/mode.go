@@ -23,10 +23,10 @@ type BoundMode struct {
 	BusyPolling bool  // and it happens: the kernel knows which NAPI serves the socket's queue
 	NoDeferral  error // why its interrupts come all the same, although they should wait
 
-	TxChecksum   bool  // the device, or the kernel for it, completes the checksums that frame.Desc.SumStart leaves to it
+	TxChecksum   bool  // the device, or the kernel for it, completes the checksums that frame.AskSum leaves to it
 	NoTxChecksum error // why it does not, although Options asked for it
 
-	TxTimestamps   bool  // frame.Desc.Stamp may ask for the time at which a packet is sent
+	TxTimestamps   bool  // frame.AskStamp may ask for the time at which a packet is sent
 	NoTxTimestamps error // why it may not, although Options asked for that
 
 	RxHints       bool  // Queue.Hints tells of received packets

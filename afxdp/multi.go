@@ -33,7 +33,7 @@ func (q *native) receiveMulti(batch []frame.Desc) int {
 			q.dropPart(batch[start:taken])
 			taken = start
 		default:
-			batch[taken] = frame.Desc{Frame: f, Off: off, Len: d.Len, More: more}
+			batch[taken] = frame.Desc{Frame: f, Off: off, Len: d.Len, Mark: frame.Mark{More: more}}
 			taken++
 		}
 		if more {
@@ -67,8 +67,8 @@ func (q *native) dropPart(batch []frame.Desc) {
 	q.broken = true
 }
 
-// wholePackets returns how many of the n slots from first on are of packets whose end is among them, and gives the others back. But
-// the beginning of a packet that is longer than any may be, or than the batch, is taken: it is dropped.
+// wholePackets returns how many of the n slots from first on are of packets whose end is among them, and gives the others back.
+// But the beginning of a packet that is longer than any may be, or than the batch, is taken: it is dropped.
 func (q *native) wholePackets(first uint32, n, batch int) int {
 	part := 0
 	for part < n && q.rx.Slot(first+uint32(n-1-part)).Options&unix.XDP_PKT_CONTD != 0 {
@@ -97,7 +97,7 @@ func (q *native) transmitPackets(batch []frame.Desc) int {
 		}
 		for i := range batch[took : took+k] {
 			d := &batch[took+i]
-			if d.Stamp {
+			if d.Ask.Stamp() {
 				q.pool.TransmittingStamped(d.Frame)
 			} else {
 				q.pool.Transmitting(d.Frame)
@@ -106,7 +106,7 @@ func (q *native) transmitPackets(batch []frame.Desc) int {
 			if d.More {
 				slot.Options = unix.XDP_PKT_CONTD
 			}
-			if d.SumStart != 0 || d.Stamp {
+			if d.Ask != 0 {
 				slot.Options |= q.request(d)
 			}
 			*q.tx.Slot(next) = slot
@@ -125,22 +125,20 @@ func (q *native) transmitPackets(batch []frame.Desc) int {
 	return took
 }
 
-// packetOf returns of how many frames the first packet of the batch is, and whether it can be sent: it is no longer than it may be, it
-// ends, its ranges are within their frames, with room for metadata before them if there may be such, and its checksum within the first.
+// packetOf returns of how many frames the first packet of the batch is, and whether it can be sent: it is no longer than it may
+// be, it ends, its ranges are within their frames, with room for metadata before them if there may be such, and its checksum
+// within the first.
 func (q *native) packetOf(batch []frame.Desc) (n int, ok bool) {
 	size, most := uint32(q.pool.ChunkSize()), 1
 	if q.mode.MultiBuffer {
 		most = frame.MaxFrames
 	}
 	first := &batch[0]
-	ok = first.Len >= shortestFrame && (!first.Stamp || q.mode.TxTimestamps)
-	if first.SumStart != 0 {
-		ok = ok && q.mode.TxChecksum && uint32(first.SumStart)+uint32(first.SumField)+2 <= first.Len
-	}
+	ok = first.Len >= shortestFrame && (first.Ask == 0 || q.canAsk(first))
 	for i := range batch {
 		d := &batch[i]
 		ok = ok && d.Len != 0 && d.Off >= q.meta && d.Off <= size && d.Len <= size-d.Off &&
-			(i == 0 || d.SumStart == 0 && !d.Stamp)
+			(i == 0 || d.Ask == 0)
 		if !d.More {
 			return i + 1, ok && i < most
 		}

@@ -184,7 +184,7 @@ func TestMultiBufferTxRingFull(t *testing.T) {
 		if q.Room() < 17 { // not a multiple of the ring's 64
 			p, chain := q.Pool(), make([]frame.Desc, 17)
 			for i := range chain {
-				chain[i] = frame.Desc{Frame: p.Alloc(), Len: 1000, More: i < 16}
+				chain[i] = frame.Desc{Frame: p.Alloc(), Len: 1000, Mark: frame.Mark{More: i < 16}}
 			}
 			if got := q.Transmit(chain); got != 0 {
 				t.Fatalf("took %d frames with room for %d", got, q.Room())
@@ -231,7 +231,7 @@ func TestMultiBufferDoesNotAllocate(t *testing.T) {
 			}
 		}
 		for i := range 3 {
-			r.batch[i] = frame.Desc{Frame: p.Alloc(), Len: 3000, More: i < 2}
+			r.batch[i] = frame.Desc{Frame: p.Alloc(), Len: 3000, Mark: frame.Mark{More: i < 2}}
 		}
 		q.Transmit(r.batch[:3])
 		for _, d := range r.batch[:3] {
@@ -254,14 +254,14 @@ func TestMultiBufferMalformed(t *testing.T) {
 	q := r.queue()
 	p := q.Pool()
 	f, g := p.Alloc(), p.Alloc()
-	good := frame.Desc{Frame: f, Len: 1000, More: true}
+	good := frame.Desc{Frame: f, Len: 1000, Mark: frame.Mark{More: true}}
 	for name, chain := range map[string][]frame.Desc{
 		"no end":            {good},
-		"no end either":     {good, {Frame: g, Len: 10, More: true}},
+		"no end either":     {good, {Frame: g, Len: 10, Mark: frame.Mark{More: true}}},
 		"empty frame":       {good, {Frame: g}},
 		"beyond the frame":  {good, {Frame: g, Off: 4000, Len: 97}},
-		"beyond, at start":  {{Frame: f, Off: 1 << 31, Len: 60, More: true}, {Frame: g, Len: 60}},
-		"short first frame": {{Frame: f, Len: 13, More: true}, {Frame: g, Len: 1000}},
+		"beyond, at start":  {{Frame: f, Off: 1 << 31, Len: 60, Mark: frame.Mark{More: true}}, {Frame: g, Len: 60}},
+		"short first frame": {{Frame: f, Len: 13, Mark: frame.Mark{More: true}}, {Frame: g, Len: 1000}},
 		"too many frames":   slices.Concat(slices.Repeat([]frame.Desc{good}, frame.MaxFrames), []frame.Desc{{Frame: g, Len: 1}}),
 	} {
 		before, room := q.Stats().TxMalformed, q.Room()
@@ -273,7 +273,7 @@ func TestMultiBufferMalformed(t *testing.T) {
 		}
 	}
 	batch := []frame.Desc{
-		{Frame: f, Len: 13, More: true}, {Frame: g, Len: 1000}, {Frame: f, Len: 60, More: true}, {Frame: g, Len: 60},
+		{Frame: f, Len: 13, Mark: frame.Mark{More: true}}, {Frame: g, Len: 1000}, {Frame: f, Len: 60, Mark: frame.Mark{More: true}}, {Frame: g, Len: 60},
 	}
 	if n := q.Transmit(batch); n != 4 || q.Stats().TxPackets != 1 || q.Stats().TxFragments != 1 {
 		t.Errorf("a good packet after a bad one: took %d frames, %+v", n, *q.Stats())
@@ -298,7 +298,7 @@ func TestNoMultiBuffer(t *testing.T) {
 	}
 	p := q.Pool()
 	f := p.Alloc()
-	q.Transmit([]frame.Desc{{Frame: f, Len: 1000, More: true}})
+	q.Transmit([]frame.Desc{{Frame: f, Len: 1000, Mark: frame.Mark{More: true}}})
 	p.Release(f)
 	if s := q.Stats(); s.TxMalformed != 1 {
 		t.Errorf("a part of a packet: %+v", *s)

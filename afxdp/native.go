@@ -21,8 +21,7 @@ type native struct {
 	copying       bool // frames are copied, and sent, within the kick
 	keepProcessor bool // from other goroutines meanwhile
 	broken        bool // what is received next belongs to a packet that was dropped
-	deviceSums    bool // the driver computes checksums of what is sent with zero-copy
-	deviceStamps  bool // and says when
+	can           canTransmit
 	stamps        stamps
 	cookie        uint32 // of the hints that the XDP program notes in front of packets; 0: none
 	meta          uint32 // bytes of metadata that there is room for in front of each sent frame
@@ -103,7 +102,7 @@ func (q *native) Transmit(batch []frame.Desc) int {
 	next, bytes := first, uint64(0)
 	for i := range batch[:n] {
 		d := &batch[i]
-		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More || d.SumStart != 0 || d.Stamp {
+		if d.Len < shortestFrame || d.Off > size || d.Len > size-d.Off || d.More || d.Ask != 0 {
 			q.stats.TxMalformed++
 			continue
 		}

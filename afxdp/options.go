@@ -44,17 +44,18 @@ const (
 	HugePagesMust                   // reserved huge pages or an error
 )
 
-// TxChecksum says who computes the TCP and UDP checksums of what is sent, if frame.Desc.SumStart may leave that open.
+// TxChecksum says who computes the TCP and UDP checksums of what is sent, if frame.AskSum may leave them to the device.
 type TxChecksum uint8
 
 const (
-	// TxChecksumAuto: with zero-copy the network card if its driver can (Linux 6.8), else the stack, which sums payload while it is copied.
+	// TxChecksumAuto: with zero-copy the network card if its driver can (Linux 6.8), else the stack, which sums payload while it
+	// is copied.
 	TxChecksumAuto TxChecksum = iota
 	// TxChecksumStack: the stack.
 	TxChecksumStack
-	// TxChecksumDevice: as TxChecksumAuto, and in copy mode the kernel, which leaves it to the card where that can (tx-checksumming in
-	// ethtool -k). A veth that says so has nobody who does it: the peer's kernel trusts such packets, its XDP programs and packet
-	// sockets see them without a checksum.
+	// TxChecksumDevice: as TxChecksumAuto, and in copy mode the kernel, which leaves it to the card where that can
+	// (tx-checksumming in ethtool -k). A veth that says so has nobody who does it: the peer's kernel trusts such packets, its XDP
+	// programs and packet sockets see them without a checksum.
 	TxChecksumDevice
 )
 
@@ -92,24 +93,25 @@ type Options struct {
 	NoNeedWakeup bool // do not use XDP_USE_NEED_WAKEUP (kernels before 5.4)
 	SendBuffer   int  // SO_SNDBUF in bytes, which copy-mode frames are charged to; default 4096 for each TX ring slot
 	TxChecksum   TxChecksum
-	// RxHints has the XDP program note in front of each packet when it came: the driver's time if it tells one (native XDP, Linux 6.3), else
-	// the kernel's (6.1), and the driver's hash. Queue.Hints reads the note.
+	// RxHints has the XDP program note in front of each packet when it came: the driver's time if it tells one (native XDP, Linux
+	// 6.3), else the kernel's (6.1), and the driver's hash. Queue.Hints reads the note.
 	RxHints bool
-	// TxStamps is how many times of sent packets each queue keeps until Queue.TxStamps takes them: of packets whose descriptor asks for that.
-	// Default: none may ask.
+	// TxStamps is how many times of sent packets each queue keeps until Queue.TxStamps takes them: of packets whose descriptor
+	// asks for that. Default: none may ask.
 	TxStamps int
 	TxBudget int // frames that one kick sends in copy mode (kernel 6.17); default 256, at most TxRing
-	// KeepProcessor keeps Go's scheduler from lending the processor to other goroutines while the kernel sends in copy mode. It is for
-	// programs that do nothing else there: frames leave up to a third faster, and other goroutines, timers and the garbage collector
-	// wait for as long as the kernel takes, up to 0.2 ms at a time. Default: others may run.
+	// KeepProcessor keeps Go's scheduler from lending the processor to other goroutines while the kernel sends in copy mode. It
+	// is for programs that do nothing else there: frames leave up to a third faster, and other goroutines, timers and the garbage
+	// collector wait for as long as the kernel takes, up to 0.2 ms at a time. Default: others may run.
 	KeepProcessor bool
-	// AdaptiveFill has the kernel get fewer frames to receive into, in copy mode, while bursts are short: 512 and more, which stay in the
-	// cache. It is worth a fifth and more of the rate over veth. What a burst after such a time finds no frame for is dropped and
-	// counted, a thousand packets perhaps, until the level has followed. Default: as many as the fill ring holds, always.
+	// AdaptiveFill has the kernel get fewer frames to receive into, in copy mode, while bursts are short: 512 and more, which
+	// stay in the cache. It is worth a fifth and more of the rate over veth. What a burst after such a time finds no frame for is
+	// dropped and counted, a thousand packets perhaps, until the level has followed. Default: as many as the fill ring holds,
+	// always.
 	AdaptiveFill bool
-	// BusyPoll has the goroutine that uses a queue run the driver's receive work itself, in place of interrupts, which are deferred
-	// while the queue is open. It says for how long a blocking call may poll, in µs; the queue's own calls do not block. It is for a
-	// shard with a CPU of its own. Not all drivers can: BoundMode says. Default 0: off.
+	// BusyPoll has the goroutine that uses a queue run the driver's receive work itself, in place of interrupts, which are
+	// deferred while the queue is open. It says for how long a blocking call may poll, in µs; the queue's own calls do not block.
+	// It is for a shard with a CPU of its own. Not all drivers can: BoundMode says. Default 0: off.
 	BusyPoll       time.Duration
 	BusyPollBudget int           // packets that one poll takes, at most; default 64, the kernel's own NAPI weight
 	DeferHardIRQs  int           // empty rounds of the driver before an interrupt may come again, with BusyPoll; default 2

@@ -10,8 +10,8 @@ import (
 // Hints are what was noted about a packet when it came: when that was, and the network card's hash.
 type Hints = bpf.Hints
 
-// loadHints loads and attaches an XDP program that notes hints: one that asks the driver (Linux 6.3, native mode) or else one that notes the
-// kernel's time. After an error the interface has no program, unless the error has nothing to do with hints.
+// loadHints loads and attaches an XDP program that notes hints: one that asks the driver (Linux 6.3, native mode) or else one
+// that notes the kernel's time. After an error the interface has no program, unless the error has nothing to do with hints.
 func (i *Interface) loadHints(at place, opt *Options, steer bpf.Config) error {
 	m := &i.mode
 	steer.Hints = true
@@ -33,8 +33,8 @@ func (i *Interface) loadHints(at place, opt *Options, steer bpf.Config) error {
 	return err
 }
 
-// Hints returns what was noted about a packet when it came, whose descriptor in Receive had this frame and offset. It reports false if that
-// was nothing. The note is in front of the packet: it is there as long as nothing else was written there.
+// Hints returns what was noted about a packet when it came, whose descriptor in Receive had this frame and offset. It reports
+// false if that was nothing. The note is in front of the packet: it is there as long as nothing else was written there.
 func (q *native) Hints(d frame.Desc) (Hints, bool) {
 	if q.cookie == 0 || d.Off < bpf.HintsLen || int(d.Off) > q.pool.ChunkSize() {
 		return Hints{}, false

@@ -16,7 +16,7 @@ func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, erro
 	q := &native{}
 	q.init(at, info, o)
 	q.mode, q.keepProcessor = mode, o.KeepProcessor
-	q.deviceSums, q.deviceStamps = info.TxMetadata.Has(TransmitChecksum), info.TxMetadata.Has(TransmitTimestamp)
+	q.can = info.canTransmit(runningRelease())
 	q.stamps.ring = make([]TxStamp, o.TxStamps)
 	q.level.init(o.fillTarget())
 	var err error

@@ -10,7 +10,7 @@ type Stats struct {
 	TxPackets    uint64 `help:"packets given to the kernel"`
 	TxFragments  uint64 `help:"frames of packets given to the kernel beyond the first of each"`
 	TxBytes      uint64 `help:"bytes of packets given to the kernel"`
-	TxMalformed  uint64 `help:"packets dropped: shorter than an Ethernet header, of too many frames, or not within them, or their checksum is not"`
+	TxMalformed  uint64 `help:"packets dropped: too short, of too many frames, not within them, or asking for what cannot be"`
 	TxStampsLost uint64 `help:"times of sent packets that the driver did not tell, or that nobody had taken when there were too many"`
 	Completions  uint64 `help:"frames that the kernel reported as sent"`
 	CqInvalid    uint64 `help:"completions of frames that were not being sent, ignored"`

@@ -28,7 +28,7 @@ func (r *rig) sumless(q Queue, n uint32, off, length int) frame.Desc {
 	b := udpFrame(q.Pool().Chunk(f)[off:], r.lab.Kernel.MAC, r.lab.Stack.MAC, sink, r.lab.Stack.Address.Addr(), n, length)
 	pseudo := checksum.Sum(b[26:34], unix.IPPROTO_UDP+uint32(length-udpStart))
 	binary.BigEndian.PutUint16(b[udpStart+udpField:], checksum.Fold(pseudo))
-	return frame.Desc{Frame: f, Off: uint32(off), Len: uint32(length), SumStart: udpStart, SumField: udpField}
+	return frame.Desc{Frame: f, Off: uint32(off), Len: uint32(length), Mark: frame.Mark{Ask: frame.AskSum(udpStart, udpField)}}
 }
 
 // readPacket returns the next test packet that comes in, nil if none does.
@@ -57,8 +57,46 @@ func sumIsRight(b []byte) bool {
 	return binary.BigEndian.Uint16(b[udpStart+udpField:]) != 0 && checksum.Valid(checksum.Sum(b[udpStart:], pseudo))
 }
 
-// TestChecksumByTheDevice sends packets whose checksums are left to the device, or to the kernel for it, and reads them at the other end,
-// in one frame and in several.
+// TestWhoComputes goes through what drivers can, what is wanted and how the socket is bound.
+func TestWhoComputes(t *testing.T) {
+	old, new := release{6, 12}, release{6, 19}
+	for _, c := range []struct {
+		driver       string
+		tx           TransmitMetadata
+		running      release
+		want         TxChecksum
+		mode         uint16
+		sum, noSum   bool // of the device; and an error says why not
+		time, noTime bool
+	}{
+		{"mlx5_core", TransmitChecksum | TransmitTimestamp, old, TxChecksumAuto, unix.XDP_ZEROCOPY, true, false, true, false},
+		{"mlx5_core", TransmitChecksum | TransmitTimestamp, old, TxChecksumStack, unix.XDP_ZEROCOPY, false, false, true, false},
+		{"mlx5_core", TransmitChecksum | TransmitTimestamp, old, TxChecksumAuto, unix.XDP_COPY, false, false, true, false},
+		{"igc", TransmitTimestamp, old, TxChecksumDevice, unix.XDP_ZEROCOPY, false, true, true, false},
+		{"igb", 0, old, TxChecksumAuto, unix.XDP_ZEROCOPY, false, false, false, true},
+		{"igb", 0, old, TxChecksumDevice, unix.XDP_ZEROCOPY, false, true, false, true},
+		{"igb", 0, old, TxChecksumDevice, unix.XDP_COPY, true, false, true, false},
+		{"virtio_net", 0, old, TxChecksumDevice, unix.XDP_COPY, false, true, false, true},
+		{"virtio_net", 0, old, TxChecksumAuto, unix.XDP_COPY, false, false, false, true},
+		{"virtio_net", 0, new, TxChecksumDevice, unix.XDP_COPY, true, false, true, false},
+	} {
+		info := Info{Driver: c.driver, TxMetadata: c.tx}
+		q := &native{can: info.canTransmit(c.running)}
+		o := Options{TxChecksum: c.want, TxStamps: 1}
+		q.settleChecksum(&o, c.mode)
+		q.settleTimestamps(&o, c.mode)
+		m := q.mode
+		if m.TxChecksum != c.sum || errors.Is(m.NoTxChecksum, ErrNoTxChecksum) != c.noSum {
+			t.Errorf("%+v: by the device %v: %v", c, m.TxChecksum, m.NoTxChecksum)
+		}
+		if m.TxTimestamps != c.time || errors.Is(m.NoTxTimestamps, ErrNoTxTimestamps) != c.noTime {
+			t.Errorf("%+v: times %v: %v", c, m.TxTimestamps, m.NoTxTimestamps)
+		}
+	}
+}
+
+// TestChecksumByTheDevice sends packets whose checksums are left to the device, or to the kernel for it, and reads them at the
+// other end, in one frame and in several.
 func TestChecksumByTheDevice(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -141,8 +179,8 @@ func errnoOf(err error) unix.Errno {
 	return errno
 }
 
-// TestChecksumThatCannotBe asks for checksums beyond the packet's end, without room for the metadata, and of a queue that does not do
-// that: each packet is dropped and counted, and none holds up those behind it, as the kernel would let it.
+// TestChecksumThatCannotBe asks for checksums beyond the packet's end, without room for the metadata, and of a queue that does
+// not do that: each packet is dropped and counted, and none holds up those behind it, as the kernel would let it.
 func TestChecksumThatCannotBe(t *testing.T) {
 	anything := map[string]func(d *frame.Desc){"anything": func(*frame.Desc) {}}
 	for _, test := range []struct {
@@ -151,12 +189,12 @@ func TestChecksumThatCannotBe(t *testing.T) {
 		changes map[string]func(d *frame.Desc)
 	}{
 		{"device", Options{TxChecksum: TxChecksumDevice}, map[string]func(d *frame.Desc){
-			"field beyond the end":          func(d *frame.Desc) { d.SumField = uint8(d.Len - udpStart - 1) },
-			"start beyond the end":          func(d *frame.Desc) { d.SumStart = 255 },
+			"field beyond the end":          func(d *frame.Desc) { d.Ask = frame.AskSum(udpStart, uint8(d.Len-udpStart-1)) },
+			"start beyond the end":          func(d *frame.Desc) { d.Ask = frame.AskSum(255, 0) },
 			"no room for the metadata":      func(d *frame.Desc) { d.Off = txMetaLen - 1 },
-			"no room, and no checksum":      func(d *frame.Desc) { d.Off, d.SumStart = 0, 0 },
+			"no room, and no checksum":      func(d *frame.Desc) { d.Off, d.Ask = 0, 0 },
 			"several frames where one fits": func(d *frame.Desc) { d.More = true },
-			"its time":                      func(d *frame.Desc) { d.Stamp = true },
+			"its time":                      func(d *frame.Desc) { d.Ask |= frame.AskStamp },
 		}},
 		{"stack", Options{TxChecksum: TxChecksumStack}, anything},
 		{"auto in copy mode", Options{}, anything},
@@ -179,7 +217,7 @@ func TestChecksumThatCannotBe(t *testing.T) {
 				}
 				number++
 				good := r.sumless(q, number, int(txMetaLen), 100)
-				good.SumStart = 0
+				good.Ask = 0
 				r.sendPacket(q, []frame.Desc{good})
 				if b := r.peer.readPacket(); b == nil || binary.BigEndian.Uint32(b[udpStart+8:]) != number {
 					t.Errorf("%s: the packet behind it did not arrive, but %x", what, b)
@@ -191,8 +229,8 @@ func TestChecksumThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestMetadataStaysWhileItIsSent sends packets with metadata at every distance and without, and checks that each has its own for as long
-// as its frame is in transmission.
+// TestMetadataStaysWhileItIsSent sends packets with metadata at every distance and without, and checks that each has its own for
+// as long as its frame is in transmission.
 func TestMetadataStaysWhileItIsSent(t *testing.T) {
 	r := newRig(t, netlab.Config{Qdisc: "pfifo"}, Options{Mode: ModeCopy, TxChecksum: TxChecksumDevice})
 	q := r.queue()
@@ -201,7 +239,7 @@ func TestMetadataStaysWhileItIsSent(t *testing.T) {
 	for n := range uint32(packets) {
 		d := r.sumless(q, n, int(txMetaLen+8*(n%5)), 100+int(n))
 		if n%3 == 0 {
-			d.SumStart, d.SumField = 0, 0
+			d.Ask = 0
 			udp := q.Pool().Bytes(d)[udpStart:]
 			udp[6], udp[7] = 0, 0
 		}
@@ -216,7 +254,7 @@ func TestMetadataStaysWhileItIsSent(t *testing.T) {
 	for _, d := range batch {
 		want := txMetadata{flags: unix.XDP_TXMD_FLAGS_CHECKSUM, sumStart: udpStart, sumField: udpField}
 		m := q.(*native).metadata(d.Frame, d.Off)
-		if !q.Pool().InTransmission(d.Frame) || d.SumStart != 0 && *m != want {
+		if !q.Pool().InTransmission(d.Frame) || d.Ask != 0 && *m != want {
 			t.Fatalf("%+v has the metadata %+v", d, *m)
 		}
 		q.Pool().Release(d.Frame)

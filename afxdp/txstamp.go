@@ -6,12 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TxStamp says when a packet was sent whose descriptor asked for it (frame.Desc.Stamp).
+// TxStamp says when a packet was sent whose descriptor asked for it (frame.AskStamp).
 type TxStamp struct {
-	// Seq is that of the packet's first frame (frame.Meta.Seq) when its frames came back: what its sender set it to, to know it by.
+	// Seq is that of the packet's first frame (frame.Meta.Seq) when its frames came back: what its sender set it to, to know it
+	// by.
 	Seq uint32
-	// At is in ns. With zero-copy it is when the network card sent the packet, by the card's clock. In copy mode it is when the kernel was done
-	// with it, by the clock CLOCK_TAI: when the card's driver had it back or, on veth, when the other end was given it.
+	// At is in ns. With zero-copy it is when the network card sent the packet, by the card's clock. In copy mode it is when the
+	// kernel was done with it, by the clock CLOCK_TAI: when the card's driver had it back or, on veth, when the other end was
+	// given it.
 	At uint64
 }
 
@@ -58,7 +60,11 @@ func (q *native) TxStamps(dst []TxStamp) int { return q.stamps.take(dst) }
 func (q *native) settleTimestamps(o *Options, mode uint16) {
 	m := &q.mode
 	m.TxTimestamps, m.NoTxTimestamps = o.TxStamps != 0, nil
-	if m.TxTimestamps && mode != unix.XDP_COPY && !q.deviceStamps {
+	switch {
+	case !m.TxTimestamps:
+	case mode == unix.XDP_COPY && !q.can.copies:
+		m.TxTimestamps, m.NoTxTimestamps = false, q.at.fail("open", ErrNoTxTimestamps, nil, cureCopyMetadata)
+	case mode != unix.XDP_COPY && !q.can.stamps:
 		m.TxTimestamps = false
 		m.NoTxTimestamps = q.at.fail("open", ErrNoTxTimestamps, nil, "use mode copy, where the kernel takes the time")
 	}

@@ -32,10 +32,14 @@ func needsTimestamps(t *testing.T, q Queue) {
 	}
 }
 
-// TestTransmitTimestamps sends packets of which every third asks for its time, some with a checksum to be completed and some of several
-// frames, and compares the times with the clock before and after.
+// TestTransmitTimestamps sends packets of which every third asks for its time, some with a checksum to be completed and some of
+// several frames, and compares the times with the clock before and after.
 func TestTransmitTimestamps(t *testing.T) {
-	for _, mtu := range []int{1500, 9000} {
+	mtus := []int{1500, 9000}
+	if _, cards, _ := netlab.CardsOfEnvironment(); cards {
+		mtus = mtus[:1] // they take seconds to open
+	}
+	for _, mtu := range mtus {
 		r := newRig(t, netlab.Config{MTU: mtu, Qdisc: "pfifo"}, Options{Mode: ModeCopy, TxStamps: 64, TxChecksum: TxChecksumDevice})
 		q := r.queue()
 		needsTimestamps(t, q)
@@ -46,15 +50,15 @@ func TestTransmitTimestamps(t *testing.T) {
 		for n := range uint32(packets) {
 			d := r.sumless(q, n, 64, 200+int(n))
 			if n%2 == 0 {
-				d.SumStart, d.SumField = 0, 0
+				d.Ask = 0
 			}
 			if n%3 == 0 {
-				d.Stamp = true
+				d.Ask |= frame.AskStamp
 				want = append(want, 1000+n)
 			}
 			q.Pool().Meta(d.Frame).Seq = 1000 + n
 			packet := []frame.Desc{d}
-			if q.Mode().MultiBuffer && d.SumStart != 0 && n%5 == 0 {
+			if q.Mode().MultiBuffer && d.Ask&^frame.AskStamp != 0 && n%5 == 0 {
 				packet = r.split(q, d, 5000)
 			}
 			r.sendPacket(q, packet)
@@ -92,7 +96,8 @@ func TestTransmitTimestamps(t *testing.T) {
 	}
 }
 
-// TestTransmitTimestampsAreBounded asks for more times than are kept: those that are too many are counted, and the oldest are there.
+// TestTransmitTimestampsAreBounded asks for more times than are kept: those that are too many are counted, and the oldest are
+// there.
 func TestTransmitTimestampsAreBounded(t *testing.T) {
 	r := newRig(t, netlab.Config{Qdisc: "pfifo"}, Options{Mode: ModeCopy, TxStamps: 10})
 	q := r.queue()
@@ -102,7 +107,7 @@ func TestTransmitTimestampsAreBounded(t *testing.T) {
 	}
 	for n := range uint32(25) {
 		d := r.sumless(q, n, 64, 200)
-		d.SumStart, d.SumField, d.Stamp = 0, 0, true
+		d.Ask = frame.AskStamp
 		q.Pool().Meta(d.Frame).Seq = n
 		r.sendPacket(q, []frame.Desc{d})
 		if n == 3 { // so that the ring does not begin at its beginning
@@ -130,7 +135,7 @@ func TestTransmitTimestampNotToBeHad(t *testing.T) {
 		r := newRig(t, netlab.Config{}, opt)
 		q := r.queue()
 		d := r.sumless(q, 1, 64, 200)
-		d.SumStart, d.SumField, d.Stamp = 0, 0, true
+		d.Ask = frame.AskStamp
 		r.sendPacket(q, []frame.Desc{d})
 		if s := q.Stats(); s.TxMalformed != 1 || s.TxPackets != 0 || q.TxStamps(make([]TxStamp, 1)) != 0 {
 			t.Errorf("%+v", *s)
@@ -148,7 +153,7 @@ func TestTransmitTimestampsDoNotAllocate(t *testing.T) {
 	if allocs := testing.AllocsPerRun(50, func() {
 		for i := range 8 {
 			d := r.sumless(q, 1, 64, 1000)
-			d.SumStart, d.SumField, d.Stamp = 0, 0, true
+			d.Ask = frame.AskStamp
 			r.batch[i] = d
 		}
 		q.Transmit(r.batch[:8])
@@ -160,8 +165,12 @@ func TestTransmitTimestampsDoNotAllocate(t *testing.T) {
 		}
 		q.Recycle()
 		taken += q.TxStamps(dst)
-	}); allocs != 0 || taken < 50*8 {
-		t.Errorf("%v allocations per turn, %d times", allocs, taken)
+	}); allocs != 0 {
+		t.Errorf("%v allocations per turn", allocs)
+	}
+	r.settle(q) // a card takes its time
+	if taken += q.TxStamps(make([]TxStamp, 64)); taken < 50*8 {
+		t.Errorf("only %d times", taken)
 	}
 	r.allBack(q)
 }

@@ -16,8 +16,8 @@ type Hints struct {
 	// Time is in ns: by the device's clock with DeviceTime, else by CLOCK_TAI, when the program ran.
 	Time       uint64
 	DeviceTime bool
-	// Hash is the device's of the frame's addresses and ports, and HashType tells of which of them: the kernel's enum xdp_rss_hash_type. Both
-	// are 0 without HasHash.
+	// Hash is the device's of the frame's addresses and ports, and HashType tells of which of them: the kernel's enum
+	// xdp_rss_hash_type. Both are 0 without HasHash.
 	Hash, HashType uint32
 	HasHash        bool
 }
@@ -34,8 +34,8 @@ const (
 // ErrHints says that the kernel cannot have the program ask a device for hints.
 var ErrHints = errors.New("the kernel has no hints of devices")
 
-// ReadHints reads what is in front of a frame, which the program with this cookie (Program.HintsCookie) has received. It reports false if
-// there are no hints.
+// ReadHints reads what is in front of a frame, which the program with this cookie (Program.HintsCookie) has received. It reports
+// false if there are no hints.
 func ReadHints(b *[HintsLen]byte, cookie uint32) (h Hints, ok bool) {
 	if cookie == 0 || binary.NativeEndian.Uint32(b[20:]) != cookie {
 		return h, false
@@ -50,8 +50,8 @@ func ReadHints(b *[HintsLen]byte, cookie uint32) (h Hints, ok bool) {
 // HintsCookie is what tells hints from other bytes; 0 without Config.Hints.
 func (p *Program) HintsCookie() uint32 { return p.cookie }
 
-// setHints makes a program that is to be loaded one that notes hints, if cfg asks for that, and returns its cookie. Memory in front of a frame
-// may have any contents, of another host's choice too, so the cookie is random.
+// setHints makes a program that is to be loaded one that notes hints, if cfg asks for that, and returns its cookie. Memory in
+// front of a frame may have any contents, of another host's choice too, so the cookie is random.
 func setHints(spec *ebpf.CollectionSpec, cfg *Config) (cookie uint32, err error) {
 	program := spec.Programs[steerProgXdpSteer]
 	if cfg.Hints {

@@ -16,8 +16,8 @@ func tai(t *testing.T) uint64 {
 	return uint64(now.Nano())
 }
 
-// TestHintsAreNotedInFront runs a program that is bound to no device: of what it redirects it knows the time, and what it passes it leaves
-// alone.
+// TestHintsAreNotedInFront runs a program that is bound to no device: of what it redirects it knows the time, and what it passes
+// it leaves alone.
 func TestHintsAreNotedInFront(t *testing.T) {
 	for _, fragments := range []bool{false, true} {
 		p := load(t, Config{Hints: true, Fragments: fragments})

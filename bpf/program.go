@@ -44,7 +44,7 @@ type Config struct {
 	Mode         Mode
 	Fragments    bool // frames may lie in several buffers: larger than a page. Needs Linux 5.18, and a driver that takes such a program
 	Hints        bool // note what is known of a frame in front of it: see ReadHints. Needs Linux 6.1
-	Device       int  // with Hints: ask this interface's driver, too; the program can be attached to no other, and in native mode only. Linux 6.3
+	Device       int  // with Hints: an interface whose driver is asked, too; it can be attached there only, in native mode. Linux 6.3
 	Queues       int  // one more than the highest queue that a socket can be set for; default 64
 	MaxAddresses int  // bound of the addresses that can be owned at a time; default 64
 	MaxPorts     int  // bound of the (protocol, address, port) that can be owned at a time; default 4096

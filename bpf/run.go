@@ -31,7 +31,8 @@ type testContext struct {
 }
 
 // Test runs the program in the kernel on a frame of at least 14 bytes as if it had come in on a queue, counts it, and returns the
-// program's answer and the frame as it left it, with what it noted in front. Queues other than 0 need an attached program, whose interface has that queue.
+// program's answer and the frame as it left it, with what it noted in front. Queues other than 0 need an attached program, whose
+// interface has that queue.
 func (p *Program) Test(frame []byte, queue int) (Action, []byte, error) {
 	out := make([]byte, len(frame)+256) // the kernel copies the result, and fails if it has grown beyond this
 	opts := ebpf.RunOptions{Data: frame, DataOut: out}

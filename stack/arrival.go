@@ -34,8 +34,8 @@ func (s ArrivalSource) String() string {
 type Arrival struct {
 	Time   uint64 // ns
 	Source ArrivalSource
-	// Hash is the network card's of addresses and ports, and HashType tells of which of them: the kernel's enum xdp_rss_hash_type. Both are 0
-	// without HasHash.
+	// Hash is the network card's of addresses and ports, and HashType tells of which of them: the kernel's enum
+	// xdp_rss_hash_type. Both are 0 without HasHash.
 	Hash, HashType uint32
 	HasHash        bool
 }
@@ -45,8 +45,8 @@ type hinter interface {
 	Hints(d frame.Desc) (afxdp.Hints, bool)
 }
 
-// Arrival tells of the datagram that the handler is being given. It may be called in ReceivedPacket only. Where nothing was noted when the
-// packet came (afxdp.Options.RxHints), and of datagrams of several packets, the time is the present one.
+// Arrival tells of the datagram that the handler is being given. It may be called in ReceivedPacket only. Where nothing was noted
+// when the packet came (afxdp.Options.RxHints), and of datagrams of several packets, the time is the present one.
 func (u *PacketSocket) Arrival() Arrival {
 	s := u.shard
 	if s.arrived.Frame != frame.None && s.hinter != nil {

@@ -22,7 +22,7 @@ type Device interface {
 	// MTU returns the largest IP packet in bytes.
 	MTU() int
 	// ChecksumOffload tells which checksum work the device does: rx, it has verified those of IP, TCP and UDP; tx, it completes the sent
-	// packets' checksum that a descriptor names (frame.Desc.SumStart).
+	// packets' checksum that a descriptor names (frame.AskSum).
 	ChecksumOffload() (rx, tx bool)
 	// Receive fills batch with received packets, whole ones, and returns the number of their frames.
 	Receive(batch []frame.Desc) int

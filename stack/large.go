@@ -183,7 +183,7 @@ func (s *Shard) emitMore(o *tcp.OutSegment) {
 	for left := o.More; left != 0; left-- {
 		f := m.Next
 		m = s.pool.Meta(f)
-		d := frame.Desc{Frame: f, Off: m.Off, Len: m.Len, More: left > 1}
+		d := frame.Desc{Frame: f, Off: m.Off, Len: m.Len, Mark: frame.Mark{More: left > 1}}
 		if s.pool.InTransmission(f) {
 			d.Frame, d.Off = s.pool.Alloc(), headroom
 			copy(s.pool.Chunk(d.Frame)[headroom:], s.pool.Data(f))

@@ -18,8 +18,8 @@ const headroom = 128
 // memory still answers ARP.
 const controlReserve = 8
 
-// headerTemplate is what the headers below TCP have in common in all connections of a shard: everything but the next hop's hardware
-// address, the type of service, the length and the destination, which are 0 in bytes and in the sums.
+// headerTemplate is what the headers below TCP have in common in all connections of a shard: everything but the next hop's
+// hardware address, the type of service, the length and the destination, which are 0 in bytes and in the sums.
 type headerTemplate struct {
 	bytes  [ethernet.HeaderLen + ipv4.MinHeaderLen]byte
 	ipSum  uint32 // sum of the IP header
@@ -97,12 +97,12 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 	binary.BigEndian.PutUint16(ip[10:], checksum.Finish(h.ipSum+dstSum+uint32(tos)+length))
 	binary.BigEndian.PutUint32(ip[16:], dst)
 	t := ip[ipv4.MinHeaderLen:]
-	d := frame.Desc{Frame: f, Off: start, Len: uint32(len(b)), More: o.More != 0}
 	rest := h.tcpSum + dstSum + length - ipv4.MinHeaderLen
+	d := frame.Desc{Frame: f, Off: start, Len: uint32(len(b)), Mark: frame.Mark{More: o.More != 0}}
 	switch {
 	case s.txSum:
 		o.Marshal(t[:tcpLen], flow.LocalPort, flow.RemotePort)
-		leaveSum(&d, t, rest, tcp.ChecksumField)
+		d.Ask = leaveSum(t, rest, tcp.ChecksumField)
 	default:
 		payload := uint32(o.Sum)
 		if payload == 0 {
@@ -119,11 +119,11 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 	}
 }
 
-// leaveSum leaves the checksum of a packet to the device: that of its transport header and payload b, with its field there, to which the
-// pseudo-header adds sum.
-func leaveSum(d *frame.Desc, b []byte, sum uint32, field uint8) {
+// leaveSum leaves the checksum of a packet to the device: that of its transport header and payload b, with its field there, to
+// which the pseudo-header adds sum. It returns what the descriptor has to ask for.
+func leaveSum(b []byte, sum uint32, field uint8) frame.Ask {
 	binary.BigEndian.PutUint16(b[field:], checksum.Fold(sum))
-	d.SumStart, d.SumField = plainTCP, field
+	return frame.AskSum(plainTCP, field)
 }
 
 // queueTX queues a packet, or a frame of one, for the end of the turn. It takes over one ownership of the frame.
@@ -164,7 +164,7 @@ func (s *Shard) replyTCP(f *tcp.Flow, o *tcp.OutSegment) {
 	dst := ipv4.Addr(f.RemoteAddr)
 	sum := ipv4.PseudoHeaderSum(s.local, dst, ipv4.ProtoTCP, n)
 	if s.txSum {
-		leaveSum(&d, b, sum, tcp.ChecksumField)
+		d.Ask = leaveSum(b, sum, tcp.ChecksumField)
 	} else {
 		binary.BigEndian.PutUint16(b[tcp.ChecksumField:], checksum.Finish(checksum.Sum(b, sum)))
 	}

@@ -55,7 +55,7 @@ func (u *PacketSocket) WriteTo(p []byte, to netip.AddrPort) error {
 	copy(b[udp.HeaderLen:], p)
 	sum := ipv4.PseudoHeaderSum(s.local, dst, ipv4.ProtoUDP, n)
 	if s.txSum && d.Frame != frame.None { // a fragmented datagram's checksum is of all its packets
-		leaveSum(&d, b, sum, udp.ChecksumField)
+		d.Ask = leaveSum(b, sum, udp.ChecksumField)
 	} else {
 		udp.SetChecksum(b, sum)
 	}

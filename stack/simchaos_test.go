@@ -246,7 +246,7 @@ func sendDamaged(d *sim.Device, b []byte, r *rand.Rand) {
 		}
 		n := copy(p.Chunk(f), c)
 		c = c[n:]
-		frames = append(frames, frame.Desc{Frame: f, Len: uint32(n), More: len(c) > 0})
+		frames = append(frames, frame.Desc{Frame: f, Len: uint32(n), Mark: frame.Mark{More: len(c) > 0}})
 	}
 	if len(c) == 0 {
 		d.Transmit(frames)

@@ -199,8 +199,8 @@ func (d *Device) acceptable(frames []frame.Desc) []byte {
 		d.stats.TxOversize++
 		return nil
 	}
-	start, field := int(frames[0].SumStart), int(frames[0].SumField)
-	if _, completes := d.ChecksumOffload(); start != 0 && (!completes || start+field+2 > length) {
+	start, field := frames[0].Ask.Sum()
+	if _, completes := d.ChecksumOffload(); start != 0 && (!completes || int(start+field)+2 > length) {
 		d.stats.TxMalformed++
 		return nil
 	}
@@ -290,7 +290,7 @@ func (d *Device) deliver(b []byte, from *Stats) bool {
 		f := *d.fillIn.Slot(slot + i)
 		n := copy(d.pool.Chunk(f)[d.cfg.Headroom:], b)
 		b = b[n:]
-		*d.rxOut.Slot(index + i) = frame.Desc{Frame: f, Off: uint32(d.cfg.Headroom), Len: uint32(n), More: len(b) > 0}
+		*d.rxOut.Slot(index + i) = frame.Desc{Frame: f, Off: uint32(d.cfg.Headroom), Len: uint32(n), Mark: frame.Mark{More: len(b) > 0}}
 	}
 	return true
 }
