@@ -72,7 +72,7 @@ func (c cache) once(name string, f func(dir string) error) (string, error) {
 	if err := os.RemoveAll(work); err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }() // the next attempt does it again
 	if err := os.MkdirAll(work, 0o755); err != nil {
 		return "", err
 	}

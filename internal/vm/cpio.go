@@ -58,7 +58,8 @@ func (a *archive) entry(name string, mode uint32, content []byte, major, minor u
 	if name == trailer {
 		inode = 0
 	}
-	// Magic; inode, mode, owner, group, links, time, size; device of the file, device that it is; length of the name; no checksum.
+	// Magic; inode, mode, owner, group, links, time, size; device of the file, device that it is; length of the name; no
+	// checksum.
 	a.write(fmt.Appendf(nil, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
 		inode, mode, 0, 0, 1, 0, len(content), 0, 0, major, minor, len(name)+1, 0))
 	a.write(append([]byte(name), 0))

@@ -115,7 +115,8 @@ var compressions = map[string]string{"\x28\xb5\x2f\xfd": ".zst", "\xfd7zX": ".xz
 
 // payload finds the compressed kernel in a bzImage, and the length that it has when it is decompressed.
 func payload(image []byte) (compressed []byte, suffix string, length int, err error) {
-	if len(image) < headerEnd || string(image[headerMagic:headerMagic+4]) != "HdrS" || binary.LittleEndian.Uint16(image[headerVersion:]) < 0x208 {
+	if len(image) < headerEnd || string(image[headerMagic:headerMagic+4]) != "HdrS" ||
+		binary.LittleEndian.Uint16(image[headerVersion:]) < 0x208 {
 		return nil, "", 0, errors.New("not a bzImage of boot protocol 2.08 or newer")
 	}
 	start := (int(image[setupSectors])+1)*512 + int(binary.LittleEndian.Uint32(image[payloadOffset:]))
@@ -148,7 +149,7 @@ func extractImage(ctx context.Context, from, to string) error {
 	if err := os.WriteFile(temporary, compressed, 0o644); err != nil {
 		return err
 	}
-	defer os.Remove(temporary)
+	defer func() { _ = os.Remove(temporary) }() // else it goes with the cache
 	plain, err := decompress(ctx, temporary)
 	if err != nil {
 		return err

@@ -23,9 +23,9 @@ type Config struct {
 	Console    string        // a file that gets what the guest's kernel says; default none
 }
 
-// A guest with the accelerator "count" is emulated, too, but its clock counts its instructions, one for each nanosecond, and does not wait
-// when there are none: whatever else the host does, a time in the guest is a number of instructions. All its processors share that clock,
-// so it should have one.
+// A guest with the accelerator "count" is emulated, too, but its clock counts its instructions, one for each nanosecond, and does
+// not wait when there are none: whatever else the host does, a time in the guest is a number of instructions. All its processors
+// share that clock, so it should have one.
 
 func (c *Config) setDefaults() error {
 	set(&c.NIC, "virtio")
@@ -68,18 +68,23 @@ func set[T comparable](field *T, value T) {
 
 // kernelCommand is the kernel's command line. What it leaves out saves time: the guest lives for seconds.
 const kernelCommand = "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr audit=0 selinux=0 apparmor=0 " +
-	"random.trust_cpu=1 tsc=reliable no_timer_check cryptomgr.notests initcall_blacklist=load_system_certificate_list rdinit=" + guest.InitPath
+	"random.trust_cpu=1 tsc=reliable no_timer_check cryptomgr.notests initcall_blacklist=load_system_certificate_list " +
+	"rdinit=" + guest.InitPath
 
-// reportFD is the descriptor that QEMU inherits: its end of the report's connection.
-const reportFD = 3
+// The descriptors that QEMU inherits: its end of the report's connection, the initramfs, and the file for the console.
+const (
+	reportFD = 3 + iota
+	initrdFD
+	consoleFD
+)
 
 // arguments is QEMU's command line.
-func (c *Config) arguments(g *Guest, initrd, console string) []string {
+func (c *Config) arguments(g *Guest) []string {
 	args := append([]string{
 		"-machine", "q35,usb=off,smm=off,graphics=off", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-smp", strconv.Itoa(c.Processors), "-m", strconv.Itoa(c.Memory),
-		"-kernel", g.kernel.image, "-initrd", initrd, "-append", strings.TrimSpace(kernelCommand + " " + c.Append),
-		"-serial", "file:" + console,
+		"-kernel", g.kernel.image, "-initrd", "/dev/fd/" + strconv.Itoa(initrdFD), "-append", strings.TrimSpace(kernelCommand + " " + c.Append),
+		"-serial", "file:/dev/fd/" + strconv.Itoa(consoleFD),
 		"-device", "virtio-serial-pci", "-chardev", "socket,id=report,fd=" + strconv.Itoa(reportFD),
 		"-device", "virtserialport,chardev=report,name=" + guest.PortName,
 	}, g.qemu.args...)
@@ -117,7 +122,8 @@ func (c *Config) device() string {
 	d := []string{c.NIC, "romfile="} // nothing boots from the network
 	if c.NIC == "virtio" {
 		// Without iommu_platform the driver does its own DMA mapping, and refuses zero-copy.
-		d = []string{"virtio-net-pci", "romfile=", "disable-legacy=on", "iommu_platform=on", "mrg_rxbuf=on", "rx_queue_size=1024", "tx_queue_size=256"}
+		d = []string{"virtio-net-pci", "romfile=", "disable-legacy=on", "iommu_platform=on", "mrg_rxbuf=on",
+			"rx_queue_size=1024", "tx_queue_size=256"}
 		if c.Wire == "tap" { // with these the driver refuses XDP
 			for _, offload := range []string{"csum", "tso4", "tso6", "ecn", "ufo", "uso4", "uso6"} {
 				d = append(d, "guest_"+offload+"=off")

@@ -27,8 +27,8 @@ func moduleName(file string) string {
 	return strings.ReplaceAll(name, "-", "_")
 }
 
-// collectModules reads the named modules and all that they depend on, each after those that it depends on. A name without a file is
-// built into the kernel, or not there: the guest fails at once without its network cards, and tests say what else they miss.
+// collectModules reads the named modules and all that they depend on, each after those that it depends on. A name without a file
+// is built into the kernel, or not there: the guest fails at once without its network cards, and tests say what else they miss.
 func collectModules(ctx context.Context, dir string, names []string) ([]module, error) {
 	files := make(map[string]string)
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

@@ -28,8 +28,8 @@ type Guest struct {
 	init   []byte // this program
 }
 
-// Prepare finds or fetches what the guest is made of; say, which may be nil, hears of what takes long. Where that is impossible the
-// error wraps [ErrUnavailable] and says what is missing. More modules than the usual ones can be asked for by name.
+// Prepare finds or fetches what the guest is made of; say, which may be nil, hears of what takes long. Where that is impossible
+// the error wraps [ErrUnavailable] and says what is missing. More modules than the usual ones can be asked for by name.
 func Prepare(ctx context.Context, say func(string), modules ...string) (*Guest, error) {
 	if say == nil {
 		say = func(string) {}
@@ -129,8 +129,8 @@ func baseArchive(ctx context.Context, c cache, k *kernel, names []string) (strin
 	return path, os.Rename(work, path)
 }
 
-// writeBase writes the archive: the nodes that a first process needs before it has mounted anything, places to mount, and modules whose
-// names are in the order in which they can be loaded.
+// writeBase writes the archive: the nodes that a first process needs before it has mounted anything, places to mount, and modules
+// whose names are in the order in which they can be loaded.
 func writeBase(a *archive, modules []module) error {
 	a.directory("dev")
 	a.character("dev/console", 5, 1)

@@ -24,7 +24,7 @@ type process struct {
 
 // startQEMU starts QEMU, which ends with this process however that ends. The kernel ends it, in truth, when the thread ends that
 // started it, so that thread waits for it too. It is the thread as well that is in the namespace of the wire.
-func startQEMU(cfg *Config, q *qemu, args []string) (*process, error) {
+func startQEMU(cfg *Config, q *qemu, args []string, initrd, console *os.File) (*process, error) {
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
@@ -38,7 +38,7 @@ func startQEMU(cfg *Config, q *qemu, args []string) (*process, error) {
 	p.cmd = exec.Command(q.program, args...)
 	p.cmd.Env = append(os.Environ(), q.env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.said, &p.said
-	p.cmd.ExtraFiles = []*os.File{theirs} // becomes reportFD
+	p.cmd.ExtraFiles = []*os.File{theirs, initrd, console} // become reportFD, initrdFD and consoleFD
 	p.cmd.WaitDelay = time.Second
 	// A group of its own: Ctrl-C is for this process, which then ends QEMU.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
@@ -72,7 +72,8 @@ func (p *process) start(cfg *Config) error {
 
 func (p *process) kill() { _ = p.cmd.Process.Kill() } // it may have ended by itself
 
-// end ends QEMU, waits for that, and returns what it said, but for its complaints about a wire with one end before the other is there.
+// end ends QEMU, waits for that, and returns what it said, but for its complaints about a wire with one end before the other is
+// there.
 func (p *process) end() string {
 	p.once.Do(func() {
 		select {

@@ -58,7 +58,7 @@ func loadTests(ctx context.Context, dir string, args []string) (*Program, error)
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }() // a folder of temporary files
 	file := filepath.Join(work, "tests")
 	cmd := exec.CommandContext(ctx, GoCommand(), "test", "-c", "-tags", "nic", "-ldflags", "-s -w", "-o", file, ".")
 	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, append(os.Environ(), "CGO_ENABLED=0"), time.Second

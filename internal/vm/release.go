@@ -17,7 +17,8 @@ type release struct {
 	kernel   string // suite
 }
 
-// releases are those that have packages for both. The kernel of a later release than the machine's own is only unpacked, for the guest.
+// releases are those that have packages for both. The kernel of a later release than the machine's own is only unpacked, for the
+// guest.
 var releases = []release{
 	{codename: "bookworm", qemu: "bookworm-backports", kernel: "trixie-backports"}, // Debian 12
 	{codename: "trixie", qemu: "trixie", kernel: "trixie-backports"},               // Debian 13
@@ -41,7 +42,8 @@ func findMirrors(root string) (mirrors, error) {
 	id, codename := osRelease(string(text), "ID"), osRelease(string(text), "VERSION_CODENAME")
 	i := slices.IndexFunc(releases, func(r release) bool { return id == "debian" && r.codename == codename })
 	if i < 0 {
-		return mirrors{}, unavailable("this is %s %s; where to get a kernel and QEMU is known for Debian %s only", id, codename, codenames())
+		return mirrors{}, unavailable("this is %s %s; where to get a kernel and QEMU is known for Debian %s only",
+			id, codename, codenames())
 	}
 	m := mirrors{release: releases[i]}
 	all, err := readSources(root)
@@ -94,8 +96,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// ErrUnavailable is wrapped by every error that says why this machine cannot have a guest: it is about what is missing, not about what
-// is tested.
+// ErrUnavailable is wrapped by every error that says why this machine cannot have a guest: it is about what is missing, not about
+// what is tested.
 var ErrUnavailable = errors.New("no guest can be had here")
 
 func unavailable(format string, args ...any) error {

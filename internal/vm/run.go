@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/xdpstack/xdpstack/internal/vm/guest"
 )
@@ -47,31 +48,56 @@ type Report struct {
 // endGrace is how much longer than all its steps a guest may take, beside its boot.
 const endGrace = 20 * time.Second
 
-// Run boots a guest with the files, runs the steps and ends it. A step that fails is no error: the report has its status. Steps without
-// a timeout are not bounded but by ctx.
+// Run boots a guest with the files, runs the steps and ends it. A step that fails is no error: the report has its status. Steps
+// without a timeout are not bounded but by ctx.
 func (g *Guest) Run(ctx context.Context, cfg Config, files []File, steps []Step) (*Report, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "xdpstack-guest-")
+	initrd, err := memoryFile("initrd")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	console := filepath.Join(dir, "console")
-	if cfg.Console != "" {
-		console = cfg.Console
-	}
-	initrd := filepath.Join(dir, "initrd")
-	if err := g.writeInitrd(initrd, &cfg, files, steps); err != nil {
+	defer initrd.Close()
+	console, err := consoleFile(cfg.Console)
+	if err != nil {
 		return nil, err
 	}
+	defer console.Close()
+	if err := g.writeInitrd(initrd, &cfg, files, steps); err != nil {
+		return nil, fmt.Errorf("vm: archive of the guest's files: %w", err)
+	}
 	r := &running{report: new(Report), steps: steps}
-	err = r.run(ctx, &cfg, g.qemu, cfg.arguments(g, initrd, console))
-	if err != nil && !errors.Is(err, ErrUnavailable) {
+	err = r.run(ctx, &cfg, g.qemu, cfg.arguments(g), initrd, console)
+	switch {
+	case err == nil, errors.Is(err, ErrUnavailable):
+	case errors.Is(err, context.Canceled):
+		err = fmt.Errorf("vm: %w", err)
+	default:
 		err = fmt.Errorf("vm: %s, %d queues: %w%s", cfg.NIC, cfg.Queues, err, consoleTail(console))
 	}
 	return r.report, err
+}
+
+// memoryFile is a file that has no name, and so is gone when the last process that has it open ends.
+func memoryFile(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// consoleFile is what gets the console's text.
+func consoleFile(path string) (*os.File, error) {
+	if path == "" {
+		return memoryFile("console")
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("vm: console: %w", err)
+	}
+	return f, nil
 }
 
 const consoleLines = 15
@@ -80,8 +106,8 @@ const consoleLines = 15
 var terminalCodes = regexp.MustCompile("\x1b(c|\\[[?0-9;]*[A-Za-z])")
 
 // consoleTail is what the guest's kernel said last, for an error.
-func consoleTail(path string) string {
-	text, _ := os.ReadFile(path)
+func consoleTail(console io.ReaderAt) string {
+	text, _ := io.ReadAll(io.NewSectionReader(console, 0, 1<<20))
 	if tail := lastLines(terminalCodes.ReplaceAllString(string(text), ""), consoleLines); tail != "" {
 		return "\nlast lines of its console:\n" + tail
 	}
@@ -89,16 +115,11 @@ func consoleTail(path string) string {
 }
 
 // writeInitrd writes what the kernel unpacks: the drivers, and after them what is of this run only.
-func (g *Guest) writeInitrd(path string, cfg *Config, files []File, steps []Step) error {
+func (g *Guest) writeInitrd(out io.Writer, cfg *Config, files []File, steps []Step) error {
 	job := guest.Job{Queues: cfg.Queues}
 	for _, s := range steps {
 		job.Steps = append(job.Steps, s.Step)
 	}
-	out, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
 	base, err := os.ReadFile(g.base)
 	if err != nil {
 		return err
@@ -112,10 +133,7 @@ func (g *Guest) writeInitrd(path string, cfg *Config, files []File, steps []Step
 	for _, f := range files {
 		a.file(f.Path[1:], f.Mode, f.Content)
 	}
-	if err := a.close(); err != nil {
-		return err
-	}
-	return out.Close()
+	return a.close()
 }
 
 // running is a guest that runs.
@@ -126,11 +144,11 @@ type running struct {
 	done   bool // the guest said that all steps ran
 }
 
-func (r *running) run(ctx context.Context, cfg *Config, q *qemu, args []string) error {
+func (r *running) run(ctx context.Context, cfg *Config, q *qemu, args []string, initrd, console *os.File) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r.start = time.Now()
-	p, err := startQEMU(cfg, q, args)
+	p, err := startQEMU(cfg, q, args, initrd, console)
 	if err != nil {
 		return err
 	}

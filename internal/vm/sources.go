@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// source is one place that apt gets packages from, as this machine is configured: a line of sources.list, or a stanza of a file in
-// deb822 format.
+// source is one place that apt gets packages from, as this machine is configured: a line of sources.list, or a stanza of a file
+// in deb822 format.
 type source struct {
 	options    string // of a line, "signed-by=… arch=…"
 	uri        string

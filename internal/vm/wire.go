@@ -15,8 +15,8 @@ const (
 
 func tapName(i int) string { return fmt.Sprintf("xs-tap%d", i) }
 
-// makeWire puts the calling thread into a new network namespace and makes there two tap devices joined by a bridge. The thread must not
-// be used for anything else afterwards. The namespace has no name: it goes with its last process, however that ends.
+// makeWire puts the calling thread into a new network namespace and makes there two tap devices joined by a bridge. The thread
+// must not be used for anything else afterwards. The namespace has no name: it goes with its last process, however that ends.
 func makeWire(queues int) error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return unavailable("a wire for several queues needs a network namespace: %w: run as root", err)
@@ -62,7 +62,8 @@ func onThread(f func()) {
 	go func() {
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() {
-			// The main thread is the process to the rest of the system and cannot be thrown away. While this goroutine keeps it, another thread is found.
+			// The main thread is the process to the rest of the system and cannot be thrown away. While this goroutine keeps it,
+			// another thread is found.
 			defer runtime.UnlockOSThread()
 			done := make(chan struct{})
 			onThread(func() { defer close(done); f() })

@@ -1,4 +1,5 @@
-// Command cmd runs the tests of a package, or any static program, in a virtual machine with two network cards whose drivers do zero-copy:
+// Command cmd runs the tests of a package, or any static program, in a virtual machine with two network cards whose drivers do
+// zero-copy:
 //
 //	guest [flags] -- ./afxdp -run TestX      the tests of a package, with flags of go test
 //	guest [flags] -- bin/program arguments   a program
@@ -27,19 +28,21 @@ const (
 	exitTimeout     = 124
 	exitNoBoot      = 125
 	exitUnavailable = 126
+	exitInterrupted = 130
 )
 
-const usage = `guest runs the tests of a package, or a program, in a virtual machine with two network cards, nic0 and nic1, whose drivers do zero-copy.
+const usage = `guest runs the tests of a package, or a program, in a virtual machine with two network cards, nic0 and nic1, whose drivers
+do zero-copy.
 
   guest [flags] -- ./afxdp -run TestX       tests of a package; flags are those of go test, -v if there are none
   guest [flags] -- bin/program arguments    a static program (built with CGO_ENABLED=0)
   guest suite                               what make test-zerocopy runs, as events; see guest suite -h
 
-The program has XDPSTACK_NICS=nic0,nic1 in its environment. Its output is printed as it comes, timings afterwards. What the guest is made of is
-fetched at first, by apt, into the user's cache directory, or $XDPSTACK_CACHE. Two queues with virtio need root.
+The program has XDPSTACK_NICS=nic0,nic1 in its environment. Its output is printed as it comes, timings afterwards. What the guest is
+made of is fetched at first, by apt, into the user's cache directory, or $XDPSTACK_CACHE. Two queues with virtio need root.
 
 Exit status: the program's; 2 if this was called wrongly, 124 if the program ran past its time, 125 if the guest did not start
-or ended too soon, 126 if none can be had on this machine.
+or ended too soon, 126 if none can be had on this machine, 130 after Ctrl-C.
 
 Flags:
 `
@@ -74,7 +77,7 @@ func (o *options) flags(out io.Writer) *flag.FlagSet {
 	fs.StringVar(&c.Wire, "wire", "", "what joins the cards: hub, or tap (root); default hub where it will do")
 	fs.IntVar(&c.Processors, "processors", 2, "processors of the guest")
 	fs.IntVar(&c.Memory, "memory", 1024, "memory of the guest in `MiB`")
-	fs.StringVar(&c.Accel, "accel", "tcg", "tcg, plain emulation, count, the same with a clock that counts instructions, or kvm")
+	fs.StringVar(&c.Accel, "accel", "tcg", "tcg, plain emulation; count, with a clock that counts instructions; or kvm")
 	fs.StringVar(&c.Options, "options", "", "more `properties` of both cards for QEMU, such as iommu_platform=off")
 	fs.StringVar(&c.Append, "append", "", "more of the kernel's command `line`")
 	fs.StringVar(&c.Console, "console", "", "write the console of the guest's kernel to this `file`")
@@ -135,6 +138,8 @@ func statusOf(err error) int {
 		return exitTimeout
 	case errors.Is(err, vm.ErrNoBoot), errors.Is(err, vm.ErrDied):
 		return exitNoBoot
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
 	}
 	return exitUsage
 }

@@ -21,8 +21,9 @@ var configurations = []configuration{
 	{"igb-2q", "igb", 2},
 }
 
-// selected is a package, and those of its tests that run in the guests with one queue, and in those with several, beside the tests for
-// network cards, whose names begin with TestNIC and which run in all. A test is here because it shows something that veth cannot.
+// selected is a package, and those of its tests that run in the guests with one queue, and in those with several, beside the
+// tests for network cards, whose names begin with TestNIC and which run in all. A test is here because it shows something that
+// veth cannot.
 type selected struct {
 	dir     string
 	one     []string

@@ -22,8 +22,8 @@ const packageTimeout = 5 * time.Minute
 // suitePackage is the first part of the package names in the report.
 const suitePackage = "zerocopy"
 
-const suiteUsage = `guest suite runs the selected tests in guests with virtio and igb cards of one and two queues, one after the other, and prints events as
-go test -json does. Where no guest can be had, that is reported as one skipped test.
+const suiteUsage = `guest suite runs the selected tests in guests with virtio and igb cards of one and two queues, one after the other,
+and prints events as go test -json does. Where no guest can be had, that is reported as one skipped test.
 
 Flags:
 `
@@ -131,7 +131,8 @@ func (p *program) step(queues int, run string) vm.Step {
 		run = p.pattern(queues)
 	}
 	// Its own timeout, which is a little shorter, names the test that hangs.
-	step.Args = []string{step.Args[0], "-test.v=test2json", "-test.run=" + run, "-test.timeout=" + (packageTimeout - 10*time.Second).String()}
+	timeout := packageTimeout - 10*time.Second
+	step.Args = []string{step.Args[0], "-test.v=test2json", "-test.run=" + run, "-test.timeout=" + timeout.String()}
 	step.Timeout = packageTimeout
 	return step
 }

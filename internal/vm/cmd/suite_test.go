@@ -114,8 +114,8 @@ func TestSkippedSuite(t *testing.T) {
 	}
 }
 
-// TestStages has the reports of packages that pass, say nothing, hang, and that the end of the guest cuts off: a test that began and did not
-// end then has failed for every reader of events.
+// TestStages has the reports of packages that pass, say nothing, hang, and that the end of the guest cuts off: a test that began
+// and did not end then has failed for every reader of events.
 func TestStages(t *testing.T) {
 	const text = "\x16=== RUN   TestA\n\x16--- PASS: TestA (0.01s)\n"
 	for _, c := range []struct {

@@ -85,7 +85,7 @@ type port int
 func (p port) Write(b []byte) (int, error) {
 	for n := 0; n < len(b); {
 		k, err := unix.Write(int(p), b[n:])
-		if err == unix.EINTR { //nolint:errorlint // a bare errno
+		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {

@@ -80,7 +80,11 @@ func setUpCards(queues int) error {
 	}
 	for i, name := range Cards {
 		var link netlink.Link
-		if err := await("the network card "+Addresses[i], func() bool { link = cardByAddress(Addresses[i]); return link != nil }); err != nil {
+		err := await("the network card "+Addresses[i], func() bool {
+			link = cardByAddress(Addresses[i])
+			return link != nil
+		})
+		if err != nil {
 			return err
 		}
 		if err := netlink.LinkSetName(link, name); err != nil {
@@ -109,8 +113,8 @@ func cardByAddress(address string) netlink.Link {
 	return links[i]
 }
 
-// queueTries is how often the queues are asked for and set. The ethtool library hands pointers to the kernel as numbers, which a stack that
-// is moved meanwhile leaves behind: now and then an answer goes nowhere.
+// queueTries is how often the queues are asked for and set. The ethtool library hands pointers to the kernel as numbers, which a
+// stack that is moved meanwhile leaves behind: now and then an answer goes nowhere.
 const queueTries = 5
 
 func setQueues(name string, queues int) error {
@@ -135,5 +139,5 @@ func setQueues(name string, queues int) error {
 			_, err = tool.SetChannels(name, has)
 		}
 	}
-	return fmt.Errorf("%d queues on %s, which has %d of at most %d: %w", queues, name, has.CombinedCount, has.MaxCombined, err)
+	return fmt.Errorf("%d queues on %s, which has at most %d: %w", queues, name, has.MaxCombined, err)
 }
