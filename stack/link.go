@@ -63,13 +63,14 @@ func (e LinkEvent) String() string {
 		return fmt.Sprintf("the link works again, after %v", e.Lasted.Round(time.Millisecond))
 	case LinkMTU:
 		if e.To.MTU < e.MTU {
-			return fmt.Sprintf("the MTU is %d, and the stack sends packets of up to %d bytes: open it again, or change it back", e.To.MTU, e.MTU)
+			return fmt.Sprintf("the MTU is %d, and the stack sends packets of up to %d bytes: open it again, or change it back",
+				e.To.MTU, e.MTU)
 		}
 		return fmt.Sprintf("the MTU is %d; the stack goes on with %d", e.To.MTU, e.MTU)
 	case LinkQueues:
 		if e.To.Queues > e.Shards {
-			return fmt.Sprintf("there are %d queues, and %d of them have a shard: the kernel gets what comes to the others; open the stack "+
-				"again, or: ethtool -L %s combined %d", e.To.Queues, e.Shards, e.Interface, e.Shards)
+			return fmt.Sprintf("there are %d queues, and %d of them have a shard: the kernel gets what comes to the others; open the "+
+				"stack again, or: ethtool -L %s combined %d", e.To.Queues, e.Shards, e.Interface, e.Shards)
 		}
 		return fmt.Sprintf("there are %d queues", e.To.Queues)
 	case LinkAddress:
