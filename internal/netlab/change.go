@@ -2,6 +2,9 @@ package netlab
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"time"
 	"unsafe"
 
 	"github.com/safchain/ethtool"
@@ -101,4 +104,63 @@ func (s *Side) move(from, to *Side) error {
 		}
 		return nil
 	})
+}
+
+// Rebind takes the card from its driver and gives it back to it: the interface goes, and while is called without it; then a new one comes,
+// which is named like the old one, in the same namespace, and down.
+func (s *Side) Rebind(while func()) error {
+	address, err := s.busAddress()
+	if err != nil {
+		return err
+	}
+	device := filepath.Join("/sys/bus/pci/devices", address)
+	if err := os.WriteFile(filepath.Join(device, "driver/unbind"), []byte(address), 0); err != nil {
+		return fmt.Errorf("netlab: take %s from its driver: %w", s.Interface, err)
+	}
+	while()
+	if err := os.WriteFile("/sys/bus/pci/drivers_probe", []byte(address), 0); err != nil {
+		return fmt.Errorf("netlab: give %s back to its driver: %w", s.Interface, err)
+	}
+	for end := time.Now().Add(carrierPatience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		found, _ := filepath.Glob(device + "/net/*")
+		virtio, _ := filepath.Glob(device + "/virtio*/net/*")
+		if found = append(found, virtio...); len(found) == 1 {
+			return s.adopt(filepath.Base(found[0]))
+		}
+	}
+	return fmt.Errorf("netlab: %s does not come back", s.Interface)
+}
+
+// busAddress returns the PCI address of the card.
+func (s *Side) busAddress() (address string, err error) {
+	err = s.Do(func() error {
+		tool, err := ethtool.NewEthtool()
+		if err != nil {
+			return fmt.Errorf("netlab: ethtool: %w", err)
+		}
+		defer tool.Close()
+		if address, err = tool.BusInfo(s.Interface); err != nil {
+			return fmt.Errorf("netlab: bus address of %s: %w", s.Interface, err)
+		}
+		return nil
+	})
+	return address, err
+}
+
+// adopt makes an interface of the calling thread's namespace the side's.
+func (s *Side) adopt(name string) error {
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		err = netlink.LinkSetDown(link)
+	}
+	if err == nil && name != s.Interface {
+		err = netlink.LinkSetName(link, s.Interface)
+	}
+	if err == nil {
+		err = netlink.LinkSetNsFd(link, int(s.ns))
+	}
+	if err != nil {
+		return fmt.Errorf("netlab: make %s %s again: %w", name, s.Interface, err)
+	}
+	return nil
 }
