@@ -15,7 +15,7 @@ PKGS     ?= ./...
 ZEROCOPY ?= yes
 
 GOTESTSUM := $(GO) tool -modfile=internal/tools/gotestsum.mod gotestsum
-LINT      := $(GO) tool -modfile=internal/tools/lint.mod golangci-lint
+LINT      := $(GO) tool -modfile=$(CURDIR)/internal/tools/lint.mod golangci-lint
 
 # Programs and files that some tests use, each with the Debian package that has it and the tests that are skipped without it.
 # A word that starts with / is a file, any other is a command; ~ stands for a blank.
@@ -84,7 +84,9 @@ soak: ## run new seeds of the simulator for SOAK (10m unless told); Ctrl-C ends 
 
 lint: ## run go vet and golangci-lint (pinned in internal/tools)
 	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
 	$(LINT) run
+	cd bench && $(LINT) run
 
 bench: build ## run the benchmarks beside their peers (root), print the table, write bench/results/bench.html
 	@.ci/setup $(BENCH_NEEDS)

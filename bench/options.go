@@ -60,7 +60,8 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.json, "json", "", "where to write the report, - for standard output and no table"+fmt.Sprintf(files, ".json"))
 	fs.StringVar(&o.chart, "chart", "", "where to write the chart"+fmt.Sprintf(files, ".svg"))
 	fs.StringVar(&o.html, "html", "", "where to write the page"+fmt.Sprintf(files, ".html"))
-	fs.StringVar(&o.show, "show", "", "print the table of a report that was written before, and run nothing; -chart and -html write it, too")
+	fs.StringVar(&o.show, "show", "", "print the table of a report that was written before, and run nothing; "+
+		"-chart and -html write it, too")
 	fs.BoolVar(&o.plan, "plan", false, "say what there is to do and about how long it takes, and run nothing")
 	fs.BoolVar(&o.markdown, "markdown", false, "with -show: print the table as the README has it")
 	fs.BoolVar(&o.prefer, "prefer", false, "put what is measured over veth before all other processes: for a machine that is busy")

@@ -55,8 +55,8 @@ func scaleGroups() []*group {
 				name: "scale-segments", row: "10", title: "a segment to one of 1,000,000 connections", unit: "ns/segment", lower: true,
 				targets: []result.Target{{
 					Figure: "times one connection", AtMost: 1.5, Lower: true,
-					Bound: "a batch to one connection is one run with one ACK; among many, each segment is a turn of its connection, and its " +
-						"delayed ACK another, and both find it outside the cache",
+					Bound: "a batch to one connection is one run with one ACK; among many, each segment is a turn of its connection, " +
+						"and its delayed ACK another, and both find it outside the cache",
 				}},
 			}},
 			sides:   []side{{name: ourName, setup: "handler API, batches of 64 to random connections", kind: "xdpstack"}},

@@ -34,7 +34,8 @@ type job struct {
 // that the repeats of a benchmark are spread over the whole time, and a run that is stopped has something of everything.
 func (s *session) all(ctx context.Context, groups []*group) *result.Report {
 	jobs := s.enlist(groups)
-	fmt.Fprintf(os.Stderr, "%d benchmarks, %d turns, about %v\n", len(s.report.Benchmarks), s.plan.turns, s.plan.estimate.Round(time.Second))
+	fmt.Fprintf(os.Stderr, "%d benchmarks, %d turns, about %v\n",
+		len(s.report.Benchmarks), s.plan.turns, s.plan.estimate.Round(time.Second))
 	rounds := 0
 	for _, j := range jobs {
 		rounds = max(rounds, j.repeats(&s.times))

@@ -46,8 +46,8 @@ func cardDriver() string {
 // needCards says why there is nothing that could be zero-copy, if so.
 func needCards() error {
 	if _, ok, err := netlab.CardsOfEnvironment(); err != nil || !ok {
-		return errors.Join(err, fmt.Errorf("it needs two connected network cards whose driver has zero-copy, named by %s, and veth has none: "+
-			"make bench-zerocopy boots a virtual machine with such cards", netlab.CardsVariable))
+		return errors.Join(err, fmt.Errorf("it needs two connected network cards whose driver has zero-copy, named by %s, "+
+			"and veth has none: make bench-zerocopy boots a virtual machine with such cards", netlab.CardsVariable))
 	}
 	return needLab()
 }
@@ -129,7 +129,10 @@ func zeroCopyBulk(peer string, by veth.Client) *group {
 	}
 	return serving{
 		benchmarks: []benchmark{
-			{name: names[0], row: "13", title: "bulk, client → server; client: " + described, unit: "Mbit/s", targets: targets, extra: true},
+			{
+				name: names[0], row: "13", title: "bulk, client → server; client: " + described, unit: "Mbit/s", extra: true,
+				targets: targets,
+			},
 			{
 				name: names[1], row: "13", title: "bulk, server → client; client: " + described, unit: "Mbit/s", extra: true,
 				targets: slices.Clone(targets),

@@ -197,7 +197,8 @@ func (g *generator) open(ctx context.Context) error {
 		case open == len(g.conns) || g.cfg.Work == Connect:
 			return nil
 		case time.Now().After(end):
-			return fmt.Errorf("load: %d of %d connections after %v: %w", open, len(g.conns), OpenPatience, errors.Join(ErrStalled, g.lastErr))
+			return fmt.Errorf("load: %d of %d connections after %v: %w",
+				open, len(g.conns), OpenPatience, errors.Join(ErrStalled, g.lastErr))
 		}
 		if err := g.loop(ctx, time.Millisecond); err != nil {
 			return err

@@ -33,9 +33,9 @@ func Comparison(w io.Writer, before, after *result.Report, rows []compare.Row, o
 		})
 	}
 	t.Render()
-	fmt.Fprintln(w, "\"is\" is how many times better the median is, above one for less of a cost, too. Our side is judged less its peers, repeat")
-	fmt.Fprintf(w, "by repeat. A change has p below %g (Mann-Whitney U) and is %g %% at least; of so many rows, %.1f would seem to by chance.\n",
-		o.Alpha, o.Min*100, o.Alpha*float64(tested(rows)))
+	fmt.Fprintln(w, "\"is\" is how many times better the median is, above one for less of a cost, too. Our side is judged less its")
+	fmt.Fprintf(w, "peers, repeat by repeat. A change has p below %g (Mann-Whitney U) and is %g %% at least; of so many rows, %.1f would\n"+
+		"seem to by chance.\n", o.Alpha, o.Min*100, o.Alpha*float64(tested(rows)))
 	if before.Quick || after.Quick {
 		fmt.Fprintln(w, "At least one of the two was a quick run: its windows are short.")
 	}

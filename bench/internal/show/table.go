@@ -105,7 +105,8 @@ func sideRow(title string, b *result.Benchmark, s *result.Side) table.Row {
 var extras = []struct{ name, format string }{
 	{"p50 µs", "p50 %s µs"}, {"p99 µs", "p99 %s µs"}, {"p99.9 µs", "p99.9 %s µs"}, {"allocations", "%s allocations"},
 	{"per server CPU s", "%s per server CPU s"}, {"of limit %", "%s %% of the limit"},
-	{"CPU ns/frame", "CPU %s ns/frame"}, {"both ends' CPU ns/frame", "both ends' %s ns/frame"}, {"process ns/frame", "process %s ns/frame"}, {"frames/kick", "%s frames/kick"},
+	{"CPU ns/frame", "CPU %s ns/frame"}, {"both ends' CPU ns/frame", "both ends' %s ns/frame"},
+	{"process ns/frame", "process %s ns/frame"}, {"frames/kick", "%s frames/kick"},
 	{"offered Mpps", "offered %s Mpps"}, {"delivered Mpps", "delivered %s Mpps"}, {"missed by card", "%s missed by the card"},
 }
 

@@ -90,7 +90,8 @@ func (r *Runner) loss(ctx context.Context, cfg rawlink.Config) (run result.Run, 
 	}
 	delivered := after.RxPackets - before.RxPackets
 	run = result.Run{Value: max(float64(delivered)-float64(got.Frames), 0), Seconds: sent.Seconds, Mode: got.Mode}
-	missed := after.RxMissedErrors + after.RxFifoErrors + after.RxOverErrors - before.RxMissedErrors - before.RxFifoErrors - before.RxOverErrors
+	missed := after.RxMissedErrors + after.RxFifoErrors + after.RxOverErrors
+	missed -= before.RxMissedErrors + before.RxFifoErrors + before.RxOverErrors
 	run.Extra = map[string]float64{
 		Offered: float64(sent.Frames) / sent.Seconds / 1e6, Delivered: float64(delivered) / sent.Seconds / 1e6, Missed: float64(missed),
 		"socket dropped": float64(got.Dropped),

@@ -32,7 +32,9 @@ type Server struct {
 // processes and writes on goroutines of their own. Whether it is faster with every processor or bound to one, where nothing has
 // to be fetched from the other's cache, depends on the work.
 var (
-	Ours      = Server{Name: "xdpstack", Kind: "xdpstack", Threads: 2, Setup: "AF_XDP, native driver, handler API, KeepProcessor, AdaptiveFill"}
+	Ours = Server{
+		Name: "xdpstack", Kind: "xdpstack", Threads: 2, Setup: "AF_XDP, native driver, handler API, KeepProcessor, AdaptiveFill",
+	}
 	GVisorXDP = Server{
 		Name: "gVisor AF_XDP", Kind: "gvisor-xdp", Threads: 2, Setup: "link/xdp, receive buffer 512 KiB fixed, fifo qdisc",
 	}
