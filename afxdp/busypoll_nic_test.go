@@ -79,7 +79,7 @@ func receiveInterrupts(t *testing.T, side *netlab.Side) func() int {
 // needed, only the NAPI of that queue is changed, and that not for good. What is sent meanwhile goes out, also where transmission has a
 // NAPI of its own.
 func TestNICBusyPoll(t *testing.T) {
-	lab := cardsFor(t, netlab.Config{Name: "busypoll"})
+	lab := cardsFor(t, netlab.Config{Name: "afxdp"})
 	peer := newPacketSocket(t, lab.Kernel)
 	interrupts := receiveInterrupts(t, lab.Stack)
 	before := napis(t, lab.Stack)

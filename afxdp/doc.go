@@ -38,6 +38,12 @@
 // Of a received packet the XDP program can note when it came, and the driver's hash (Options.RxHints). The note lies in front of the packet
 // until somebody writes there; the driver is asked if the program can be bound to its device (Linux 6.3).
 //
+// # Memory that queues share
+//
+// Each queue has memory of its own, unless Options.Memory names one that several have together: of one interface or of more. Each then has
+// a part for its frames, and can send frames of the others' parts without a copy ([Memory.Lend]); a frame goes home when it was sent. That
+// is for programs that forward packets.
+//
 // # Modes
 //
 // In zero-copy mode the network card itself reads and writes the frames, and a kick (sendto) only starts it. In copy mode, which

@@ -55,6 +55,11 @@ func Open(name string, opt Options, steer bpf.Config) (*Interface, error) {
 		return nil, err
 	}
 	at := place{name: name, index: info.Index, queue: -1}
+	if opt.Memory != nil {
+		if err := opt.Memory.adopt(&opt); err != nil {
+			return nil, at.fail("open", nil, err, "")
+		}
+	}
 	info.fit(&opt)
 	opt = opt.withDefaults(info.MTU)
 	if err := opt.check(); err != nil {

@@ -14,6 +14,8 @@ type native struct {
 	base
 	rings
 	mem           *umem
+	part          *part   // of a memory that is shared, or nil
+	with          *native // whose memory the socket is being bound with, or nil
 	busy          busyPoll
 	queued        int // frames in the TX ring that were not submitted
 	txWakeup      wakeup
@@ -206,6 +208,9 @@ func (q *native) Recycle() int {
 		return 0
 	}
 	n := q.reap()
+	if q.part != nil {
+		q.part.takeBack(q.pool)
+	}
 	q.refill()
 	if q.fill.NeedWakeup() && (q.busy.on || q.fillWakeup.due(q.fill.Pending())) {
 		q.stats.FillKicks++
@@ -220,6 +225,7 @@ func (q *native) reap() int {
 	if n == 0 {
 		return 0
 	}
+	lent := false
 	if q.mode.TxTimestamps {
 		for i := range uint32(n) {
 			q.noteStamp(*q.completion.Slot(first + i))
@@ -227,9 +233,16 @@ func (q *native) reap() int {
 	}
 	for i := range uint32(n) {
 		f, _ := q.pool.Locate(*q.completion.Slot(first + i))
-		if !q.pool.Completed(f) {
+		switch {
+		case q.pool.Completed(f):
+		case q.part.giveBack(*q.completion.Slot(first + i)):
+			lent = true
+		default:
 			q.stats.CqInvalid++
 		}
+	}
+	if lent {
+		q.part.publish()
 	}
 	q.completion.Release()
 	q.stats.Completions += uint64(n)
@@ -272,7 +285,8 @@ func (q *native) Wait(timeout time.Duration) error {
 	if !q.rx.Empty() {
 		return nil
 	}
-	starved := q.pool.Free() == 0 && q.stats.TxPackets+q.stats.TxFragments != q.stats.Completions
+	starved := q.pool.Free() == 0 && q.stats.TxPackets+q.stats.TxFragments != q.stats.Completions ||
+		q.part != nil && q.pool.Account().Fill == 0 // others send its frames
 	unsent := q.tx.Pending() > 0
 	if unsent && q.pause.length > 0 {
 		q.fds[1].Fd = -1 // to poll the socket would be to kick it, and nobody would know of what is dropped
@@ -296,8 +310,17 @@ func (q *native) Close() error {
 	if q.mem == nil {
 		return nil
 	}
+	if q.part != nil {
+		q.part.memory.unbind(q)
+	}
 	err := errors.Join(q.busy.stop(), q.closeEvent(), q.disconnect())
-	err = errors.Join(err, q.mem.close())
+	if q.part != nil {
+		q.part.giveAllBack()
+		q.part.takeBack(q.pool)
+		err = errors.Join(err, q.part.release())
+	} else {
+		err = errors.Join(err, q.mem.close())
+	}
 	q.mem = nil
 	return err
 }

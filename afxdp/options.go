@@ -117,6 +117,10 @@ type Options struct {
 	DeferHardIRQs  int           // empty rounds of the driver before an interrupt may come again, with BusyPoll; default 2
 	GROFlush       time.Duration // and how long it stays off then without a poll; default 200 µs, as in the kernel's documentation
 
+	// Memory is packet memory that the queues share with those of other interfaces, or among each other: see NewMemory. Frames, FrameSize,
+	// Headroom and HugePages are the memory's then. Default: each queue has its own.
+	Memory *Memory
+
 	BindTimeout time.Duration // how long to retry while the kernel still releases the queue; default 2 s
 }
 

@@ -20,10 +20,12 @@ func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, erro
 	q.stamps.ring = make([]TxStamp, o.TxStamps)
 	q.level.init(o.fillTarget())
 	var err error
-	if q.mem, err = newUMEM(at, o, info.Node); err != nil {
-		return nil, err
+	if err = q.makePool(info, o); err != nil {
+		return nil, errors.Join(err, q.Close())
 	}
-	if q.pool, err = frame.NewPool(q.mem.frames, o.FrameSize); err == nil {
+	if q.part != nil {
+		err = q.part.memory.bind(q, info, o)
+	} else {
 		err = q.connect(info, o)
 	}
 	if err == nil {
@@ -44,6 +46,23 @@ func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, erro
 	q.mode.TxBudget = setTxBudget(q.fd, o.TxBudget)
 	q.maxKicks = 2*o.TxRing/q.mode.TxBudget + 2
 	return q, nil
+}
+
+// makePool makes the pool of the queue's frames, in memory of its own or in its part of one that is shared.
+func (q *native) makePool(info *Info, o *Options) (err error) {
+	if o.Memory == nil {
+		if q.mem, err = newUMEM(q.at, o, info.Node); err != nil {
+			return err
+		}
+		q.pool, err = frame.NewPool(q.mem.frames, o.FrameSize)
+		return err
+	}
+	if q.part, err = o.Memory.take(q.at, info.Node); err != nil {
+		return err
+	}
+	q.mem = o.Memory.mem
+	q.pool, err = frame.NewPart(q.part.bytes, o.FrameSize, q.part.base())
+	return err
 }
 
 // connect binds a socket in the mode that the options ask for.
@@ -158,6 +177,9 @@ func (q *native) bind(o *Options, mode uint16) error {
 	}
 	if q.mode.MultiBuffer {
 		address.Flags |= unix.XDP_USE_SG
+	}
+	if q.with != nil { // the flags are those of its socket
+		address.Flags, address.SharedUmemFD = unix.XDP_SHARED_UMEM, uint32(q.with.fd)
 	}
 	pause := 5 * time.Millisecond
 	for waited := time.Duration(0); ; waited += pause {

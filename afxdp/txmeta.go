@@ -108,6 +108,10 @@ func (q *native) settleChecksum(o *Options, mode uint16) {
 
 // register makes the queue's memory the socket's UMEM, with room for metadata if that is wanted and the kernel knows it.
 func (q *native) register(o *Options) error {
+	if q.with != nil {
+		q.shareMetadata(q.with)
+		return nil
+	}
 	m := &q.mode
 	q.meta = 0
 	if m.TxChecksum || m.TxTimestamps {

@@ -81,6 +81,7 @@ type Pool struct {
 	free  []Index // LIFO: the frame that was freed last is the one whose lines are still cached
 	shift uint
 	size  uint32
+	base  uint64 // address of the first frame in the UMEM, of which the pool may be a part
 	nFill int
 	nTX   int // in TX and not held
 }
@@ -91,9 +92,12 @@ var (
 	ErrMemory    = errors.New("frame: memory must be a whole, positive number of chunks, fewer than 2^32")
 )
 
-// NewPool divides mem into chunks of size bytes, all of them free. The size is a power of two and at least 2048, as the kernel
-// asks of an aligned UMEM.
-func NewPool(mem []byte, size int) (*Pool, error) {
+// NewPool divides mem, which is a whole UMEM, into chunks of size bytes, all of them free. The size is a power of two and at least 2048,
+// as the kernel asks of an aligned UMEM.
+func NewPool(mem []byte, size int) (*Pool, error) { return NewPart(mem, size, 0) }
+
+// NewPart is NewPool for the part of a UMEM that begins at base, a whole number of chunks. The pool knows addresses of that part only.
+func NewPart(mem []byte, size int, base uint64) (*Pool, error) {
 	if size < 2048 || size&(size-1) != 0 {
 		return nil, fmt.Errorf("%w: got %d", ErrChunkSize, size)
 	}
@@ -101,8 +105,12 @@ func NewPool(mem []byte, size int) (*Pool, error) {
 	if n == 0 || len(mem)%size != 0 || n >= int(None) {
 		return nil, fmt.Errorf("%w: got %d bytes for chunks of %d", ErrMemory, len(mem), size)
 	}
+	if base%uint64(size) != 0 {
+		return nil, fmt.Errorf("%w: a part that begins at %d, within a chunk of %d", ErrMemory, base, size)
+	}
 	p := &Pool{
 		mem:   mem,
+		base:  base,
 		meta:  make([]Meta, n),
 		free:  make([]Index, n),
 		shift: uint(bits.TrailingZeros(uint(size))),
@@ -265,11 +273,12 @@ func (p *Pool) Bytes(d Desc) []byte {
 }
 
 // Addr returns the address of a frame's byte in the UMEM, as ring descriptors have it.
-func (p *Pool) Addr(i Index, off uint32) uint64 { return uint64(i)<<p.shift + uint64(off) }
+func (p *Pool) Addr(i Index, off uint32) uint64 { return p.base + uint64(i)<<p.shift + uint64(off) }
 
 // Locate is the inverse of Addr. The address may be any, a hostile one too: the index may be beyond the pool, which Received and
 // Completed refuse.
 func (p *Pool) Locate(addr uint64) (i Index, off uint32) {
+	addr -= p.base // below the part, it is beyond it now
 	n := addr >> p.shift
 	if n >= uint64(len(p.meta)) {
 		return None, 0

@@ -370,3 +370,29 @@ func BenchmarkAllocRelease(b *testing.B) {
 		p.Release(p.Alloc())
 	}
 }
+
+// TestPart has a pool of a part of a UMEM: its addresses begin where the part does, and those of the other parts are nobody's.
+func TestPart(t *testing.T) {
+	const base, frames, size = 10 * 2048, 4, 2048
+	p, err := NewPart(make([]byte, frames*size), size, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := p.Addr(3, 7); a != base+3*size+7 {
+		t.Errorf("address %d", a)
+	}
+	for _, c := range []struct {
+		addr  uint64
+		frame Index
+		off   uint32
+	}{
+		{base, 0, 0}, {base + 3*size + 7, 3, 7}, {base - 1, None, 0}, {0, None, 0}, {base + frames*size, None, 0}, {1<<64 - 1, None, 0},
+	} {
+		if f, off := p.Locate(c.addr); f != c.frame || off != c.off {
+			t.Errorf("address %d: byte %d of frame %d, want %d of %d", c.addr, off, f, c.off, c.frame)
+		}
+	}
+	if _, err := NewPart(make([]byte, size), size, 100); !errors.Is(err, ErrMemory) {
+		t.Errorf("a part that begins within a chunk: %v", err)
+	}
+}
