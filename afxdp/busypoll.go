@@ -16,17 +16,19 @@ import (
 // busyPoll has the goroutine that owns a queue run the driver's receive work itself, in place of interrupts and softirqs
 // (Documentation/networking/napi.rst, "Busy polling"; SO_PREFER_BUSY_POLL, Linux 5.11).
 //
-// The kernel takes the options on any socket. Whether they do anything depends on whether it knows the NAPI that serves the socket's queue.
-// From Linux 6.14 on it looks when the socket is bound, with zero-copy only, and finds one if the driver has told which serves its queues;
-// before that it was told with each packet, by some drivers. So the queue looks, and polls only when there is one: each poll is a system
-// call, which would be for nothing.
+// The kernel takes the options on any socket. Whether they do anything depends on whether it knows the NAPI that serves the
+// socket's queue. From Linux 6.14 on it looks when the socket is bound, with zero-copy only, and finds one if the driver has told
+// which serves its queues; before that it was told with each packet, by some drivers. So the queue looks, and polls only when
+// there is one: each poll is a system call, which would be for nothing.
 type busyPoll struct {
 	on     bool
 	active atomic.Bool // the kernel knows the NAPI
 	looks  uint32      // times that the queue was empty while it was not active
-	// apart: polling the receive queue does not run the driver's transmit work, and all that sendto does is poll, for a socket that prefers
-	// busy polling: on virtio_net and igb nothing was ever sent. So the driver is woken otherwise.
+	// apart: polling the receive queue does not run the driver's transmit work, and all that sendto does is poll, for a socket
+	// that prefers busy polling: on virtio_net and igb nothing was ever sent. So the driver is woken otherwise.
 	apart bool
+	left  int    // frames in the TX ring at the last kick
+	same  uint32 // kicks since it was another number
 	fds   [1]unix.PollFd
 	now   unix.Timespec // at once
 
@@ -39,6 +41,9 @@ type busyPoll struct {
 
 // lookInterval is how many empty receives are between two looks whether the kernel knows the NAPI.
 const lookInterval = 1024
+
+// stuckKicks is how many kicks without an effect are between two attempts to wake the driver otherwise.
+const stuckKicks = 64
 
 // start asks for busy polling on a bound socket.
 func (p *busyPoll) start(at place, info *Info, fd int, o *Options) error {
@@ -65,8 +70,8 @@ func (p *busyPoll) start(at place, info *Info, fd int, o *Options) error {
 	return nil
 }
 
-// transmitsApart reports whether transmission with zero-copy has a NAPI of its own, as far as that is known: virtio_net, and igb with few
-// queues. See busyPoll.apart.
+// transmitsApart reports whether transmission with zero-copy has a NAPI of its own, as far as that is known: virtio_net, and igb
+// with few queues. See busyPoll.apart.
 func (p *busyPoll) transmitsApart(fd int) bool {
 	if p.place.Conn == nil || !zeroCopy(fd) {
 		return false
@@ -79,15 +84,26 @@ func (p *busyPoll) transmitsApart(fd int) bool {
 	return err == nil && rx.NAPI != tx.NAPI
 }
 
+// stuck reports, once in a while, that kicks do not change what is in the TX ring. The NAPI that the socket knows may be gone: a driver that
+// is reset and does not keep its number (igc, gve, tsnep) leaves the socket polling nothing, and nothing would be sent any more.
+func (p *busyPoll) stuck(left int) bool {
+	if left != p.left {
+		p.left, p.same = left, 0
+		return false
+	}
+	p.same++
+	return p.same%stuckKicks == 0
+}
+
 // wake wakes the driver to transmit: poll does that for a socket that prefers busy polling too.
 func (p *busyPoll) wake(fd int) {
 	p.fds[0] = unix.PollFd{Fd: int32(fd)}
 	_, _, _ = unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.fds)), 1, uintptr(unsafe.Pointer(&p.now)), 0, 0, 0)
 }
 
-// activate looks whether the kernel knows the socket's NAPI, and then has its interrupts wait. Not before: where nobody polls, each packet
-// would wait for the timer, which on veth makes a round of request and response take 105 µs instead of 31 with a timer of 20 µs, and 230
-// with one of 200 µs.
+// activate looks whether the kernel knows the socket's NAPI, and then has its interrupts wait. Not before: where nobody polls,
+// each packet would wait for the timer, which on veth makes a round of request and response take 105 µs instead of 31 with a
+// timer of 20 µs, and 230 with one of 200 µs.
 func (p *busyPoll) activate(fd int) bool {
 	id, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_INCOMING_NAPI_ID)
 	if err != nil || id == 0 {
@@ -121,8 +137,8 @@ func (p *busyPoll) poll(fd int) bool {
 	return true
 }
 
-// noDeferral returns why interrupts are not deferred while the queue is polled, nil if they are or nobody asked. A kernel that cannot is no
-// error.
+// noDeferral returns why interrupts are not deferred while the queue is polled, nil if they are or nobody asked. A kernel that
+// cannot is no error.
 func (p *busyPoll) noDeferral() error {
 	if !p.active.Load() || errors.Is(p.failed, os.ErrNotExist) {
 		return nil

@@ -49,3 +49,22 @@ func TestBusyPollOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestBusyPollStuck has kicks that move nothing: the driver is woken otherwise now and then, and not while something moves.
+func TestBusyPollStuck(t *testing.T) {
+	var p busyPoll
+	woken := 0
+	for range 3*stuckKicks + 1 { // the first one only learns the number
+		if p.stuck(7) {
+			woken++
+		}
+	}
+	if woken != 3 {
+		t.Errorf("woken %d times, want 3", woken)
+	}
+	for n := range 10 * stuckKicks {
+		if p.stuck(1 + n%2) {
+			t.Fatal("woken although frames are sent")
+		}
+	}
+}

@@ -26,8 +26,8 @@ const (
 	ReceiveVLANTag   = netdev.RxVLANTag   // the VLAN tag that the device took off
 )
 
-// TransmitMetadata is what a driver does for a frame that is sent with metadata, in zero-copy mode, from Linux 6.8 on. In copy mode the
-// kernel fills in the checksum itself where the driver cannot.
+// TransmitMetadata is what a driver does for a frame that is sent with metadata, in zero-copy mode, from Linux 6.8 on. In copy
+// mode the kernel fills in the checksum itself where the driver cannot.
 type TransmitMetadata = netdev.XSKFeatures
 
 // The metadata.
@@ -37,8 +37,8 @@ const (
 	TransmitLaunchTime = netdev.TxLaunchTime // it sends it at a time that is given
 )
 
-// askFeatures asks the kernel what the driver of an interface of the calling thread's network namespace does for XDP. Before Linux 6.3 that
-// is unknown.
+// askFeatures asks the kernel what the driver of an interface of the calling thread's network namespace does for XDP. Before
+// Linux 6.3 that is unknown.
 func (i *Info) askFeatures() {
 	i.XDP, i.RxMetadata, i.TxMetadata = netdev.XDPUnknown, netdev.RxMetadataUnknown, netdev.XSKUnknown
 	c, err := netdev.Dial()

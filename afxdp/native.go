@@ -149,7 +149,7 @@ func (q *native) Flush() error {
 // start has the driver begin to send what is in the TX ring, unless it is still at it. Who polls the driver himself has no interrupt that
 // would make it go on.
 func (q *native) start(left int) error {
-	if q.busy.apart {
+	if q.busy.on && (q.busy.apart || q.busy.stuck(left)) {
 		q.stats.Kicks++
 		q.busy.wake(q.fd)
 		return nil

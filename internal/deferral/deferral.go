@@ -17,8 +17,8 @@ type Deferral struct {
 	last  record // what to do if the file is lost, or could not be written
 }
 
-// Set has the interrupts of a queue wait, which a NAPI serves: for that alone where the kernel can, else for the interface. The place must
-// stay open until Undo. Where neither can be set the error matches os.ErrNotExist.
+// Set has the interrupts of a queue wait, which a NAPI serves: for that alone where the kernel can, else for the interface. The
+// place must stay open until Undo. Where neither can be set the error matches os.ErrNotExist.
 func Set(p *Place, queue int, napi uint32, want Settings) (*Deferral, error) {
 	unlock, kept := p.lock()
 	defer unlock()

@@ -82,8 +82,8 @@ var (
 	after  = Settings{2, 200 * time.Microsecond}
 )
 
-// TestTwoQueues has two queues of an interface ask for the same: what was before is there again when both have ended, in whatever order,
-// and not earlier.
+// TestTwoQueues has two queues of an interface ask for the same: what was before is there again when both have ended, in whatever
+// order, and not earlier.
 func TestTwoQueues(t *testing.T) {
 	for first := range 2 {
 		p := somewhere(t)
@@ -99,7 +99,8 @@ func TestTwoQueues(t *testing.T) {
 	}
 }
 
-// TestKilled has a process end without Undo: the next one finds what was before it, whether it sets something itself or only looks.
+// TestKilled has a process end without Undo: the next one finds what was before it, whether it sets something itself or only
+// looks.
 func TestKilled(t *testing.T) {
 	p := somewhere(t)
 	set(t, p, 0, after)

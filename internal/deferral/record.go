@@ -96,8 +96,8 @@ func (r *record) write(path string) error {
 	return err
 }
 
-// lock has one process at a time look at the files and the settings. Where the directory cannot be made, nothing is kept beyond the life
-// of the process, and kept is false.
+// lock has one process at a time look at the files and the settings. Where the directory cannot be made, nothing is kept beyond
+// the life of the process, and kept is false.
 func (p *Place) lock() (unlock func(), kept bool) {
 	if os.MkdirAll(p.dir, 0o700) != nil {
 		return func() {}, false

@@ -68,7 +68,8 @@ const (
 	flushFile = "gro_flush_timeout" // in ns
 )
 
-// there makes sure that sysfs is of this network namespace: that of another may have an interface of the same name, and even number.
+// there makes sure that sysfs is of this network namespace: that of another may have an interface of the same name, and even
+// number.
 func (i ofInterface) there() error {
 	index, err := i.text("ifindex")
 	if err != nil {

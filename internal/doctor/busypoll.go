@@ -27,8 +27,8 @@ func observePolling(running []snapshot.Snapshot) (p polling) {
 	return p
 }
 
-// judgeBusyPoll tells whether busy polling does anything, best by what a running stack has seen of it, else by what the driver says of its
-// queues: the kernel takes the option of a socket in any case, and ignores it where no NAPI is bound to the queue.
+// judgeBusyPoll tells whether busy polling does anything, best by what a running stack has seen of it, else by what the driver
+// says of its queues: the kernel takes the option of a socket in any case, and ignores it where no NAPI is bound to the queue.
 func judgeBusyPoll(info *afxdp.Info, seen polling, pairs []netdev.Pair, err error) Finding {
 	f := Finding{Subject: info.Name + " busy polling", Level: OK}
 	bound, shared := 0, 0

@@ -13,10 +13,10 @@ import (
 	"github.com/xdpstack/xdpstack/internal/netdev"
 )
 
-// What is proposed for the kernel's receive work if the shards poll busily: it leaves the interrupt off for so many empty rounds, and then
-// for as long as somebody polls, up to a timer (Documentation/networking/napi.rst, "Software IRQ coalescing"). If nobody polls, packets
-// wait for the timer: over veth a round of request and response takes 105 µs instead of 31 with 20 µs, so the proposal is then to have
-// neither.
+// What is proposed for the kernel's receive work if the shards poll busily: it leaves the interrupt off for so many empty rounds,
+// and then for as long as somebody polls, up to a timer (Documentation/networking/napi.rst, "Software IRQ coalescing"). If nobody
+// polls, packets wait for the timer: over veth a round of request and response takes 105 µs instead of 31 with 20 µs, so the
+// proposal is then to have neither.
 const (
 	wantedDefer = 2
 	wantedFlush = 200_000 // ns
@@ -80,8 +80,8 @@ func (t *Tuner) flushKnob() knob {
 	return t.attribute("gro_flush_timeout", "without busy polling, packets would wait for it", 0)
 }
 
-// perQueue reports whether interrupts can be deferred for each queue (Linux 6.13), which the stack does where it polls: other queues than
-// its own are to keep their interrupts.
+// perQueue reports whether interrupts can be deferred for each queue (Linux 6.13), which the stack does where it polls: other
+// queues than its own are to keep their interrupts.
 func (t *Tuner) perQueue() bool {
 	pairs, err := netdev.Pairs(t.info.Index)
 	return t.BusyPoll && err == nil && len(pairs) > 0 && pairs[0].Receive.GROFlush != netdev.Unknown
@@ -108,7 +108,8 @@ func (t *Tuner) hugePagesKnob() knob {
 		})
 }
 
-// interruptKnobs are the CPUs of the queues' interrupts: each queue's on one of its own, spread over the CPUs of the device's NUMA node.
+// interruptKnobs are the CPUs of the queues' interrupts: each queue's on one of its own, spread over the CPUs of the device's
+// NUMA node.
 func (t *Tuner) interruptKnobs() ([]knob, error) {
 	named, err := t.system.Interrupts(t.Interface)
 	if err != nil {
