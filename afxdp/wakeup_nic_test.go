@@ -12,10 +12,7 @@ import (
 // TestNICKicks sends as fast as it goes: the driver is woken when it has nothing left to do, not for every turn that finds its ring full.
 func TestNICKicks(t *testing.T) {
 	const frames, length = 5000, 60
-	lab := netlab.ForCards(t, netlab.Config{Name: "kicks"})
-	r := &rig{t: t, lab: lab, peer: newPacketSocket(t, lab.Kernel)}
-	r.open(Options{Mode: ModeZeroCopy})
-	defer r.close()
+	r := newRig(t, netlab.Config{}, Options{Mode: ModeZeroCopy})
 	q := r.queue()
 	flushes, sent := 0, 0
 	for end := time.Now().Add(10 * time.Second * patience()); int(q.Stats().Completions) < frames; flushes++ {

@@ -10,7 +10,8 @@ import (
 
 const (
 	bridgeName = "xs-bridge"
-	wireMTU    = 9216 // bytes: what a card of MTU 9000 sends fits
+	wireMTU    = 9216  // bytes: what a card of MTU 9000 sends fits
+	wireQueue  = 10000 // packets that wait in a tap device for QEMU, which takes them late on a busy machine: as many as its hub keeps
 )
 
 func tapName(i int) string { return fmt.Sprintf("xs-tap%d", i) }
@@ -49,6 +50,9 @@ func addTap(name string, queues int, bridge *netlink.Bridge) error {
 		f.Close() // the device is persistent; QEMU opens it by its name
 	}
 	if err := netlink.LinkSetMTU(tap, wireMTU); err != nil {
+		return err
+	}
+	if err := netlink.LinkSetTxQLen(tap, wireQueue); err != nil {
 		return err
 	}
 	if err := netlink.LinkSetMaster(tap, bridge); err != nil {

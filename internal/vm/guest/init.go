@@ -57,7 +57,11 @@ func work(report *reporter) error {
 	report.record(KindBooted, encode(Booted{Kernel: kernelRelease(), Uptime: uptime()}))
 	for i := range job.Steps {
 		report.record(KindStep, []byte(strconv.Itoa(i)))
-		report.record(KindEnded, encode(job.Steps[i].run(report)))
+		ended := job.Steps[i].run(report)
+		if err := takeBack(job.Queues); err != nil {
+			return fmt.Errorf("after step %d: %w", i, err)
+		}
+		report.record(KindEnded, encode(ended))
 	}
 	report.record(KindDone, nil)
 	return nil

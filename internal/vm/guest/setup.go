@@ -69,6 +69,26 @@ func loadModules() error {
 	return nil
 }
 
+// namespaceDir is where named network namespaces are.
+const namespaceDir = "/run/netns"
+
+// takeBack undoes what a program that was killed left behind: the namespaces that the cards are in. A card whose namespace goes comes back
+// to the first one.
+func takeBack(queues int) error {
+	names, err := os.ReadDir(namespaceDir)
+	if err != nil || len(names) == 0 { // nobody made one
+		return nil
+	}
+	for _, n := range names {
+		path := filepath.Join(namespaceDir, n.Name())
+		_ = unix.Unmount(path, unix.MNT_DETACH) // or it is no mount
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return setUpCards(queues)
+}
+
 // setUpCards waits for the two cards, gives them their names and their number of queues, and leaves them down.
 func setUpCards(queues int) error {
 	lo, err := netlink.LinkByName("lo")
@@ -87,12 +107,26 @@ func setUpCards(queues int) error {
 		if err != nil {
 			return err
 		}
-		if err := netlink.LinkSetName(link, name); err != nil {
-			return fmt.Errorf("name %s: %w", name, err)
+		if err := nameCard(link, name); err != nil {
+			return err
 		}
 		if err := setQueues(name, queues); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// nameCard takes a card down and names it.
+func nameCard(link netlink.Link, name string) error {
+	if err := netlink.LinkSetDown(link); err != nil {
+		return fmt.Errorf("take %s down: %w", name, err)
+	}
+	if link.Attrs().Name == name {
+		return nil
+	}
+	if err := netlink.LinkSetName(link, name); err != nil {
+		return fmt.Errorf("name %s: %w", name, err)
 	}
 	return nil
 }
