@@ -37,9 +37,9 @@ func (r *rig) completed(q Queue) {
 	}
 }
 
-// TestNICDownWithFrames takes a card down and changes its rings, while it has frames to send and received ones that nobody took, and goes on
+// TestCardDownWithFrames takes a card down and changes its rings, while it has frames to send and received ones that nobody took, and goes on
 // giving it some: it completes those that it had, sent or not, and no frame is missing when the link is back.
-func TestNICDownWithFrames(t *testing.T) {
+func TestCardDownWithFrames(t *testing.T) {
 	r := newRig(t, netlab.Config{}, Options{})
 	q, side := r.queue(), r.lab.Stack
 	rx, tx, err := side.Rings()
@@ -98,8 +98,8 @@ func TestNICDownWithFrames(t *testing.T) {
 	}
 }
 
-// TestNICCloseWithFrames closes the queue while the card has frames to send and to receive into: all of them are the pool's again.
-func TestNICCloseWithFrames(t *testing.T) {
+// TestCardCloseWithFrames closes the queue while the card has frames to send and to receive into: all of them are the pool's again.
+func TestCardCloseWithFrames(t *testing.T) {
 	t.Run("up", func(t *testing.T) { closeWithFrames(t, false) })
 	t.Run("down", func(t *testing.T) { closeWithFrames(t, true) })
 }

@@ -18,26 +18,6 @@ import (
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
-// openOnCards opens a stack on a card; the kernel's TCP is on the other.
-func openOnCards(t *testing.T, lab netlab.Config, cfg Config) (*Stack, *netlab.Lab) {
-	t.Helper()
-	l := netlab.ForCards(t, lab)
-	cfg.Interface, cfg.Address = l.Stack.Interface, l.Stack.Address
-	var s *Stack
-	if err := l.Stack.Do(func() (err error) { s, err = Open(cfg); return err }); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			t.Errorf("close: %v", err)
-		}
-	})
-	if err := l.WaitCarrier(); err != nil {
-		t.Fatal(err)
-	}
-	return s, l
-}
-
 // load is a connection over which data goes there and back all the time.
 type load struct {
 	c    net.Conn
@@ -101,8 +81,8 @@ func outage(s *netlab.Side) error {
 	return s.SetUp()
 }
 
-// TestNICLinkLife changes a card under a connection in bulk: its traffic goes on by itself each time. At the end every frame is back.
-func TestNICLinkLife(t *testing.T) {
+// TestCardLinkLife changes a card under a connection in bulk: its traffic goes on by itself each time. At the end every frame is back.
+func TestCardLinkLife(t *testing.T) {
 	log := &eventLog{}
 	s, l := openOnCards(t, netlab.Config{}, Config{LinkEvent: log.add})
 	if _, err := s.Handle(":7", &slowEcho{}); err != nil {
@@ -187,9 +167,9 @@ func wantFramesBack(t *testing.T, s *Stack) {
 	})
 }
 
-// TestNICDriverUnbound takes the card from its driver under load, as a reset of the device or a new driver does. The stack ends with an
+// TestCardDriverUnbound takes the card from its driver under load, as a reset of the device or a new driver does. The stack ends with an
 // error, all its frames are back, and another is opened when the interface is.
-func TestNICDriverUnbound(t *testing.T) {
+func TestCardDriverUnbound(t *testing.T) {
 	log := &eventLog{}
 	var first *Stack
 	t.Cleanup(func() {

@@ -29,7 +29,7 @@ func openOnVeth(t testing.TB, lab netlab.Config, cfg Config) (*Stack, *netlab.La
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := s.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			t.Errorf("close: %v", err)
 		}
 	})

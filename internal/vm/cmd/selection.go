@@ -35,13 +35,16 @@ var selection = []selected{
 	{"afxdp",
 		[]string{
 			"TestReceive", "TestTransmit", "TestTail", "TestTransmitBurst", "TestReceiveBurst", "TestPoolExhaustion", "TestWake",
-			"TestLinkFlap", "TestNoAllocation", "TestReopen",
+			"TestLinkFlap", "TestNoAllocation", "TestReopen", "TestCardDownWithFrames", "TestCardCloseWithFrames",
 		},
 		[]string{"TestReceive", "TestTransmit", "TestTwoQueues"},
 	},
 	// Whole stacks against the TCP of the guest's kernel.
 	{"stack",
-		[]string{"TestKernelTransfers", "TestKernelHTTPClient", "TestDialToKernel", "TestLinkDownAndUp"},
+		[]string{
+			"TestKernelTransfers", "TestKernelHTTPClient", "TestDialToKernel", "TestFramesInTransmission", "TestCardLinkLife",
+			"TestCardDriverUnbound",
+		},
 		[]string{"TestSeveralQueues"},
 	},
 	// The program in these drivers.
