@@ -31,8 +31,8 @@ type BoundMode struct {
 
 	RxHints       bool  // Queue.Hints tells of received packets
 	NoRxHints     error // why it does not, although Options asked for it
-	DeviceHints   bool  // the driver was asked, too: it tells what Info.RxMetadata says
-	NoDeviceHints error // why it was not
+	DeviceHints   bool  // the driver is asked, too: it tells what Info.RxMetadata says
+	NoDeviceHints error // why it is not
 
 	MultiBuffer   bool  // packets larger than a frame are received and sent, in several
 	NoMultiBuffer error // why they are not, although the interface's MTU is larger

@@ -15,7 +15,12 @@ type Hints = bpf.Hints
 func (i *Interface) loadHints(at place, opt *Options, steer bpf.Config) error {
 	m := &i.mode
 	steer.Hints = true
-	if opt.Attach != bpf.AttachGeneric {
+	switch tells := i.info.RxMetadata; {
+	case tells.Known() && !tells.Has(ReceiveTimestamp) && !tells.Has(ReceiveHash):
+		m.NoDeviceHints = at.fail("load the XDP program", nil, nil, "the driver tells neither time nor hash: the time is the kernel's")
+	case opt.Attach == bpf.AttachGeneric:
+		m.NoDeviceHints = at.fail("load the XDP program", nil, nil, "in generic mode drivers tell nothing: the time is the kernel's")
+	default:
 		bound := steer
 		bound.Device = i.info.Index
 		err := i.loadAndAttach(at, bpf.AttachNative, bound)

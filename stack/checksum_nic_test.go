@@ -11,18 +11,9 @@ import (
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
-// openOnCards is openOnVeth, over network cards only.
-func openOnCards(t *testing.T, lab netlab.Config, cfg Config) (*Stack, *netlab.Lab) {
-	t.Helper()
-	if _, cards, err := netlab.CardsOfEnvironment(); !cards || err != nil {
-		t.Skipf("needs two connected network cards, named by %s: %v", netlab.CardsVariable, err)
-	}
-	return openOnVeth(t, lab, cfg)
-}
-
-// TestNICWithoutMetadataHasTheStackCompute asks for metadata with zero-copy, of drivers that ignore it without a word: the queue
+// TestStackComputesWithoutMetadata asks for metadata with zero-copy, of drivers that ignore it without a word: the queue
 // says that it cannot be, and the kernel at the other end takes what the stack sends, with the stack's checksums.
-func TestNICWithoutMetadataHasTheStackCompute(t *testing.T) {
+func TestStackComputesWithoutMetadata(t *testing.T) {
 	cfg := Config{AFXDP: afxdp.Options{Mode: afxdp.ModeZeroCopy, TxChecksum: afxdp.TxChecksumDevice, TxStamps: 16}}
 	s, l := openOnCards(t, netlab.Config{}, cfg)
 	m := s.Interface().Queues()[0].Mode()
@@ -35,11 +26,11 @@ func TestNICWithoutMetadataHasTheStackCompute(t *testing.T) {
 	kernelTakes(t, s, l)
 }
 
-// TestNICChecksumsInCopyMode leaves the checksums to the card, by way of the kernel, and counts how many of them the kernel
+// TestCardChecksumsInCopyMode leaves the checksums to the card, by way of the kernel, and counts how many of them the kernel
 // computes itself, for whatever reason: the card may not have it (an emulated virtio card here), and Intel's drivers refuse to
 // have it compute where the network header seems too far from the beginning (igb_features_check): of AF_XDP's packets the kernel
 // does not know where that is.
-func TestNICChecksumsInCopyMode(t *testing.T) {
+func TestCardChecksumsInCopyMode(t *testing.T) {
 	cfg := Config{AFXDP: afxdp.Options{Mode: afxdp.ModeCopy, TxChecksum: afxdp.TxChecksumDevice}}
 	s, l := openOnCards(t, netlab.Config{Offloads: true}, cfg)
 	if m := s.Interface().Queues()[0].Mode(); !m.TxChecksum || m.NoTxChecksum != nil {

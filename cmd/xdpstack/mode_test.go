@@ -67,6 +67,9 @@ func statsTell(t *testing.T, socket, mode, reason string) {
 	if len(snap.Queues) != 1 || snap.Queues[0].Mode != mode || !strings.Contains(snap.Queues[0].Reason, reason) {
 		t.Errorf("queues %+v, want %s, because %q", snap.Queues, mode, reason)
 	}
+	if q := snap.Queues; len(q) == 1 && (q[0].Checksums != "stack" || q[0].ChecksumReason != "") {
+		t.Errorf("of what is sent the %s computes checksums (%s), want the stack", q[0].Checksums, q[0].ChecksumReason)
+	}
 	_, out, _ = command(t.Context(), nil, "stats", "--socket", socket)
 	if !strings.Contains(out, mode+" mode") || strings.Contains(out, "frames are copied on 1 of 1 queues") != (mode == snapshot.Copy) ||
 		!strings.Contains(out, reason) {

@@ -32,6 +32,9 @@ type Queue struct {
 	Mode   string `json:"mode"`             // "zero-copy" or "copy"
 	Reason string `json:"reason,omitempty"` // why they are copied
 
+	Checksums      string `json:"checksums"`                 // who computes those of what is sent: "device" or "stack"
+	ChecksumReason string `json:"checksum_reason,omitempty"` // why the stack does, if the device was to
+
 	Connections int    `json:"connections"`
 	Received    uint64 `json:"received"`    // packets
 	Sent        uint64 `json:"sent"`        // packets
@@ -55,6 +58,13 @@ func queues(i *afxdp.Interface) (all []Queue) {
 		}
 		if mode.NoZeroCopy != nil {
 			s.Reason = mode.NoZeroCopy.Error()
+		}
+		s.Checksums = "stack"
+		if mode.TxChecksum {
+			s.Checksums = "device"
+		}
+		if mode.NoTxChecksum != nil {
+			s.ChecksumReason = mode.NoTxChecksum.Error()
 		}
 		all = append(all, s)
 	}

@@ -35,7 +35,7 @@ var selection = []selected{
 	{"afxdp",
 		[]string{
 			"TestReceive", "TestTransmit", "TestTail", "TestTransmitBurst", "TestReceiveBurst", "TestPoolExhaustion", "TestWake",
-			"TestLinkFlap", "TestNoAllocation", "TestReopen", "TestCardDownWithFrames", "TestCardCloseWithFrames",
+			"TestLinkFlap", "TestNoAllocation", "TestReopen", "TestCardDownWithFrames", "TestCardCloseWithFrames", "TestReceiveHints",
 		},
 		[]string{"TestReceive", "TestTransmit", "TestTwoQueues"},
 	},
@@ -43,7 +43,7 @@ var selection = []selected{
 	{"stack",
 		[]string{
 			"TestKernelTransfers", "TestKernelHTTPClient", "TestDialToKernel", "TestFramesInTransmission", "TestCardLinkLife",
-			"TestCardDriverUnbound",
+			"TestCardDriverUnbound", "TestStackComputesWithoutMetadata", "TestCardChecksumsInCopyMode",
 		},
 		[]string{"TestSeveralQueues"},
 	},
