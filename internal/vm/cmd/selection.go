@@ -9,16 +9,21 @@ import (
 
 // configuration is one guest that the suite boots.
 type configuration struct {
-	name   string // part of the package names in the report
-	nic    string
-	queues int
+	name    string // part of the package names in the report
+	nic     string
+	queues  int
+	options string   // of the cards
+	only    selected // these tests, which make no sense in the other guests, in place of all
 }
 
 var configurations = []configuration{
-	{"virtio-1q", "virtio", 1},
-	{"virtio-2q", "virtio", 2},
-	{"igb-1q", "igb", 1},
-	{"igb-2q", "igb", 2},
+	{name: "virtio-1q", nic: "virtio", queues: 1},
+	{name: "virtio-2q", nic: "virtio", queues: 2},
+	{name: "igb-1q", nic: "igb", queues: 1},
+	{name: "igb-2q", nic: "igb", queues: 2},
+	// A card that does its own DMA mapping, which is how most virtual machines have it.
+	{name: "virtio-plain", nic: "virtio", queues: 1, options: "iommu_platform=off",
+		only: selected{dir: "afxdp", one: []string{"TestNICPlainDMA"}}},
 }
 
 // selected is a package, and those of its tests that run in the guests with one queue, and in those with several, beside the
@@ -28,27 +33,28 @@ type selected struct {
 	dir     string
 	one     []string
 	several []string
+	cards   bool // has tests for network cards
 }
 
 var selection = []selected{
 	// The driver: what every device must do, over the rings, DMA and interrupts of a real one.
-	{"afxdp",
-		[]string{
+	{dir: "afxdp",
+		one: []string{
 			"TestReceive", "TestTransmit", "TestTail", "TestTransmitBurst", "TestReceiveBurst", "TestPoolExhaustion", "TestWake",
 			"TestLinkFlap", "TestNoAllocation", "TestReopen", "TestCardDownWithFrames", "TestCardCloseWithFrames", "TestReceiveHints",
 		},
-		[]string{"TestReceive", "TestTransmit", "TestTwoQueues"},
+		several: []string{"TestReceive", "TestTransmit", "TestTwoQueues"},
 	},
 	// Whole stacks against the TCP of the guest's kernel.
-	{"stack",
-		[]string{
+	{dir: "stack",
+		one: []string{
 			"TestKernelTransfers", "TestKernelHTTPClient", "TestDialToKernel", "TestFramesInTransmission", "TestCardLinkLife",
 			"TestCardDriverUnbound", "TestStackComputesWithoutMetadata", "TestCardChecksumsInCopyMode",
 		},
-		[]string{"TestSeveralQueues"},
+		several: []string{"TestSeveralQueues"},
 	},
 	// The program in these drivers.
-	{"bpf", []string{"TestAttachModes"}, nil},
+	{dir: "bpf", one: []string{"TestAttachModes"}},
 }
 
 // nicPattern is what a test for network cards is called, and nicFiles what its file is.
@@ -61,24 +67,49 @@ const (
 func packages(root fs.FS) ([]selected, error) {
 	all := slices.Clone(selection)
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
-		switch dir := path.Dir(name); {
+		switch {
 		case err != nil:
 			return err
 		case d.IsDir() && name != "." && strings.HasPrefix(d.Name(), "."), d.IsDir() && name == "bin":
 			return fs.SkipDir
-		case !d.IsDir() && strings.HasSuffix(name, nicFiles) && !slices.ContainsFunc(all, func(s selected) bool { return s.dir == dir }):
+		case d.IsDir() || !strings.HasSuffix(name, nicFiles):
+			return nil
+		}
+		dir := path.Dir(name)
+		i := slices.IndexFunc(all, func(s selected) bool { return s.dir == dir })
+		if i < 0 {
+			i = len(all)
 			all = append(all, selected{dir: dir})
 		}
+		all[i].cards = true
 		return nil
 	})
 	return all, err
 }
 
-// pattern is the value of the flag -run in a guest with so many queues.
-func (s selected) pattern(queues int) string {
+// patterns are the values of the flags -run and -skip in a guest; run is empty if the package has nothing to run there.
+func (s selected) patterns(c configuration) (run, skip string) {
+	if c.only.dir != "" {
+		if c.only.dir != s.dir {
+			return "", ""
+		}
+		return anyOf(c.only.one), ""
+	}
 	names := s.one
-	if queues > 1 {
+	if c.queues > 1 {
 		names = s.several
 	}
-	return "^(" + strings.Join(append([]string{nicPattern}, names...), "|") + ")$"
+	if s.cards {
+		names = append(slices.Clone(names), nicPattern)
+	}
+	if len(names) == 0 {
+		return "", ""
+	}
+	var others []string
+	for _, other := range configurations {
+		others = append(others, other.only.one...)
+	}
+	return anyOf(names), anyOf(others)
 }
+
+func anyOf(names []string) string { return "^(" + strings.Join(names, "|") + ")$" }

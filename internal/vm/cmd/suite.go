@@ -109,9 +109,14 @@ func (s *suite) load(ctx context.Context) (programs []program, err error) {
 		return nil, err
 	}
 	for _, p := range all {
+		start := time.Now()
 		tests, err := vm.Load(ctx, filepath.FromSlash(p.dir), nil)
-		if err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil { // the other packages' tests run all the same
+			s.reports.test(path.Join(suitePackage, p.dir), "TestBuild", "fail", err.Error(), time.Since(start))
+			continue
 		}
 		programs = append(programs, program{p, tests})
 	}
@@ -124,17 +129,21 @@ type program struct {
 	tests *vm.Program
 }
 
-// step is the program's step in a guest with so many queues.
-func (p *program) step(queues int, run string) vm.Step {
-	step := p.tests.Step
+// step is the program's step in a guest; ok is false if it has nothing to run there. The flag -run, if any, is in place of the selection.
+func (p *program) step(c configuration, flag string) (step vm.Step, ok bool) {
+	step = p.tests.Step
+	run, skip := p.patterns(c)
 	if run == "" {
-		run = p.pattern(queues)
+		return step, false
+	}
+	if flag != "" {
+		run = flag
 	}
 	// Its own timeout, which is a little shorter, names the test that hangs.
 	timeout := packageTimeout - 10*time.Second
-	step.Args = []string{step.Args[0], "-test.v=test2json", "-test.run=" + run, "-test.timeout=" + timeout.String()}
+	step.Args = []string{step.Args[0], "-test.v=test2json", "-test.run=" + run, "-test.skip=" + skip, "-test.timeout=" + timeout.String()}
 	step.Timeout = packageTimeout
-	return step
+	return step, true
 }
 
 // boot runs all programs in one guest. The error is one of the report itself; what goes wrong in the guest is in the report.
@@ -144,13 +153,16 @@ func (s *suite) boot(ctx context.Context, g *vm.Guest, c configuration, programs
 	var steps []vm.Step
 	var stages []*stage
 	for _, p := range programs {
+		step, ok := p.step(c, s.run)
+		if !ok {
+			continue
+		}
 		files = append(files, p.tests.Files...)
 		st := &stage{report: &s.reports, pkg: path.Join(name, p.dir)}
-		step := p.step(c.queues, s.run)
 		step.Output, step.Ended = st, st.ended
 		steps, stages = append(steps, step), append(stages, st)
 	}
-	r, err := g.Run(ctx, vm.Config{NIC: c.nic, Queues: c.queues}, files, steps)
+	r, err := g.Run(ctx, vm.Config{NIC: c.nic, Queues: c.queues, Options: c.options}, files, steps)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -20,7 +20,13 @@ import (
 
 // TestSelectionIsTrue finds each test that the selection names in its package.
 func TestSelectionIsTrue(t *testing.T) {
-	for _, s := range selection {
+	all := slices.Clone(selection)
+	for _, c := range configurations {
+		if c.only.dir != "" {
+			all = append(all, c.only)
+		}
+	}
+	for _, s := range all {
 		files, err := filepath.Glob(filepath.Join("../../..", s.dir, "*_test.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", s.dir, len(files), err)
@@ -63,22 +69,34 @@ func TestPackages(t *testing.T) {
 	}
 }
 
-func TestPattern(t *testing.T) {
-	s := selected{one: []string{"TestA"}, several: []string{"TestB"}}
+func TestPatterns(t *testing.T) {
+	s := selected{dir: "p", one: []string{"TestA"}, several: []string{"TestB"}, cards: true}
 	for _, c := range []struct {
-		queues   int
+		config   configuration
 		yes, not string
-	}{{1, "TestA TestNIC TestNICUp", "TestB TestAB"}, {2, "TestB TestNICUp", "TestA"}} {
-		p := regexp.MustCompile(s.pattern(c.queues))
+	}{
+		{configuration{queues: 1}, "TestA TestNIC TestNICUp", "TestB TestAB TestNICPlainDMA"},
+		{configuration{queues: 2}, "TestB TestNICUp", "TestA"},
+		{configuration{queues: 1, only: selected{dir: "p", one: []string{"TestNICPlainDMA"}}}, "TestNICPlainDMA", "TestA TestNICUp"},
+	} {
+		run, skip := s.patterns(c.config)
+		runs := func(name string) bool {
+			return regexp.MustCompile(run).MatchString(name) && (skip == "" || !regexp.MustCompile(skip).MatchString(name))
+		}
 		for _, name := range strings.Fields(c.yes) {
-			if !p.MatchString(name) {
-				t.Errorf("%d queues: %s does not run", c.queues, name)
+			if !runs(name) {
+				t.Errorf("%+v: %s does not run", c.config, name)
 			}
 		}
 		for _, name := range strings.Fields(c.not) {
-			if p.MatchString(name) {
-				t.Errorf("%d queues: %s runs", c.queues, name)
+			if runs(name) {
+				t.Errorf("%+v: %s runs", c.config, name)
 			}
+		}
+	}
+	for _, c := range []configuration{{queues: 2}, {queues: 1, only: selected{dir: "q", one: []string{"TestA"}}}} {
+		if run, _ := (selected{dir: "p", one: []string{"TestA"}}).patterns(c); run != "" {
+			t.Errorf("%+v: runs %s", c, run)
 		}
 	}
 }
