@@ -1,9 +1,10 @@
 package afxdp
 
-// fillLevel is how many frames the kernel should have to receive into. With AdaptiveFill it follows what comes: in copy mode the kernel takes frames in the
-// order in which it got them, so with many of them each has left the cache by the time that it is written to. A level is enough as long
-// as what comes between two refills takes less than half of it. A zero-copy driver gets as many as it may have in any case, for its own
-// ring holds frames back.
+// fillLevel is how many frames the kernel should have to receive into. With AdaptiveFill it follows what comes: in copy mode the
+// kernel takes frames in the order in which it got them, so with many of them each has left the cache by the time that it is written to. A
+// level is enough as long as what comes between two refills takes less than half of it. What it is not prepared for is a burst
+// after a quiet time, which for a shard that polls is a few milliseconds long. A zero-copy driver gets as many frames as it may have in any
+// case, for its own ring holds frames back.
 type fillLevel struct {
 	now, most int
 	follows   bool

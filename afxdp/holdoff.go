@@ -2,10 +2,10 @@ package afxdp
 
 import "time"
 
-// holdOff keeps a queue from kicking a device that has no room. In copy mode each such kick takes a packet from the TX ring and drops it
-// (EBUSY), and as the packet is completed by that, a shard has reason to turn, and to kick, again at once. Without a pause it would throw away
-// all that waits in the ring within microseconds: the SYNs of all connections that are being opened, or a flight of each, which then
-// wait for a retransmission timeout though the device has long had room again.
+// holdOff keeps a queue from kicking a device that has no room. In copy mode each such kick takes a packet from the TX ring and drops
+// it (EBUSY), and as the packet is completed by that, a shard has reason to turn, and to kick, again at once. Without a pause it would
+// throw away all that waits in the ring within microseconds: the SYNs of all connections that are being opened, or a flight of each,
+// which then wait for a retransmission timeout though the device has long had room again.
 //
 // A pause is counted in flushes, for the queue has no clock, and is twice as long each time that the device still takes nothing. A sleep
 // is part of it.
@@ -19,7 +19,8 @@ const (
 	holdOffTick    = 15 * time.Microsecond // of sleep are as good as a flush left out: 1 ms ends any pause
 )
 
-// full begins a pause. progress says that the device took packets before it was full again: then it is being emptied, and worth trying soon.
+// full begins a pause. progress says that the device took packets before it was full again: then it is being emptied, and worth
+// trying soon.
 func (h *holdOff) full(progress bool) {
 	if progress {
 		h.length = 0
