@@ -213,6 +213,20 @@ func (r *rig) drain(q Queue) {
 	}
 }
 
+// forget receives all that is there and lets go of it. It returns how many frames it was.
+func (r *rig) forget(q Queue) (frames int) {
+	for {
+		n := q.Receive(r.batch[:])
+		for _, d := range r.batch[:n] {
+			q.Pool().Release(d.Frame)
+		}
+		q.Recycle()
+		if frames += n; n == 0 {
+			return frames
+		}
+	}
+}
+
 // settle recycles until the kernel has completed all that was transmitted.
 func (r *rig) settle(q Queue) {
 	r.t.Helper()

@@ -56,7 +56,7 @@ func TestCardChecksumsInCopyMode(t *testing.T) {
 	if err := l.Stack.LeaveChecksums(false); err != nil {
 		t.Fatal(err)
 	}
-	datagramsBothWays(t, s, l)
+	datagramsBothWays(t, s, l, packetsAndFragments...)
 	if n, err = c.Read(); err != nil || n.Sums == 0 {
 		t.Errorf("no checksum is counted where the kernel must compute it: %v, %v", n, err)
 	}

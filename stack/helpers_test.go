@@ -62,3 +62,17 @@ func eventually(t testing.TB, what string, cond func() bool) {
 		}
 	}
 }
+
+// serveEach accepts connections until the listener is closed, and serves each on a goroutine of its own, which closes it.
+func serveEach(ln net.Listener, serve func(c net.Conn)) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			serve(c)
+		}()
+	}
+}

@@ -275,19 +275,10 @@ func TestFastOpenAsNetConn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				io.WriteString(c, "welcome ")
-				io.Copy(c, c)
-				c.Close()
-			}()
-		}
-	}()
+	go serveEach(ln, func(c net.Conn) {
+		io.WriteString(c, "welcome ")
+		io.Copy(c, c)
+	})
 	for i := range 4 {
 		c, err := a.Dial("tcp", ln.Addr().String())
 		if err != nil {

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -107,20 +108,12 @@ func BenchmarkAstrayBulk(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer ln.Close()
-			go func() {
-				for {
-					c, err := ln.Accept()
-					if err != nil {
-						return
-					}
-					go func() {
-						defer c.Close()
-						for buf := make([]byte, 1<<16); err == nil; {
-							_, err = c.Write(buf)
-						}
-					}()
+			go serveEach(ln, func(c net.Conn) {
+				var err error
+				for buf := make([]byte, 1<<16); err == nil; {
+					_, err = c.Write(buf)
 				}
-			}()
+			})
 			for range 8 {
 				c, err := s.Dial("tcp", addr(l.Kernel.Address, 7))
 				if err != nil {

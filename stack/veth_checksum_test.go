@@ -53,7 +53,7 @@ func TestKernelTakesDeviceChecksums(t *testing.T) {
 func kernelTakes(t *testing.T, s *Stack, l *netlab.Lab) {
 	t.Helper()
 	transferBothWays(t, s, l)
-	datagramsBothWays(t, s, l)
+	datagramsBothWays(t, s, l, packetsAndFragments...)
 	if _, err := l.Kernel.Dial("tcp", addr(s.Address(), 99)); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a port where nobody listens: %v", err)
 	}
@@ -92,8 +92,11 @@ func transferBothWays(t *testing.T, s *Stack, l *netlab.Lab) {
 	}
 }
 
-// datagramsBothWays sends datagrams of one packet and of several fragments.
-func datagramsBothWays(t *testing.T, s *Stack, l *netlab.Lab) {
+// packetsAndFragments are sizes of datagrams that lie in one packet of 1500 bytes, and of others that take several.
+var packetsAndFragments = []int{0, 1, 1471, 1472, 1473, 5000, 20000}
+
+// datagramsBothWays sends datagrams of so many bytes to the stack and back.
+func datagramsBothWays(t *testing.T, s *Stack, l *netlab.Lab, sizes ...int) {
 	t.Helper()
 	pc, err := s.ListenPacket("udp", ":9")
 	if err != nil {
@@ -106,7 +109,7 @@ func datagramsBothWays(t *testing.T, s *Stack, l *netlab.Lab) {
 	}
 	defer c.Close()
 	got := make([]byte, 1<<16)
-	for _, n := range []int{0, 1, 1471, 1472, 1473, 5000, 20000} {
+	for _, n := range sizes {
 		sent := bytes.Repeat([]byte{byte(n), byte(n >> 8), 7}, n)[:n]
 		c.SetDeadline(time.Now().Add(5 * time.Second))
 		pc.SetDeadline(time.Now().Add(5 * time.Second))

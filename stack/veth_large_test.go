@@ -46,36 +46,7 @@ func TestKernelPingsLarge(t *testing.T) {
 
 func TestKernelSendsLargeDatagrams(t *testing.T) {
 	forLargeMTUs(t, func(t *testing.T, s *Stack, l *netlab.Lab) {
-		pc, err := s.ListenPacket("udp", ":9")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer pc.Close()
-		c, err := l.Kernel.Dial("udp", addr(s.Address(), 9))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		for _, n := range []int{1, 1472, 3798, 3799, 8972, 8973, 65507} {
-			sent := bytes.Repeat([]byte{byte(n), byte(n >> 8), 7}, n)[:n]
-			got := make([]byte, 1<<16)
-			for _, d := range []interface{ SetDeadline(time.Time) error }{c, pc} {
-				d.SetDeadline(time.Now().Add(5 * time.Second))
-			}
-			if _, err := c.Write(sent); err != nil {
-				t.Fatal(err)
-			}
-			k, from, err := pc.ReadFrom(got)
-			if err != nil || !bytes.Equal(got[:k], sent) {
-				t.Fatalf("%d bytes to the stack: got %d, %v", n, k, err)
-			}
-			if _, err := pc.WriteTo(sent, from); err != nil {
-				t.Fatal(err)
-			}
-			if k, err = c.Read(got); err != nil || !bytes.Equal(got[:k], sent) {
-				t.Fatalf("%d bytes back: got %d, %v", n, k, err)
-			}
-		}
+		datagramsBothWays(t, s, l, 1, 1472, 3798, 3799, 8972, 8973, 65507)
 	})
 }
 

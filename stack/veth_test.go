@@ -175,15 +175,7 @@ func TestSeveralQueues(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() { io.Copy(c, c); c.Close() }()
-		}
-	}()
+	go serveEach(ln, func(c net.Conn) { io.Copy(c, c) })
 	echo := func(c net.Conn, err error) {
 		if err != nil {
 			t.Error(err)

@@ -166,18 +166,28 @@ func (c *conn) discard() {
 	}
 }
 
+// read reads what there is, into the server's buffer. It returns nil when there is no more, now or for ever.
+func (c *conn) read() []byte {
+	s := c.server
+	w := tcpip.SliceWriter(s.buf[:])
+	r, err := c.ep.Read(&w, tcpip.ReadOptions{})
+	if err != nil {
+		c.finished(err)
+		return nil
+	}
+	return s.buf[:r.Count]
+}
+
 // echo sends back what it reads. A peer that does not read what it asked for loses its connection.
 func (c *conn) echo() {
 	s := c.server
 	for {
-		w := tcpip.SliceWriter(s.buf[:])
-		r, err := c.ep.Read(&w, tcpip.ReadOptions{})
-		if err != nil {
-			c.finished(err)
+		p := c.read()
+		if p == nil {
 			return
 		}
-		s.chunk.Reset(s.buf[:r.Count])
-		if n, err := c.ep.Write(&s.chunk, tcpip.WriteOptions{}); err != nil || n != int64(r.Count) {
+		s.chunk.Reset(p)
+		if n, err := c.ep.Write(&s.chunk, tcpip.WriteOptions{}); err != nil || n != int64(len(p)) {
 			c.ep.Close()
 			return
 		}
@@ -197,13 +207,11 @@ func (c *conn) source() {
 func (c *conn) serve() {
 	s := c.server
 	for {
-		w := tcpip.SliceWriter(s.buf[:])
-		r, err := c.ep.Read(&w, tcpip.ReadOptions{})
-		if err != nil {
-			c.finished(err)
+		p := c.read()
+		if p == nil {
 			return
 		}
-		for range c.http.Requests(s.buf[:r.Count]) {
+		for range c.http.Requests(p) {
 			s.chunk.Reset(app.Response)
 			if _, err := c.ep.Write(&s.chunk, tcpip.WriteOptions{}); err != nil {
 				c.ep.Close()
