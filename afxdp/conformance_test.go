@@ -444,8 +444,8 @@ func TestGone(t *testing.T) {
 	forDrivers(t, small, func(t *testing.T, opt Options) {
 		r := newRig(t, netlab.Config{}, opt)
 		q := r.queue()
-		// A virtio_net with a program does not get back the queues that it had.
-		if err := errors.Join(r.lab.Close(), dropLab()); err != nil && r.lab.Veth() {
+		veth := r.lab.Veth()
+		if err := errors.Join(r.lab.Close(), dropLab()); err != nil && veth { // a virtio_net with a program keeps its queues
 			t.Fatal(err)
 		}
 		r.transmit(q, 1, 100)
