@@ -92,6 +92,9 @@ func (r *rig) transmitPacket(q Queue, n uint32, length int, headroom uint32) boo
 func TestMultiBufferReceive(t *testing.T) {
 	for _, mtu := range largeMTUs {
 		t.Run(fmt.Sprint(mtu), func(t *testing.T) {
+			if _, cards, _ := netlab.CardsOfEnvironment(); cards && mtu > 9216 {
+				t.Skip("needs a veth pair: the emulated card that has such an MTU loses some of these packets")
+			}
 			r := newRig(t, netlab.Config{MTU: mtu}, Options{})
 			testMultiBufferReceive(t, r, mtu, r.bufferedXDP())
 		})
@@ -112,9 +115,6 @@ func (r *rig) bufferedXDP() bpf.AttachMode {
 
 func testMultiBufferReceive(t *testing.T, r *rig, mtu int, attach bpf.AttachMode) {
 	q := r.queue()
-	if r.iface.Info().Driver == "virtio_net" {
-		mtu = min(mtu, driverMTU)
-	}
 	if m := q.Mode(); q.MTU() != mtu || !m.MultiBuffer || m.NoMultiBuffer != nil || m.Attach != attach {
 		t.Fatalf("MTU %d, %+v", q.MTU(), m)
 	}

@@ -127,10 +127,10 @@ func (q *native) settleMTU(info *Info, o *Options) {
 	}
 }
 
-// driverMTU is the largest packet that comes through an XDP program in a driver whose buffers are pages of 4096 bytes: of each it has the
-// headroom and, at its end, a skb_shared_info taken away, and it may use no more of them than an sk_buff may have fragments. Veth makes
-// buffers of its own, which are full.
-const driverMTU = frame.MaxFrames*(4096-xdpHeadroom-fragmentInfo) - linkHeader
+// driverMTU is the largest packet that surely comes through an XDP program in a driver whose buffers are pages of 4096 bytes: of each it
+// has the headroom and, at its end, a skb_shared_info taken away, in the first may be a header of its own, and it may use no more of them
+// than an sk_buff may have fragments. Veth makes buffers of its own, which are full.
+const driverMTU = (frame.MaxFrames-1)*(4096-xdpHeadroom-fragmentInfo) - linkHeader
 
 // attempt makes a socket with its rings and binds it in one mode; after an error nothing is left of it. A new socket for each
 // attempt: a driver that gave up in the middle may have taken frames from the fill ring.

@@ -161,59 +161,6 @@ func TestDialToKernel(t *testing.T) {
 	}
 }
 
-// TestSeveralQueues runs connections in both directions over an interface with two queues, whose hash nobody controls.
-func TestSeveralQueues(t *testing.T) {
-	s, l := openOnVeth(t, netlab.Config{Queues: 2}, Config{})
-	if s.Shards() != 2 {
-		t.Fatalf("%d shards on two queues", s.Shards())
-	}
-	if _, err := s.Handle(":7", &slowEcho{}); err != nil {
-		t.Fatal(err)
-	}
-	ln, err := l.Kernel.Listen("tcp", addr(l.Kernel.Address, 7))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	go serveEach(ln, func(c net.Conn) { io.Copy(c, c) })
-	echo := func(c net.Conn, err error) {
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer c.Close()
-		c.SetDeadline(time.Now().Add(10 * time.Second))
-		text := strings.Repeat("through any queue ", 5000)
-		go io.WriteString(c, text)
-		got := make([]byte, len(text))
-		if _, err := io.ReadFull(c, got); err != nil || string(got) != text {
-			t.Errorf("echo: %v", err)
-		}
-	}
-	for range 20 {
-		echo(l.Kernel.Dial("tcp", addr(s.Address(), 7)))
-		echo(s.Dial("tcp", addr(l.Kernel.Address, 7)))
-	}
-	reports, err := s.Report()
-	if err != nil {
-		t.Fatal(err)
-	}
-	passed := uint64(0)
-	for i, r := range reports {
-		t.Logf("shard %d: %d frames received, %d passed on", i, r.Stats.Rx.Frames, r.Stats.PassedOn)
-		passed += r.Stats.PassedOn
-		if n := r.Stats.Drop.PassOn; n != 0 {
-			t.Errorf("shard %d dropped %d segments that were to be passed on", i, n)
-		}
-		if r.Stats.Rx.Frames == 0 {
-			t.Errorf("shard %d received nothing", i)
-		}
-	}
-	if passed == 0 && l.Veth() { // of 20 dialed connections half come astray, unless the card tells where its hash puts them
-		t.Error("no segment came to the wrong shard")
-	}
-}
-
 func TestAddressInUseOnTheLink(t *testing.T) {
 	l := netlab.ForTest(t, netlab.Config{})
 	cfg := Config{Interface: l.Stack.Interface, Address: l.Kernel.Address}
