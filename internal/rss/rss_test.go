@@ -115,7 +115,7 @@ func TestTable(t *testing.T) {
 		{"addresses only", func(s *Settings) { s.Fields = fieldsAddresses }, "sdfn"},
 		{"the VLAN too", func(s *Settings) { s.Fields |= 1 << 2 }, "more than"},
 		{"what is hashed is dropped", func(s *Settings) { s.Fields |= 1 << 31 }, "more than"},
-		{"no table", func(s *Settings) { s.Queues = nil }, "0 entries"},
+		{"no table", func(s *Settings) { s.Queues = nil }, "no indirection table"},
 		{"a table of three", func(s *Settings) { s.Queues = []uint32{0, 1, 2} }, "3 entries"},
 		{"no key", func(s *Settings) { s.Key = nil }, "key"},
 		{"a hidden key", func(s *Settings) { s.Key = make([]byte, 40) }, "key"},

@@ -44,7 +44,9 @@ func NewTable(s *Settings) (*Table, error) {
 	case s.Fields&^(fieldsAddresses|fieldsPorts) != 0:
 		return nil, fmt.Errorf("%w: more than addresses and ports of TCP is hashed (bits %#x): change that with: "+
 			"ethtool -N IFACE rx-flow-hash tcp4 sdfn", ErrUnknown, s.Fields)
-	case n == 0 || n&(n-1) != 0:
+	case n == 0:
+		return nil, fmt.Errorf("%w: the card tells no indirection table", ErrUnknown)
+	case n&(n-1) != 0:
 		return nil, fmt.Errorf("%w: the indirection table has %d entries, not a power of two", ErrUnknown, n)
 	}
 	if !slices.ContainsFunc(s.Key, func(b byte) bool { return b != 0 }) {
