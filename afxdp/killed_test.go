@@ -3,6 +3,7 @@ package afxdp
 import (
 	"bufio"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -36,14 +37,14 @@ func TestMain(m *testing.M) {
 func TestKilled(t *testing.T) {
 	forDrivers(t, Options{}, func(t *testing.T, opt Options) {
 		lab := labFor(t, netlab.Config{Name: "afxdp"})
-		cmd := lab.Stack.Command(t.Context(), os.Args[0])
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
 		cmd.Env = append(os.Environ(), "AFXDP_TEST_OPEN="+lab.Stack.Interface, "AFXDP_TEST_DRIVER="+opt.Driver)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Start(); err != nil {
-			t.Skipf("cannot start a process inside the namespace: %v", err)
+		if err := lab.Stack.Do(cmd.Start); err != nil { // a child begins in the namespace of the thread that starts it
+			t.Fatal(err)
 		}
 		said, _ := bufio.NewReader(out).ReadString('\n')
 		if strings.TrimSpace(said) != "open" {
@@ -55,7 +56,9 @@ func TestKilled(t *testing.T) {
 		if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
 			t.Errorf("the process ended by itself: %v", err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		for end := time.Now().Add(patience() * time.Second); attachedProgram(t, lab.Stack) != 0 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond) // the kernel may detach it just after the process was reaped
+		}
 		clean(t, lab.Stack)
 		i, err := openSide(lab.Stack, opt)
 		if err != nil {

@@ -84,18 +84,25 @@ func TestOpenErrors(t *testing.T) {
 	clean(t, lab.Stack)
 }
 
-// clean checks that nothing is attached to the interface and that no ring of a socket is mapped.
-func clean(t *testing.T, side *netlab.Side) {
+// attachedProgram returns the id of the XDP program that is attached to a side's interface, 0 for none.
+func attachedProgram(t *testing.T, side *netlab.Side) (id uint32) {
 	t.Helper()
 	err := side.Do(func() error {
 		info, err := Discover(side.Interface)
-		if err == nil && info.Program != 0 {
-			t.Errorf("XDP program %d is still attached", info.Program)
-		}
+		id = info.Program
 		return err
 	})
 	if err != nil {
 		t.Error(err)
+	}
+	return id
+}
+
+// clean checks that nothing is attached to the interface and that no ring of a socket is mapped.
+func clean(t *testing.T, side *netlab.Side) {
+	t.Helper()
+	if program := attachedProgram(t, side); program != 0 {
+		t.Errorf("XDP program %d is still attached", program)
 	}
 	left, err := socketMappings()
 	if err != nil || len(left) != 0 {

@@ -151,7 +151,8 @@ func TestAttachErrors(t *testing.T) {
 	_, err := attach(first, lab.Stack, AttachNative)
 	if !errors.Is(err, refusal) || !Refused(err) {
 		t.Errorf("native mode with MTU 9000: %v, want %v", err, refusal)
-	} else if s := err.Error(); !strings.Contains(s, "the driver says: ") || !strings.Contains(s, "9000") || !strings.Contains(s, "make it smaller") {
+	} else if s := err.Error(); !strings.Contains(s, "the driver says: ") || !strings.Contains(s, "9000") ||
+		!strings.Contains(s, "make it smaller") {
 		t.Errorf("%v: it has not what the driver says, the MTU, and what to do", err)
 	}
 	if mode, id := attached(t, lab.Stack); id != 0 {
@@ -248,19 +249,16 @@ func TestKernelKeepsWhatNoSocketTakes(t *testing.T) {
 }
 
 func TestKilledProcessLeavesNothing(t *testing.T) {
-	if _, err := exec.LookPath("nsenter"); err != nil {
-		t.Skip("needs nsenter (package util-linux)")
-	}
 	for _, mode := range []AttachMode{AttachNative, AttachGeneric} {
 		t.Run(mode.String(), func(t *testing.T) {
 			lab := netlab.ForTest(t, netlab.Config{Name: "killed"})
-			cmd := lab.Stack.Command(t.Context(), os.Args[0], lab.Stack.Interface)
+			cmd := exec.CommandContext(t.Context(), os.Args[0], lab.Stack.Interface)
 			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", childMode, mode))
 			out, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := cmd.Start(); err != nil {
+			if err := lab.Stack.Do(cmd.Start); err != nil { // a child begins in the namespace of the thread that starts it
 				t.Fatal(err)
 			}
 			line, err := bufio.NewReader(out).ReadString('\n')
