@@ -23,9 +23,9 @@ func needTable(t *testing.T, s *Stack) {
 	}
 }
 
-// TestNICDialsToServedQueue serves one queue of two: the answers to every connection that is dialed come to it, by the ports that are
+// TestCardDialsToServedQueue serves one queue of two: the answers to every connection that is dialed come to it, by the ports that are
 // chosen, and none to the other.
-func TestNICDialsToServedQueue(t *testing.T) {
+func TestCardDialsToServedQueue(t *testing.T) {
 	l := netlab.ForCards(t, netlab.Config{Queues: 2, BothKernel: true})
 	cfg := Config{}
 	cfg.AFXDP.Queues = []int{0} // which ARP comes to
@@ -47,9 +47,9 @@ func TestNICDialsToServedQueue(t *testing.T) {
 	}
 }
 
-// TestNICTableChanges gives the card another indirection table while there are connections: they go on, over the wrong shard where it has
+// TestCardTableChanges gives the card another indirection table while there are connections: they go on, over the wrong shard where it has
 // to be, the table is read again, and what is dialed then comes home.
-func TestNICTableChanges(t *testing.T) {
+func TestCardTableChanges(t *testing.T) {
 	l := netlab.ForCards(t, netlab.Config{Queues: 2, BothKernel: true})
 	s := openBeside(t, l, Config{})
 	needTable(t, s)

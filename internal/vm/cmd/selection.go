@@ -49,9 +49,9 @@ var selection = []selected{
 	{dir: "stack",
 		one: []string{
 			"TestKernelTransfers", "TestKernelHTTPClient", "TestDialToKernel", "TestFramesInTransmission", "TestCardLinkLife",
-			"TestCardDriverUnbound", "TestStackComputesWithoutMetadata", "TestCardChecksumsInCopyMode",
+			"TestCardDriverUnbound", "TestCardLargeMTU", "TestStackComputesWithoutMetadata", "TestCardChecksumsInCopyMode",
 		},
-		several: []string{"TestSeveralQueues"},
+		several: []string{"TestSeveralQueues", "TestCardDialsToServedQueue", "TestCardTableChanges"},
 	},
 	// The program in these drivers.
 	{dir: "bpf", one: []string{"TestAttachModes"}},
