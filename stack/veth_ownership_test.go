@@ -1,10 +1,12 @@
 package stack
 
 import (
+	"errors"
 	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -142,7 +144,11 @@ func TestFramesInTransmission(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, away := range []bool{false, true} {
+				// A slow machine may take so long to answer ARP, of which some is lost, that the kernel gives up.
 				conn, err := l.Kernel.Dial("tcp", addr(s.Address(), 7))
+				for end := time.Now().Add(30 * time.Second); errors.Is(err, syscall.EHOSTUNREACH) && time.Now().Before(end); {
+					conn, err = l.Kernel.Dial("tcp", addr(s.Address(), 7))
+				}
 				if err != nil {
 					t.Fatal(err)
 				}
