@@ -135,7 +135,9 @@ func TestLend(t *testing.T) {
 		f := q[0].Pool().Alloc()
 		batch[0] = frame.Desc{Frame: f, Len: 60}
 		udpFrame(q[0].Pool().Chunk(f), r.lab.Kernel.MAC, r.lab.Stack.MAC, sink, r.lab.Stack.Address.Addr(), 1, 60)
-		m.Lend(q[1], q[0], batch[:])
+		if m.Lend(q[1], q[0], batch[:]) == 0 { // the card is slower than this
+			q[0].Pool().Release(f)
+		}
 		_ = q[1].Flush()
 		q[1].Recycle()
 		q[0].Recycle()
