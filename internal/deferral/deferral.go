@@ -88,6 +88,21 @@ func (p *Place) finish(r *record, path string) error {
 
 // Recover puts back what processes have changed on this interface that were killed since.
 func Recover(p *Place) error {
+	return p.left(func(r *record, path string) error { return p.finish(r, path) })
+}
+
+// Left reports whether there is something for Recover to do.
+func Left(p *Place) (yes bool) {
+	_ = p.left(func(r *record, _ string) error {
+		now, err := p.setting(r.NAPI).read()
+		yes = yes || len(r.Owners) == 0 && err == nil && now == r.After
+		return nil
+	})
+	return yes
+}
+
+// left calls f with each record of this interface that has owners which have ended, without these.
+func (p *Place) left(f func(r *record, path string) error) error {
 	paths, _ := filepath.Glob(filepath.Join(p.dir, "*.json")) // the pattern is good
 	if len(paths) == 0 {
 		return nil
@@ -102,7 +117,7 @@ func Recover(p *Place) error {
 		}
 		before := len(r.Owners)
 		if r.living(); before != len(r.Owners) || before == 0 {
-			all = errors.Join(all, p.finish(&r, path))
+			all = errors.Join(all, f(&r, path))
 		}
 	}
 	return all

@@ -103,8 +103,17 @@ func TestTwoQueues(t *testing.T) {
 // looks.
 func TestKilled(t *testing.T) {
 	p := somewhere(t)
+	if Left(p) {
+		t.Error("something is left over before anything was set")
+	}
 	set(t, p, 0, after)
+	if Left(p) {
+		t.Error("what is in use is left over")
+	}
 	kill(t, p)
+	if !Left(p) {
+		t.Error("nothing is left over of a process that was killed")
+	}
 	other := *p
 	other.Index = 4
 	for _, bystander := range []*Place{&other, {Interface: "x0", Index: 3, netns: 98, dir: p.dir, sysfs: p.sysfs}} {
@@ -117,7 +126,7 @@ func TestKilled(t *testing.T) {
 		t.Error(err)
 	}
 	p.want(t, "recovered", before)
-	if p.files(t) != 0 {
+	if p.files(t) != 0 || Left(p) {
 		t.Error("the record is still there")
 	}
 

@@ -33,7 +33,7 @@ type owner struct {
 
 // self returns the owner that this process is for a queue.
 func self(queue int) owner {
-	start, _ := startOf(os.Getpid()) // 0 never matches: then it is as if the process had ended, which only shortens the record's life
+	start, _ := startOf(os.Getpid()) // 0 never matches, as if the process had ended: that only shortens the record's life
 	return owner{os.Getpid(), start, queue}
 }
 

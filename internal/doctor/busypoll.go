@@ -57,7 +57,8 @@ func judgeBusyPoll(info *afxdp.Info, seen polling, pairs []netdev.Pair, err erro
 		f.Level, f.Fact = Note, "no effect: the driver does not tell which NAPI serves its queues"
 		f.Cure = "do without --busy-poll; queue_busy_polls of xdpstack stats would stay 0"
 	case bound < len(pairs):
-		f.Level, f.Fact = Note, fmt.Sprintf("possible on %d of %d queues: the driver binds a NAPI to those only", bound, len(pairs))
+		f.Level = Note
+		f.Fact = fmt.Sprintf("possible on %d of %d queues: the driver binds a NAPI to those only", bound, len(pairs))
 		f.Cure = count
 	case shared < len(pairs):
 		f.Fact = "possible (--busy-poll) for what is received; transmission has a NAPI of its own, which is woken by interrupts"

@@ -131,6 +131,7 @@ func TestVerdicts(t *testing.T) {
 		"mtu 9000":             {judgeMTU(with(func(i *afxdp.Info) { i.MTU, i.XDP = 9000, i.XDP|afxdp.FeatureReceiveMulti })), OK, "multi-buffer"},
 		"mtu 9000, one buffer": {judgeMTU(with(func(i *afxdp.Info) { i.MTU = 9000 })), Warn, "mtu 1500"},
 		"mtu 9000, unknown":    {judgeMTU(with(func(i *afxdp.Info) { i.MTU, i.XDPUnknown = 9000, errors.New("too old") })), Note, "unknown"},
+		"left deferred":        {judgeDeferral(&up), Warn, "opens x0"},
 		"busy polling":         {judgeBusyPoll(&up, polling{}, served(7, 7, 8, 8), nil), OK, "each queue alone"},
 		"poll to receive":      {judgeBusyPoll(&up, polling{}, served(7, 0, 8, 9), nil), OK, "of its own"},
 		"some busy polling":    {judgeBusyPoll(&up, polling{}, served(1, 1, 0, 0), nil), Note, "1 of 2"},

@@ -22,6 +22,9 @@ func Interface(name string) []Finding {
 	}
 	pairs, err := netdev.Pairs(info.Index)
 	out = append(out, judgeMetadata(&info), judgeBusyPoll(&info, observePolling(running), pairs, err))
+	if leftDeferred(&info) {
+		out = append(out, judgeDeferral(&info))
+	}
 	table, err := readHash(&info)
 	out = append(out, judgeHash(&info, table, err))
 	if info.Kind == "veth" {

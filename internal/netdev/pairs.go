@@ -9,8 +9,8 @@ type Pair struct {
 // Shared reports whether one NAPI serves both: who polls the one runs the other's work too.
 func (p *Pair) Shared() bool { return p.Receive.ID != 0 && p.Receive.ID == p.Transmit.ID }
 
-// Pairs asks what serves the queues of an interface of the calling thread's network namespace. There is a pair for each receive queue:
-// none while the interface is down.
+// Pairs asks what serves the queues of an interface of the calling thread's network namespace. There is a pair for each receive
+// queue: none while the interface is down.
 func Pairs(ifindex int) ([]Pair, error) {
 	c, err := Dial()
 	if err != nil {
