@@ -22,7 +22,7 @@ func openCache() (cache, error) {
 	if dir == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
-			return "", fmt.Errorf("vm: no place for the guest's kernel: %w: set %s", err, CacheVariable)
+			return "", unavailable("no place for the guest's kernel: %w: set %s", err, CacheVariable)
 		}
 		dir = filepath.Join(user, "xdpstack")
 	}
@@ -31,7 +31,7 @@ func openCache() (cache, error) {
 		return "", err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("vm: cache: %w: set %s to a directory that can be written", err, CacheVariable)
+		return "", unavailable("cache: %w: set %s to a directory that can be written", err, CacheVariable)
 	}
 	return cache(dir), nil
 }

@@ -58,8 +58,14 @@ func TestCacheThatCannotBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv(CacheVariable, file)
-	if _, err := openCache(); err == nil || !strings.Contains(err.Error(), CacheVariable) {
+	if _, err := openCache(); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), CacheVariable) {
 		t.Errorf("%v; want the variable's name", err)
+	}
+	for _, name := range []string{CacheVariable, "HOME", "XDG_CACHE_HOME"} {
+		t.Setenv(name, "")
+	}
+	if _, err := openCache(); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), CacheVariable) {
+		t.Errorf("without a home: %v; want the variable's name", err)
 	}
 }
 
