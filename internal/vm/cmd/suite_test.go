@@ -43,7 +43,7 @@ func TestSelectionIsTrue(t *testing.T) {
 				}
 			}
 		}
-		for _, test := range slices.Concat(s.one, s.several) {
+		for _, test := range slices.Concat(s.one, s.virtio, s.several) {
 			if !slices.Contains(have, test) {
 				t.Errorf("%s has no %s", s.dir, test)
 			}
@@ -70,13 +70,14 @@ func TestPackages(t *testing.T) {
 }
 
 func TestPatterns(t *testing.T) {
-	s := selected{dir: "p", one: []string{"TestA"}, several: []string{"TestB"}, cards: true}
+	s := selected{dir: "p", one: []string{"TestA"}, virtio: []string{"TestV"}, several: []string{"TestB"}, cards: true}
 	for _, c := range []struct {
 		config   configuration
 		yes, not string
 	}{
-		{configuration{queues: 1}, "TestA TestNIC TestNICUp", "TestB TestAB TestNICPlainDMA"},
-		{configuration{queues: 2}, "TestB TestNICUp", "TestA"},
+		{configuration{nic: "igb", queues: 1}, "TestA TestNIC TestNICUp", "TestB TestV TestAB TestNICPlainDMA"},
+		{configuration{nic: "virtio", queues: 1}, "TestA TestV TestNICUp", "TestB TestNICPlainDMA"},
+		{configuration{nic: "virtio", queues: 2}, "TestB TestNICTwoQueues", "TestA TestV TestNICUp"},
 		{configuration{queues: 1, only: selected{dir: "p", one: []string{"TestNICPlainDMA"}}}, "TestNICPlainDMA", "TestA TestNICUp"},
 	} {
 		run, skip := s.patterns(c.config)
