@@ -75,8 +75,8 @@ func TestPatterns(t *testing.T) {
 		config   configuration
 		yes, not string
 	}{
-		{configuration{nic: "igb", queues: 1}, "TestA TestNIC TestNICUp", "TestB TestV TestAB TestNICPlainDMA"},
-		{configuration{nic: "virtio", queues: 1}, "TestA TestV TestNICUp", "TestB TestNICPlainDMA"},
+		{configuration{nic: "igb", queues: 1}, "TestA TestNIC TestNICUp", "TestB TestV TestAB TestNICPlainDMA TestNICBusyPoll"},
+		{configuration{nic: "virtio", queues: 1}, "TestA TestV TestNICUp TestNICBusyPoll", "TestB TestNICPlainDMA"},
 		{configuration{nic: "virtio", queues: 2}, "TestB TestNICTwoQueues", "TestA TestV TestNICUp"},
 		{configuration{queues: 1, only: selected{dir: "p", one: []string{"TestNICPlainDMA"}}}, "TestNICPlainDMA", "TestA TestNICUp"},
 	} {
