@@ -66,8 +66,8 @@ func set[T comparable](field *T, value T) {
 	}
 }
 
-// kernelCommand is the kernel's command line. What it leaves out saves time: the guest lives for seconds.
-const kernelCommand = "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr audit=0 selinux=0 apparmor=0 " +
+// kernelArguments are what every guest's kernel is told. What they leave out saves time: the guest lives for seconds.
+const kernelArguments = "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr audit=0 selinux=0 apparmor=0 " +
 	"random.trust_cpu=1 tsc=reliable no_timer_check cryptomgr.notests initcall_blacklist=load_system_certificate_list " +
 	"rdinit=" + guest.InitPath
 
@@ -82,12 +82,24 @@ const (
 	consoleFD
 )
 
+// kernelCommand is the kernel's command line.
+func (c *Config) kernelCommand() string {
+	words := []string{kernelArguments}
+	if c.Accel == "tcg" {
+		words = append(words, "tsc_early_khz="+strconv.Itoa(tscKHz()))
+	}
+	if c.Append != "" {
+		words = append(words, c.Append)
+	}
+	return strings.Join(words, " ")
+}
+
 // arguments is QEMU's command line.
 func (c *Config) arguments(g *Guest) []string {
 	args := append([]string{
 		"-machine", "q35,usb=off,smm=off,graphics=off", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-smp", strconv.Itoa(c.Processors), "-m", strconv.Itoa(c.Memory),
-		"-kernel", g.kernel.image, "-initrd", "/dev/fd/" + strconv.Itoa(initrdFD), "-append", strings.TrimSpace(kernelCommand + " " + c.Append),
+		"-kernel", g.kernel.image, "-initrd", "/dev/fd/" + strconv.Itoa(initrdFD), "-append", c.kernelCommand(),
 		"-serial", "file:/dev/fd/" + strconv.Itoa(consoleFD),
 		"-device", "virtio-serial-pci", "-chardev", "socket,id=report,fd=" + strconv.Itoa(reportFD),
 		"-device", "virtserialport,chardev=report,name=" + guest.PortName,
