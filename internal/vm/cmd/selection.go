@@ -55,7 +55,7 @@ var selection = []selected{
 		one: []string{"TestDialToKernel", "TestCardLinkLife"},
 		virtio: []string{
 			"TestKernelHTTPClient", "TestFramesInTransmission", "TestCardDriverUnbound", "TestStackComputesWithoutMetadata",
-			"TestCardChecksumsInCopyMode",
+			"TestCardChecksumsInCopyMode", "TestCardLargeMTU",
 		},
 		several: []string{"TestSeveralQueues", "TestCardDialsToServedQueue", "TestCardTableChanges"},
 	},
