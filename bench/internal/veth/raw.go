@@ -2,6 +2,7 @@ package veth
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strconv"
 
@@ -79,12 +80,13 @@ func (r *Runner) raw(ctx context.Context, cfg rawlink.Config) (run result.Run, e
 	if cfg.Role != rawlink.Drop {
 		got.Frames = end - begin
 	}
+	if got.Frames == 0 {
+		return run, fmt.Errorf("veth: no frame got through in a window of %.1f s", got.Seconds)
+	}
 	run.Seconds, run.Value = got.Seconds, float64(got.Frames)/got.Seconds/1e6
 	run.GC, run.Link, run.Mode = server.GC(), link, got.Mode
 	run.Extra = r.perFrame(&run, float64(got.Frames))
-	if got.Frames > 0 {
-		run.Extra[PerKick] = float64(got.Frames) / float64(max(got.Kicks, 1))
-	}
+	run.Extra[PerKick] = float64(got.Frames) / float64(max(got.Kicks, 1))
 	return run, err
 }
 
