@@ -146,7 +146,7 @@ func (c *Config) device() string {
 			}
 		}
 		if c.Queues > 1 {
-			d = append(d, "mq=on", fmt.Sprintf("vectors=%d", 2*c.Queues+2))
+			d = append(d, "mq=on", "rss=on", fmt.Sprintf("vectors=%d", 2*c.Queues+2))
 		}
 	}
 	if c.Options != "" {

@@ -32,7 +32,7 @@ func TestArguments(t *testing.T) {
 		has, hasNot []string
 	}{
 		{"virtio", Config{}, []string{"hubport,id=wire1,hubid=0", "virtio-net-pci", "iommu_platform=on", "-kernel /k/vmlinux -initrd /dev/fd/4", "-L /q/usr/share/seabios", "-serial file:/dev/fd/5", "tsc_early_khz="}, []string{"tap", "mq=on", "guest_csum", "pcie-root-port"}},
-		{"virtio, two queues", Config{Queues: 2}, []string{"tap,id=wire0,ifname=xs-tap0", "queues=2", "mq=on,vectors=6", "guest_csum=off", "guest_uso6=off"}, []string{"hubport"}},
+		{"virtio, two queues", Config{Queues: 2}, []string{"tap,id=wire0,ifname=xs-tap0", "queues=2", "mq=on,rss=on,vectors=6", "guest_csum=off", "guest_uso6=off"}, []string{"hubport"}},
 		{"igb, two queues", Config{NIC: "igb", Queues: 2}, []string{"hubport", "igb,romfile=,netdev=wire0,mac=02:00:00:00:00:10,bus=port0", "netdev=wire1,mac=02:00:00:00:00:11,bus=port1"}, []string{"tap", "virtio-net-pci"}},
 		{"count", Config{Accel: "count", Processors: 1}, []string{"-smp 1", "thread=single", "-icount shift=0"}, []string{"thread=multi"}},
 		{"options", Config{Options: "iommu_platform=off", Append: "quiet=no", Accel: "kvm"}, []string{"iommu_platform=on,mrg_rxbuf=on,rx_queue_size=1024,tx_queue_size=256,iommu_platform=off", "rdinit=/init quiet=no", "-accel kvm"}, []string{"tcg"}},
