@@ -71,8 +71,8 @@ const kernelArguments = "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off
 	"random.trust_cpu=1 tsc=reliable no_timer_check cryptomgr.notests initcall_blacklist=load_system_certificate_list " +
 	"rdinit=" + guest.InitPath
 
-// emulatedCPU has all that QEMU can emulate but the fast string instructions, which it does byte by byte: the kernel would choose them to copy,
-// eight times as dear as what it has otherwise.
+// emulatedCPU has all that QEMU can emulate but the fast string instructions, which it does byte by byte: the kernel would choose
+// them to copy, eight times as dear as what it has otherwise.
 const emulatedCPU = "max,erms=off,fsrm=off"
 
 // The descriptors that QEMU inherits: its end of the report's connection, the initramfs, and the file for the console.
