@@ -50,13 +50,13 @@ func TestNICCopies(t *testing.T) {
 			}
 			received, sent, n := counted(t, s, counter, mode == afxdp.ModeCopy)
 			t.Logf("%d packets received, %d sent; %v", received, sent, n)
-			if received < 4000 || sent < 4000 || n.Missed != 0 {
+			if received < 4000 || sent < 4000 {
 				t.Error("that is too little to show anything")
 			}
-			if mode == afxdp.ModeZeroCopy && n.Copies()+n.Sends != 0 {
+			if mode == afxdp.ModeZeroCopy && n.Copies()+n.Sends+n.Missed != 0 {
 				t.Error("packets were copied with zero-copy")
 			}
-			if mode == afxdp.ModeCopy && (n.Received != received || n.Sent != sent) {
+			if mode == afxdp.ModeCopy && (!n.Agree(received, sent) || n.Missed > received/10) {
 				t.Error("in copy mode not all packets were copied")
 			}
 		})
@@ -64,7 +64,7 @@ func TestNICCopies(t *testing.T) {
 }
 
 // counted returns how many packets the stack says that it received and sent, and what the kernel counted. With agree, it waits
-// until both are the same: the last packets may be under way.
+// until both agree: the last packets may be under way.
 func counted(t *testing.T, s *Stack, counter *copycount.Counter, agree bool) (received, sent uint64, n copycount.Counts) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -77,7 +77,7 @@ func counted(t *testing.T, s *Stack, counter *copycount.Counter, agree bool) (re
 		}
 		q := reports[0].Device.Queue
 		received, sent = q.RxPackets, q.TxPackets
-		if !agree || n.Received == received && n.Sent == sent || time.Now().After(end) {
+		if !agree || n.Agree(received, sent) || time.Now().After(end) {
 			return received, sent, n
 		}
 	}

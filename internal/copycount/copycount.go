@@ -27,6 +27,11 @@ type Counts struct {
 // Copies returns how many packets were copied.
 func (c Counts) Copies() uint64 { return c.Received + c.Sent }
 
+// Agree reports whether so many packets can have been copied: as many as were counted, or more by calls that were missed.
+func (c Counts) Agree(received, sent uint64) bool {
+	return c.Received <= received && c.Sent <= sent && received-c.Received+sent-c.Sent <= c.Missed
+}
+
 // The functions, and the fields that count their calls. All are reached through pointers or from several places, so that
 // compilers keep them: __xsk_rcv from XDP in the driver and behind it, xsk_destruct_skb as the destructor of every sk_buff with a
 // frame's payload. Only that one says how many packets were sent: one run of __xsk_generic_xmit sends many.
@@ -117,9 +122,19 @@ func (c *Counter) Read() (n Counts, err error) {
 		if err != nil {
 			return n, fmt.Errorf("copycount: read what was missed of %s: %w", f.name, err)
 		}
-		n.Missed += stats.RecursionMisses
+		n.Missed += stats.RecursionMisses + missed(c.probes[i])
 	}
 	return n, nil
+}
+
+// missed returns how many calls the probe itself did not see, because another one's was handled on that CPU. Kernels before 6.7 do not
+// tell.
+func missed(probe link.Link) uint64 {
+	info, err := probe.Info()
+	if err != nil || info.PerfEvent() == nil || info.PerfEvent().Kprobe() == nil {
+		return 0
+	}
+	return info.PerfEvent().Kprobe().Missed
 }
 
 // Close ends the counting.

@@ -58,3 +58,15 @@ func TestOpen(t *testing.T) {
 		t.Errorf("closed again: %v", err)
 	}
 }
+
+func TestAgree(t *testing.T) {
+	n := Counts{Received: 100, Sent: 50, Missed: 3}
+	for _, c := range []struct {
+		received, sent uint64
+		want           bool
+	}{{100, 50, true}, {102, 51, true}, {102, 52, false}, {99, 50, false}, {100, 49, false}} {
+		if n.Agree(c.received, c.sent) != c.want {
+			t.Errorf("%d and %d with %v: not %v", c.received, c.sent, n, c.want)
+		}
+	}
+}
