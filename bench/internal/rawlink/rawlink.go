@@ -68,6 +68,7 @@ type end struct {
 	queue  afxdp.Queue
 	pool   *frame.Pool
 	frames uint64 // of the right size, dropped, sent or forwarded so far
+	before uint64 // the window
 	given  uint64 // to the device, of an end that sends
 	began  time.Time
 	descs  [batch]frame.Desc
@@ -100,13 +101,13 @@ func Run(ctx context.Context, cfg Config, mark func(string)) (res Result, err er
 	if err := until(ctx, turn, func(now time.Time) bool { return now.After(warm) }); err != nil {
 		return res, err
 	}
-	e.frames = 0
+	e.before = e.frames
 	start, kicks := time.Now(), e.kicks()
 	mark("start")
 	err = until(ctx, turn, func(now time.Time) bool {
 		// Either end may wait for its processor longer than a short window is.
 		spent := now.Sub(start)
-		return spent >= cfg.Window && e.frames > 0 || spent >= cfg.Window+patience
+		return spent >= cfg.Window && e.frames > e.before || spent >= cfg.Window+patience
 	})
 	res = e.result(start, kicks)
 	mark("stop")
@@ -115,7 +116,7 @@ func Run(ctx context.Context, cfg Config, mark func(string)) (res Result, err er
 
 // result is what was counted since a time, at which the end had made so many kicks.
 func (e *end) result(start time.Time, kicks uint64) Result {
-	r := Result{Frames: e.frames, Seconds: time.Since(start).Seconds(), Mode: e.iface.Describe(), Kicks: e.kicks() - kicks}
+	r := Result{Frames: e.frames - e.before, Seconds: time.Since(start).Seconds(), Mode: e.iface.Describe(), Kicks: e.kicks() - kicks}
 	if s, err := e.queue.Statistics(); err == nil {
 		r.Dropped = s.RxDropped + s.RxRingFull + s.FillRingEmpty
 	}
