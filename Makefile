@@ -95,7 +95,7 @@ bench: build ## run the benchmarks beside their peers (root), print the table, w
 bench-quick: ## the same in three minutes, to see that it works: numbers not to be quoted
 	@$(MAKE) bench ARGS="-quick $(ARGS)"
 
-bench-zerocopy: ## zero-copy beside copy mode in guests with igb and virtio_net, ten minutes; ARGS="-nic igb -only zerocopy-send -quick"
+bench-zerocopy: ## zero-copy beside copy mode in guests with igb and virtio_net, 15 minutes; ARGS="-nic igb -only zerocopy-send -quick"
 	@cd bench && CGO_ENABLED=0 $(GO) build -ldflags '-s -w' -o ../bin/bench . && exec ../bin/bench zerocopy $(ARGS)
 
 packetdrill: setup ## play SCRIPTS=dir with PACKETDRILL=/path/to/binary, the original program, on this TCP; ARGS=-json for JSON
