@@ -84,8 +84,9 @@ func (p *busyPoll) transmitsApart(fd int) bool {
 	return err == nil && rx.NAPI != tx.NAPI
 }
 
-// stuck reports, once in a while, that kicks do not change what is in the TX ring. The NAPI that the socket knows may be gone: a driver that
-// is reset and does not keep its number (igc, gve, tsnep) leaves the socket polling nothing, and nothing would be sent any more.
+// stuck reports, once in a while, that kicks do not change what is in the TX ring. The NAPI that the socket knows may be gone: a
+// driver that is reset and does not keep its number (igc, gve, tsnep) leaves the socket polling nothing, and nothing would be sent
+// any more.
 func (p *busyPoll) stuck(left int) bool {
 	if left != p.left {
 		p.left, p.same = left, 0

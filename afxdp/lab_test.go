@@ -53,15 +53,6 @@ func labFor(t testing.TB, cfg netlab.Config) *netlab.Lab {
 	return lab
 }
 
-// cardsFor is labFor for tests that make no sense on veth.
-func cardsFor(t testing.TB, cfg netlab.Config) *netlab.Lab {
-	t.Helper()
-	if _, ok, _ := netlab.CardsOfEnvironment(); !ok {
-		return netlab.ForCards(t, cfg) // which says what is missing
-	}
-	return labFor(t, cfg)
-}
-
 // ownLab is netlab.ForTest for a test that leaves its lab in another state.
 func ownLab(t testing.TB, cfg netlab.Config) *netlab.Lab {
 	t.Helper()

@@ -25,7 +25,7 @@ type ShardStats struct {
 
 	Steps            uint64 `help:"turns of the shard's loop"`
 	Sleeps           uint64 `help:"times that the shard slept because there was nothing to do"`
-	Stalls           uint64 `help:"times that the shard slept with something to send, because the device had no room or memory was exhausted"`
+	Stalls           uint64 `help:"times that the shard slept with something to send, for lack of room in the device or of memory"`
 	SpinHits         uint64 `help:"times that there was something to do again before the shard slept"`
 	WokenByPacket    uint64 `help:"sleeps that ended because a packet came, from the device or from another shard"`
 	WokenByCommand   uint64 `help:"sleeps that ended because an application's goroutine asked for something"`

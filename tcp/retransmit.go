@@ -350,9 +350,9 @@ func (c *Conn) outLost(now clock.Time, o *OutSegment) bool {
 	return true
 }
 
-// LinkUp tells that the link beneath is back. What waits for a retransmission timer that was doubled while it was down goes at once, and the
-// doublings and retries are taken back: those timeouts were the link's and say nothing about the path, as when a router says so (RFC
-// 6069). It reports whether that is so; the connection has to be run then.
+// LinkUp tells that the link beneath is back. What waits for a retransmission timer that was doubled while it was down goes at once,
+// and the doublings and retries are taken back: those timeouts were the link's and say nothing about the path, as when a router says
+// so (RFC 6069). It reports whether that is so; the connection has to be run then.
 func (c *Conn) LinkUp(now clock.Time) bool {
 	switch {
 	case c.rtt.Backoffs() == 0 || c.timers.rtx == clock.Never || c.outstanding() == 0:

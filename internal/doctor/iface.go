@@ -148,7 +148,8 @@ func judgeMTU(info *afxdp.Info) Finding {
 			largeFrameMTU)
 	case info.MTU > largeFrameMTU && !info.XDP.Has(afxdp.FeatureReceiveMulti):
 		f.Level, f.Fact = Warn, f.Fact+", and no multi-buffer in the driver: frames pass through generic XDP, behind it"
-		f.Cure = fmt.Sprintf("ip link set %s mtu 1500, or up to about 3000, with which drivers without multi-buffer run XDP themselves", info.Name)
+		f.Cure = fmt.Sprintf("ip link set %s mtu 1500, or up to about 3000, with which drivers without multi-buffer run XDP themselves",
+			info.Name)
 	case info.MTU > largeFrameMTU:
 		f.Fact += ", with packets in several frames (multi-buffer)"
 	case info.FrameSize(afxdp.Options{}) == 4096:
