@@ -8,7 +8,7 @@
 //	Device.Receive ─► parse the batch ─► look up the batch ─► queue each segment on its connection
 //	                      │ arp, icmp, udp: handled at once       │ no connection: TIME-WAIT record, listener, reset
 //	                      ▼                                       ▼
-//	              commands of applications' goroutines ─► timers that are due
+//	      commands of applications' goroutines ─► timers that are due ─► Config.OnTurn
 //	                                                              ▼
 //	             run every runnable connection: process ─► application's callbacks ─► pull what is due
 //	                                                              ▼

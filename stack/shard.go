@@ -30,6 +30,7 @@ type Shard struct {
 	txSum    bool   // the device completes the checksums of TCP and UDP
 
 	now           clock.Time
+	turn          turn
 	core          *tcp.Core
 	conns         connSlab
 	origins       origins
@@ -113,6 +114,7 @@ func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 	sh.rxSum, sh.txSum = dev.ChecksumOffload()
 	sh.arrived.Frame = frame.None
 	sh.hinter, _ = dev.(hinter)
+	sh.SetOnTurn(cfg.OnTurn)
 	sh.flows.init()
 	sh.origins.init()
 	sh.ahead.init(max(cfg.BatchSize, len(sh.due)))
@@ -148,6 +150,7 @@ func (s *Shard) Step(now clock.Time) bool {
 	s.publishPassed()
 	worked = s.commands() || worked
 	worked = s.timers() || worked
+	worked = s.turn.take(s) || worked
 	s.control()
 	worked = s.run() || worked
 	s.arpOutput()
@@ -260,7 +263,7 @@ func (s *Shard) Deadline() clock.Time {
 	if s.runq.n > 0 || len(s.txq) > 0 {
 		return s.now
 	}
-	d := min(s.wheel.Next(), s.timeWait.Deadline(), s.reasm.Deadline(), s.neigh.Deadline())
+	d := min(s.turn.at, s.wheel.Next(), s.timeWait.Deadline(), s.reasm.Deadline(), s.neigh.Deadline())
 	for _, l := range s.lnList {
 		d = min(d, l.tcp.Deadline())
 	}

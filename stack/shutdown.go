@@ -10,6 +10,7 @@ import (
 // shutdown resets what is still open, so that no peer waits for a stack that is gone, and takes every frame back.
 func (s *Shard) shutdown(now clock.Time) {
 	s.now, s.stopping = now, true
+	s.SetOnTurn(nil)
 	for id := range uint32(s.conns.size()) {
 		if c := s.conns.at(id); c.is(connOpen) {
 			c.Abort()

@@ -1,0 +1,145 @@
+package stack
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/clock"
+)
+
+// turnShard makes a shard in memory that somebody else steps.
+func turnShard(t *testing.T, f OnTurn) *Shard {
+	t.Helper()
+	pool, err := frame.NewPool(make([]byte, 256*2048), 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Config{Address: prefixA, Seed: 1, OnTurn: f}, &memoryDevice{pool: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Shard(0)
+}
+
+func TestOnTurnSetsTheDeadline(t *testing.T) {
+	var calls []clock.Time
+	next := clock.Time(0)
+	s := turnShard(t, func(_ *Shard, now clock.Time) clock.Time {
+		calls = append(calls, now)
+		return next
+	})
+	for _, step := range []struct {
+		now, next clock.Time
+		due       bool // the turn was wanted, and counts as work
+	}{
+		{now: 1000, next: 5000, due: true}, // the first is always
+		{now: 2000, next: 6000},
+		{now: 6000, next: 9000, due: true},
+		{now: 20_000, next: clock.Never, due: true},
+		{now: 30_000, next: 31_000},
+		{now: 31_000, next: clock.Never, due: true},
+	} {
+		next = step.next
+		before := len(calls)
+		if worked := s.Step(step.now); worked != step.due {
+			t.Errorf("the turn at %d: worked is %v", step.now, worked)
+		}
+		if len(calls) != before+1 || calls[before] != step.now {
+			t.Errorf("the turn at %d: called at %v", step.now, calls[before:])
+		}
+		if d := s.Deadline(); d != step.next {
+			t.Errorf("the turn at %d: the next is at %d, want %d", step.now, d, step.next)
+		}
+	}
+	s.SetOnTurn(nil)
+	if before := len(calls); s.Step(40_000) || len(calls) != before || s.Deadline() != clock.Never {
+		t.Error("a function that was taken away is called")
+	}
+}
+
+func TestOnTurnTakesItselfAway(t *testing.T) {
+	calls := 0
+	s := turnShard(t, func(s *Shard, now clock.Time) clock.Time {
+		calls++
+		s.SetOnTurn(nil)
+		return now
+	})
+	for now := range clock.Time(3) {
+		s.Step(now + 1)
+	}
+	if calls != 1 || s.Deadline() != clock.Never {
+		t.Errorf("%d calls, and the next turn is at %d", calls, s.Deadline())
+	}
+}
+
+func TestOnTurnAllocatesNothing(t *testing.T) {
+	s := turnShard(t, func(_ *Shard, now clock.Time) clock.Time { return now + 1 })
+	now := clock.Time(1)
+	if n := testing.AllocsPerRun(100, func() { now++; s.Step(now) }); n != 0 {
+		t.Errorf("%v allocations in a turn, want none", n)
+	}
+}
+
+// A shard that sleeps wakes for its OnTurn, which Do has set meanwhile, and what that opens is sent at once.
+func TestOnTurnEndsASleep(t *testing.T) {
+	a, b := newPair(t, Config{SpinTime: -1})
+	if _, err := b.Handle(":7", &slowEcho{}); err != nil {
+		t.Fatal(err)
+	}
+	const count, pause = 20, 2 * time.Millisecond
+	var late [count]time.Duration
+	var errs []error
+	remote := netip.AddrPortFrom(prefixB.Addr(), 7)
+	done := make(chan struct{})
+	n, due := 0, clock.Time(0)
+	opened := make(chan struct{}, count)
+	tick := func(s *Shard, now clock.Time) clock.Time {
+		if now.Before(due) {
+			return due
+		}
+		late[n] = now.Sub(due)
+		errs = append(errs, s.Connect(remote, &opens{opened}))
+		if n++; n == count {
+			s.SetOnTurn(nil)
+			close(done)
+		}
+		due = due.Add(pause)
+		return due
+	}
+	if err := a.Shard(0).Do(func(s *Shard) { due = s.now.Add(pause); s.SetOnTurn(tick) }); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("a function that wants to be called is not")
+	}
+	for range count {
+		select {
+		case <-opened:
+		case <-time.After(5 * time.Second):
+			t.Fatal("a connection did not come about")
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		t.Error(err)
+	}
+	t.Logf("called late by %v", late)
+	closeChecked(t, a)
+	if err := a.Shard(0).Do(func(*Shard) {}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Do on a closed stack: %v, want net.ErrClosed", err)
+	}
+}
+
+// opens tells that a connection was established, and closes it.
+type opens struct{ done chan struct{} }
+
+func (h *opens) Opened(c *Conn)         { h.done <- struct{}{}; c.Close() }
+func (h *opens) Received(*Conn, []byte) {}
+func (h *opens) Writable(*Conn)         {}
+func (h *opens) PeerClosed(*Conn)       {}
+func (h *opens) Closed(*Conn, error)    {}
