@@ -1,0 +1,18 @@
+// Package gen says what the packets of a load generator look like, and writes them.
+//
+//	"udp,src=10.0.0.1-10.0.0.254,…"  ─► ParseStream ─┐
+//	                                                 ├─► []Stream ─► Compile ─► Program ─► Next(b, now): one packet after the other
+//	profile.toml, profile.yaml       ─► LoadProfile ─┘
+//
+// A [Stream] is a template: the layers of a packet from the outside in, how long the packet is, and which fields vary from one packet
+// to the next. A [Program] is what one worker makes of streams: it writes packets into memory that the caller gives it, without
+// allocating, with every checksum right. It is for one goroutine. Workers of a number of workers make together the packets that one
+// alone would make.
+//
+// Lengths of packets in memory do not count the frame check sequence, which is the device's business. Sizes that people write do
+// count its 4 bytes, as those of RFC 2544 do: a packet of size 64 has 60 bytes in memory.
+//
+// A packet may end with a [Signature], by which a receiver can tell losses, order and latency.
+//
+// Everything is pure: no sockets, goroutines or clock.
+package gen
