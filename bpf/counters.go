@@ -16,6 +16,7 @@ type Redirected struct {
 	ICMP     uint64 `help:"ICMP messages"`
 	Protocol uint64 `help:"IPv4 packets of another protocol"`
 	Fragment uint64 `help:"IPv4 fragments"`
+	Other    uint64 `help:"any other frame, in whole-interface mode"`
 }
 
 // Passed counts the frames for the kernel.
@@ -47,6 +48,7 @@ func (c *Counters) byReason() [steerReasonREASONS]*uint64 {
 		steerReasonREDIRECT_ICMP:       &r.ICMP,
 		steerReasonREDIRECT_PROTOCOL:   &r.Protocol,
 		steerReasonREDIRECT_FRAGMENT:   &r.Fragment,
+		steerReasonREDIRECT_OTHER:      &r.Other,
 		steerReasonPASS_NO_SOCKET:      &p.NoSocket,
 		steerReasonPASS_SHORT_ETHERNET: &p.ShortEthernet,
 		steerReasonPASS_SHORT_VLAN:     &p.ShortVLAN,

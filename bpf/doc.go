@@ -28,6 +28,9 @@
 // In front of a frame that it redirects the program can note what is known of it (Config.Hints): when it came, and the device's hash. The
 // driver is asked for both if the program is bound to its device.
 //
+// In a third mode (WholeInterface), which is for measuring, every frame is ours. It is counted by the same reasons, and what the way
+// above would pass is one more.
+//
 // A [Program] reaches its mode as a constant at load time and what it owns through maps, so nothing is ever recompiled. The
 // compiled object is committed (generate.go says how to make it again). The program is attached through a BPF link that the
 // process owns: when the process ends, by SIGKILL too, the kernel detaches the program.

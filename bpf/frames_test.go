@@ -97,6 +97,14 @@ func with(frame []byte, off int, v byte) []byte {
 
 // oracle says what the program must do with a frame, in the plainest way: the reason, as its number in xdp_steer.h.
 func oracle(mode Mode, frame []byte) steerReason {
+	reason := oracleLayers(mode, frame)
+	if mode == WholeInterface && reason >= steerReasonPASS_NO_SOCKET {
+		return steerReasonREDIRECT_OTHER
+	}
+	return reason
+}
+
+func oracleLayers(mode Mode, frame []byte) steerReason {
 	if len(frame) < 14 {
 		return steerReasonPASS_SHORT_ETHERNET
 	}
@@ -128,7 +136,7 @@ func oracleARP(mode Mode, b []byte) steerReason {
 		return steerReasonPASS_SHORT_ARP
 	case be.Uint64(b)>>16 != 0x0001_0800_0604:
 		return steerReasonPASS_BAD_ARP
-	case !isOurs(b[24:28]) && !isOurs(b[14:18]):
+	case mode == OwnAddress && !isOurs(b[24:28]) && !isOurs(b[14:18]):
 		return steerReasonPASS_ARP
 	}
 	return steerReasonREDIRECT_ARP
@@ -147,15 +155,15 @@ func oracleIPv4(mode Mode, b []byte) steerReason {
 		return steerReasonPASS_SHORT_IPV4
 	case mode == OwnAddress && !isOurs(b[16:20]):
 		return steerReasonPASS_ADDRESS
-	case mode == OwnAddress && fragment:
+	case mode != SharedAddress && fragment:
 		return steerReasonREDIRECT_FRAGMENT
-	case mode == OwnAddress && proto == protoTCP:
+	case mode != SharedAddress && proto == protoTCP:
 		return steerReasonREDIRECT_TCP
-	case mode == OwnAddress && proto == protoUDP:
+	case mode != SharedAddress && proto == protoUDP:
 		return steerReasonREDIRECT_UDP
-	case mode == OwnAddress && proto == protoICMP:
+	case mode != SharedAddress && proto == protoICMP:
 		return steerReasonREDIRECT_ICMP
-	case mode == OwnAddress:
+	case mode != SharedAddress:
 		return steerReasonREDIRECT_PROTOCOL
 	case proto != protoTCP && proto != protoUDP:
 		return steerReasonPASS_PROTOCOL

@@ -19,6 +19,9 @@ const (
 	// SharedAddress: the addresses are the kernel's, the stack owns chosen TCP and UDP ports. Fragments, ARP and ICMP are the
 	// kernel's.
 	SharedAddress = Mode(steerModeSHARED_ADDRESS)
+	// WholeInterface: every frame is the program's that opened the interface, whatever it is and whomever it is for; the kernel gets none
+	// from the queues that have a socket. That is for measuring, and cuts off who uses the interface otherwise.
+	WholeInterface = Mode(steerModeWHOLE_INTERFACE)
 )
 
 func (m Mode) String() string {
@@ -27,6 +30,8 @@ func (m Mode) String() string {
 		return "own address"
 	case SharedAddress:
 		return "shared address"
+	case WholeInterface:
+		return "whole interface"
 	}
 	return fmt.Sprintf("Mode(%d)", uint8(m))
 }
@@ -51,7 +56,7 @@ type Config struct {
 }
 
 func (c *Config) setDefaults() error {
-	if c.Mode > SharedAddress {
+	if c.Mode > WholeInterface {
 		return fmt.Errorf("bpf: mode %v does not exist", c.Mode)
 	}
 	for _, v := range []struct {

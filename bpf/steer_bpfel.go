@@ -16,8 +16,9 @@ import (
 type steerMode uint32
 
 const (
-	steerModeOWN_ADDRESS    steerMode = 0
-	steerModeSHARED_ADDRESS steerMode = 1
+	steerModeOWN_ADDRESS     steerMode = 0
+	steerModeSHARED_ADDRESS  steerMode = 1
+	steerModeWHOLE_INTERFACE steerMode = 2
 )
 
 type steerReason uint32
@@ -29,22 +30,23 @@ const (
 	steerReasonREDIRECT_ICMP       steerReason = 3
 	steerReasonREDIRECT_PROTOCOL   steerReason = 4
 	steerReasonREDIRECT_FRAGMENT   steerReason = 5
-	steerReasonPASS_NO_SOCKET      steerReason = 6
-	steerReasonPASS_SHORT_ETHERNET steerReason = 7
-	steerReasonPASS_SHORT_VLAN     steerReason = 8
-	steerReasonPASS_DEEP_VLAN      steerReason = 9
-	steerReasonPASS_ETHERTYPE      steerReason = 10
-	steerReasonPASS_SHORT_ARP      steerReason = 11
-	steerReasonPASS_BAD_ARP        steerReason = 12
-	steerReasonPASS_ARP            steerReason = 13
-	steerReasonPASS_SHORT_IPV4     steerReason = 14
-	steerReasonPASS_BAD_IPV4       steerReason = 15
-	steerReasonPASS_ADDRESS        steerReason = 16
-	steerReasonPASS_FRAGMENT       steerReason = 17
-	steerReasonPASS_PROTOCOL       steerReason = 18
-	steerReasonPASS_SHORT_PORTS    steerReason = 19
-	steerReasonPASS_PORT           steerReason = 20
-	steerReasonREASONS             steerReason = 21
+	steerReasonREDIRECT_OTHER      steerReason = 6
+	steerReasonPASS_NO_SOCKET      steerReason = 7
+	steerReasonPASS_SHORT_ETHERNET steerReason = 8
+	steerReasonPASS_SHORT_VLAN     steerReason = 9
+	steerReasonPASS_DEEP_VLAN      steerReason = 10
+	steerReasonPASS_ETHERTYPE      steerReason = 11
+	steerReasonPASS_SHORT_ARP      steerReason = 12
+	steerReasonPASS_BAD_ARP        steerReason = 13
+	steerReasonPASS_ARP            steerReason = 14
+	steerReasonPASS_SHORT_IPV4     steerReason = 15
+	steerReasonPASS_BAD_IPV4       steerReason = 16
+	steerReasonPASS_ADDRESS        steerReason = 17
+	steerReasonPASS_FRAGMENT       steerReason = 18
+	steerReasonPASS_PROTOCOL       steerReason = 19
+	steerReasonPASS_SHORT_PORTS    steerReason = 20
+	steerReasonPASS_PORT           steerReason = 21
+	steerReasonREASONS             steerReason = 22
 )
 
 type steerService struct {

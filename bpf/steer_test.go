@@ -28,9 +28,10 @@ func load(t testing.TB, cfg Config) *Program {
 			t.Error(err)
 		}
 	})
-	if cfg.Mode == OwnAddress {
+	switch cfg.Mode {
+	case OwnAddress:
 		err = p.AddAddress(ours)
-	} else {
+	case SharedAddress:
 		err = errors.Join(p.AddPort(protoTCP, ours, ownedPort), p.AddPort(protoUDP, ours, ownedPort))
 	}
 	if err != nil {
@@ -156,14 +157,17 @@ func TestSteering(t *testing.T) {
 		{"802.3 length", ethernet(46, make([]byte, 46)), steerReasonPASS_ETHERTYPE, steerReasonPASS_ETHERTYPE},
 		{"header only", ethernet(0x88b5, nil), steerReasonPASS_ETHERTYPE, steerReasonPASS_ETHERTYPE},
 	}
-	for _, mode := range []Mode{OwnAddress, SharedAddress} {
+	for _, mode := range allModes {
 		p := load(t, Config{Mode: mode})
 		setSocket(t, p, 0)
 		for _, tt := range tests {
 			t.Run(mode.String()+"/"+tt.name, func(t *testing.T) {
 				want := tt.own
-				if mode == SharedAddress {
+				switch mode {
+				case SharedAddress:
 					want = tt.shared
+				case WholeInterface:
+					want = whole(tt.own)
 				}
 				if model := oracle(mode, tt.frame); model != want {
 					t.Errorf("the oracle says %d, not %d", model, want)
@@ -174,10 +178,26 @@ func TestSteering(t *testing.T) {
 	}
 }
 
+// allModes are the modes of the program.
+var allModes = []Mode{OwnAddress, SharedAddress, WholeInterface}
+
+// whole is what the program says of a frame in whole-interface mode, of which it says own in the other. The address does not matter.
+func whole(own steerReason) steerReason {
+	switch {
+	case own == steerReasonPASS_ADDRESS:
+		return steerReasonREDIRECT_TCP // which all such frames of the table are
+	case own == steerReasonPASS_ARP:
+		return steerReasonREDIRECT_ARP
+	case own >= steerReasonPASS_NO_SOCKET:
+		return steerReasonREDIRECT_OTHER
+	}
+	return own
+}
+
 func TestTruncatedAtEveryLength(t *testing.T) {
 	fragment := ipv4{to: ours, proto: protoUDP, fragment: moreFrags, payload: segment(ownedPort)}.bytes()
 	optioned := ipv4{to: ours, proto: protoTCP, options: 40, payload: segment(ownedPort)}.bytes()
-	for _, mode := range []Mode{OwnAddress, SharedAddress} {
+	for _, mode := range allModes {
 		p := load(t, Config{Mode: mode})
 		setSocket(t, p, 0)
 		for _, frame := range [][]byte{
@@ -231,7 +251,7 @@ func TestAgainstOracle(t *testing.T) {
 		ethernet(etherARP, arp(2, theirs, ours), etherQinQ, etherVLAN),
 	}
 	interesting := []byte{0, 1, 2, 4, 6, 8, 17, 0x45, 0x46, 0x4f, 0x81, 0x88, 0xa8, 80, 255}
-	for _, mode := range []Mode{OwnAddress, SharedAddress} {
+	for _, mode := range allModes {
 		p := load(t, Config{Mode: mode})
 		setSocket(t, p, 0)
 		var want Counters
@@ -262,7 +282,7 @@ func TestAgainstOracle(t *testing.T) {
 // TestLargeFrames runs the program that bears frames of several buffers on such, up to the largest that IPv4 has. The lengths in the
 // headers hold for all buffers together.
 func TestLargeFrames(t *testing.T) {
-	for _, mode := range []Mode{OwnAddress, SharedAddress} {
+	for _, mode := range allModes {
 		p := load(t, Config{Mode: mode, Fragments: true})
 		setSocket(t, p, 0)
 		check(t, p, tcp(ours, ownedPort), 0, steerReasonREDIRECT_TCP)
@@ -271,7 +291,7 @@ func TestLargeFrames(t *testing.T) {
 			frame := ethernet(etherIPv4, ipv4{to: ours, proto: protoTCP, payload: large}.bytes())
 			check(t, p, frame, 0, steerReasonREDIRECT_TCP)
 			check(t, p, append(frame, 0), 0, steerReasonREDIRECT_TCP)
-			check(t, p, frame[:len(frame)-1], 0, steerReasonPASS_SHORT_IPV4)
+			check(t, p, frame[:len(frame)-1], 0, oracle(mode, frame[:len(frame)-1]))
 		}
 	}
 }
@@ -347,13 +367,15 @@ func TestOwnedPorts(t *testing.T) {
 }
 
 func TestRefusedArguments(t *testing.T) {
-	own, shared := load(t, Config{Queues: 4}), load(t, Config{Mode: SharedAddress})
+	own, shared, all := load(t, Config{Queues: 4}), load(t, Config{Mode: SharedAddress}), load(t, Config{Mode: WholeInterface})
 	v6 := netip.MustParseAddr("2001:db8::1")
 	for name, tt := range map[string]struct{ got, want error }{
 		"port in own mode":        {own.AddPort(protoTCP, ours, 80), ErrMode},
 		"remove port in own mode": {own.RemovePort(protoTCP, ours, 80), ErrMode},
 		"address in shared mode":  {shared.AddAddress(ours), ErrMode},
 		"remove in shared mode":   {shared.RemoveAddress(ours), ErrMode},
+		"address of a whole":      {all.AddAddress(ours), ErrMode},
+		"port of a whole":         {all.AddPort(protoTCP, ours, 80), ErrMode},
 		"IPv6 address":            {own.AddAddress(v6), ErrNotIPv4},
 		"no address":              {own.AddAddress(netip.Addr{}), ErrNotIPv4},
 		"IPv6 port":               {shared.AddPort(protoTCP, v6, 80), ErrNotIPv4},
@@ -406,7 +428,7 @@ func TestCloseTwice(t *testing.T) {
 
 // BenchmarkProgram measures the program alone: ns per frame as the kernel runs it, without driver and redirection.
 func BenchmarkProgram(b *testing.B) {
-	for _, mode := range []Mode{OwnAddress, SharedAddress} {
+	for _, mode := range allModes {
 		for name, frame := range map[string][]byte{"ours": tcp(ours, ownedPort), "kernel's": tcp(theirs, otherPort)} {
 			b.Run(fmt.Sprintf("%v/%s", mode, name), func(b *testing.B) {
 				p := load(b, Config{Mode: mode})

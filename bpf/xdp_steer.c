@@ -23,7 +23,7 @@
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-// Constants to the verifier, which removes the branches of the other mode, and without fragments the call that only kernels since
+// Constants to the verifier, which removes the branches of the other modes, and without fragments the call that only kernels since
 // 5.18 have.
 const volatile enum mode address_mode = OWN_ADDRESS;
 const volatile bool fragments = false; // a frame may lie in several buffers (BPF_F_XDP_HAS_FRAGS)
@@ -120,6 +120,8 @@ static __always_inline enum reason classify_arp(struct cursor *c)
 	if (arp->hardware != bpf_htons(ARPHRD_ETHER) || arp->protocol != bpf_htons(ETH_P_IP) || arp->hardware_len != ETH_ALEN ||
 	    arp->protocol_len != sizeof(target))
 		return PASS_BAD_ARP;
+	if (address_mode == WHOLE_INTERFACE)
+		return REDIRECT_ARP;
 	__builtin_memcpy(&target, arp->target_ip, sizeof(target));
 	if (bpf_map_lookup_elem(&addresses, &target))
 		return REDIRECT_ARP;
@@ -128,12 +130,12 @@ static __always_inline enum reason classify_arp(struct cursor *c)
 	return bpf_map_lookup_elem(&addresses, &sender) ? REDIRECT_ARP : PASS_ARP;
 }
 
-// Own-address mode: the address decides, the stack looks at the rest.
+// Own-address mode: the address decides, the stack looks at the rest. For a whole interface every address will do.
 static __always_inline enum reason classify_address(struct iphdr *ip, bool fragment)
 {
 	__be32 address = ip->daddr;
 
-	if (!bpf_map_lookup_elem(&addresses, &address))
+	if (address_mode == OWN_ADDRESS && !bpf_map_lookup_elem(&addresses, &address))
 		return PASS_ADDRESS;
 	if (fragment)
 		return REDIRECT_FRAGMENT;
@@ -186,7 +188,7 @@ static __always_inline enum reason classify_ipv4(struct cursor *c)
 	if (fragments ? (start - c->frame) + total > c->length : start + total > c->end)
 		return PASS_SHORT_IPV4;
 	fragment = ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET_MASK);
-	if (address_mode == OWN_ADDRESS)
+	if (address_mode != SHARED_ADDRESS)
 		return classify_address(ip, fragment);
 	c->pos = start + header;
 	return classify_service(c, ip, fragment, total - header);
@@ -265,6 +267,8 @@ int xdp_steer(struct xdp_md *ctx)
 		c.length = bpf_xdp_get_buff_len(ctx);
 	}
 	reason = classify(&c);
+	if (address_mode == WHOLE_INTERFACE && reason >= FIRST_PASS)
+		reason = REDIRECT_OTHER;
 	if (reason < FIRST_PASS) {
 		action = bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
 		if (action != XDP_REDIRECT)

@@ -7,6 +7,7 @@
 enum mode {
 	OWN_ADDRESS,	/* everything for an owned address: ARP, ICMP and fragments too */
 	SHARED_ADDRESS, /* only TCP and UDP to an owned (protocol, address, port); the rest is the kernel's */
+	WHOLE_INTERFACE, /* every frame, whatever it is */
 };
 
 /* What became of a frame, and why. Each CPU counts frames by reason; the reasons to redirect come first. */
@@ -17,6 +18,7 @@ enum reason {
 	REDIRECT_ICMP,
 	REDIRECT_PROTOCOL, /* another protocol over IPv4 */
 	REDIRECT_FRAGMENT, /* IPv4 fragment, first ones included */
+	REDIRECT_OTHER,	   /* what else would be passed, in whole-interface mode */
 
 	PASS_NO_SOCKET,	     /* ours, but no socket is bound to the frame's queue */
 	PASS_SHORT_ETHERNET, /* shorter than an Ethernet header */
