@@ -67,8 +67,8 @@ func TestClaimIsLost(t *testing.T) {
 			b.Input(question(peerIP, peerMAC), b.now) // not ours to answer yet
 			b.wantARP()
 			b.Input(tt.a, b.now)
-			var rival Addr
-			if b.ClaimState() != Lost || !b.NextConflict(&rival) || rival != otherMAC {
+			var rival Conflict
+			if b.ClaimState() != Lost || !b.NextConflict(&rival) || rival != (Conflict{IP: ourIP, MAC: otherMAC}) {
 				t.Errorf("state %v, rival %v", b.ClaimState(), rival)
 			}
 			b.advance(time.Minute)
@@ -91,13 +91,13 @@ func TestOwnProbesComeBack(t *testing.T) {
 
 func TestDefence(t *testing.T) {
 	b := newBench(t, NeighboursConfig{})
-	var rival Addr
+	var rival Conflict
 	if b.NextConflict(&rival) {
 		t.Error("a conflict from the start")
 	}
 	b.Input(announcement(ourIP, otherMAC), b.now)
 	b.wantARP(ourAnnouncement)
-	if !b.NextConflict(&rival) || rival != otherMAC || b.NextConflict(&rival) {
+	if !b.NextConflict(&rival) || rival != (Conflict{IP: ourIP, MAC: otherMAC}) || b.NextConflict(&rival) {
 		t.Errorf("conflict with %v, want just one with %v", rival, otherMAC)
 	}
 	// The other one defends it as well: no more than one announcement in ten seconds.

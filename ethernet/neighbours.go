@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/addrset"
 	"github.com/xdpstack/xdpstack/internal/clock"
 	"github.com/xdpstack/xdpstack/internal/limit"
 )
@@ -13,8 +14,11 @@ import (
 // NeighboursConfig says how a table of neighbours behaves. Zero fields mean the defaults.
 type NeighboursConfig struct {
 	MAC     Addr    // our own address, required
-	IP      [4]byte // our own address, required
+	IP      [4]byte // our own address, required: requests come from it
 	Gateway [4]byte // an entry that is never evicted; zero: none
+
+	// Others are further addresses of our own, without IP: they are answered for, claimed and defended as it is.
+	Others addrset.Set
 
 	MaxKnown      int // entries with an address; default 1024
 	MaxUnresolved int // entries without one; default 128

@@ -2,21 +2,22 @@ package ethernet
 
 import "github.com/xdpstack/xdpstack/internal/clock"
 
-// Input processes an ARP packet that arrived (RFC 826, "Packet Reception"): it learns from it, answers it, and defends our address.
+// Input processes an ARP packet that arrived (RFC 826, "Packet Reception"): it learns from it, answers it, and defends our addresses.
 func (n *Neighbours) Input(a *ARP, now clock.Time) {
 	if !n.acceptable(a) {
 		return
 	}
-	if a.SenderIP == n.cfg.IP {
-		n.conflict(a, now)
+	if n.ours(a.SenderIP) {
+		n.conflict(a.SenderIP, a, now)
 		return
 	}
-	if a.Op == ARPRequest && a.TargetIP == n.cfg.IP && a.IsProbe() && n.claim.state == Claiming {
-		n.conflict(a, now) // both of us want the address (RFC 5227 section 2.1.1)
+	forUs := a.Op == ARPRequest && n.ours(a.TargetIP)
+	if forUs && a.IsProbe() && n.claim.state == Claiming {
+		n.conflict(a.TargetIP, a, now) // both of us want the address (RFC 5227 section 2.1.1)
 		return
 	}
 	n.learn(a, now)
-	if a.Op == ARPRequest && a.TargetIP == n.cfg.IP && n.claim.state == Owned {
+	if forUs && n.claim.state == Owned {
 		n.reply(a)
 	}
 }
@@ -24,7 +25,7 @@ func (n *Neighbours) Input(a *ARP, now clock.Time) {
 // Observe processes an ARP packet that arrived at another shard, which answers it: this table only learns from it. Most devices
 // deliver all ARP packets to one queue.
 func (n *Neighbours) Observe(a *ARP, now clock.Time) {
-	if n.acceptable(a) && a.SenderIP != n.cfg.IP {
+	if n.acceptable(a) && !n.ours(a.SenderIP) {
 		n.learn(a, now)
 	}
 }
@@ -38,8 +39,8 @@ func (n *Neighbours) acceptable(a *ARP) bool {
 	return true
 }
 
-// learn updates the entry of the packet's sender. A new entry is made only for a host that asks for our address, and so wants to
-// talk to us.
+// learn updates the entry of the packet's sender. A new entry is made only for a host that asks for an address of ours, and so
+// wants to talk to us.
 func (n *Neighbours) learn(a *ARP, now clock.Time) {
 	if a.SenderIP == [4]byte{} {
 		return // a probe: nobody's address yet
@@ -50,7 +51,7 @@ func (n *Neighbours) learn(a *ARP, now clock.Time) {
 		n.resolved(i, a, now)
 	case i != none:
 		n.update(i, a, now)
-	case a.Op == ARPRequest && a.TargetIP == n.cfg.IP:
+	case a.Op == ARPRequest && n.ours(a.TargetIP):
 		n.hear(a, now)
 	}
 }
@@ -109,7 +110,7 @@ func (n *Neighbours) update(i int32, a *ARP, now clock.Time) {
 	}
 }
 
-// hear makes an entry for a host that asked for our address.
+// hear makes an entry for a host that asked for an address of ours.
 func (n *Neighbours) hear(a *ARP, now clock.Time) {
 	if !n.makeRoom(false) {
 		n.Stats.LearnRefused++
@@ -122,9 +123,9 @@ func (n *Neighbours) hear(a *ARP, now clock.Time) {
 	n.move(i, listHeard, now)
 }
 
-// reply answers a request, or a probe, for our address.
+// reply answers a request, or a probe, for an address of ours.
 func (n *Neighbours) reply(a *ARP) {
-	r := ARP{Op: ARPReply, SenderMAC: n.cfg.MAC, SenderIP: n.cfg.IP, TargetMAC: a.SenderMAC, TargetIP: a.SenderIP}
+	r := ARP{Op: ARPReply, SenderMAC: n.cfg.MAC, SenderIP: a.TargetIP, TargetMAC: a.SenderMAC, TargetIP: a.SenderIP}
 	// A flood of requests must leave room for our own.
 	if int(n.output.n) >= len(n.output.packets)*3/4 || !n.output.push(&r) {
 		n.Stats.RepliesDropped++

@@ -41,11 +41,11 @@ type NeighbourStats struct {
 	RequestsDropped   uint64 `help:"ARP requests and announcements not sent: too many waiting to be sent"`
 	Replies           uint64 `help:"ARP replies sent"`
 	RepliesDropped    uint64 `help:"ARP replies not sent: too many waiting to be sent"`
-	Announcements     uint64 `help:"ARP probes and announcements of the own address sent"`
+	Announcements     uint64 `help:"ARP probes and announcements of own addresses sent"`
 	Resolved          uint64 `help:"neighbours whose address was asked for and found"`
 	Failed            uint64 `help:"neighbours given up: no answer to any request"`
 	ProbesFailed      uint64 `help:"neighbours removed: no answer to the verification of their address"`
-	Heard             uint64 `help:"neighbours learned because they asked for the own address"`
+	Heard             uint64 `help:"neighbours learned because they asked for an own address"`
 	LearnRefused      uint64 `help:"neighbours not learned: table full of entries in use"`
 	ResolveRefused    uint64 `help:"frames not taken: no room for one more unresolved neighbour"`
 	Changes           uint64 `help:"neighbours whose address changed"`
@@ -56,6 +56,6 @@ type NeighbourStats struct {
 	UnresolvedEvicted uint64 `help:"unresolved neighbours evicted to make room for another"`
 	PendingDropped    uint64 `help:"frames dropped while they waited for a neighbour's address"`
 	OwnPackets        uint64 `help:"ARP packets ignored: sent by ourselves"`
-	Conflicts         uint64 `help:"ARP packets of another host that claims the own IP address"`
-	Defences          uint64 `help:"announcements sent to defend the own IP address"`
+	Conflicts         uint64 `help:"ARP packets of another host that claims an own IP address"`
+	Defences          uint64 `help:"announcements sent to defend an own IP address"`
 }

@@ -118,7 +118,7 @@ func (s *Stack) claimAddress() error {
 	sh.call(func(sh *Shard) { sh.neigh.Claim(sh.now, probeInterval) })
 	for {
 		time.Sleep(probeInterval / 2)
-		var rival ethernet.Addr
+		var rival ethernet.Conflict
 		state := ethernet.Owned
 		sh.call(func(sh *Shard) {
 			if state = sh.neigh.ClaimState(); state == ethernet.Lost {
@@ -129,7 +129,8 @@ func (s *Stack) claimAddress() error {
 		case ethernet.Owned:
 			return nil
 		case ethernet.Lost:
-			return fmt.Errorf("%w: %v on %s is used by %v", ErrAddressInUse, s.address.Addr(), s.cfg.Interface, rival)
+			return fmt.Errorf("%w: %v on %s is used by %v", ErrAddressInUse, netip.AddrFrom4(rival.IP), s.cfg.Interface,
+				rival.MAC)
 		}
 	}
 }
