@@ -18,6 +18,12 @@ type service struct {
 	_        uint8
 }
 
+// prefix is struct prefix of xdp_steer.h.
+type prefix struct {
+	length  uint32
+	address [4]byte
+}
+
 // AddAddress makes the stack own an IPv4 address, in OwnAddress mode. Adding it again does nothing.
 func (p *Program) AddAddress(a netip.Addr) error {
 	key, err := p.addressKey("own", a)
@@ -34,6 +40,28 @@ func (p *Program) RemoveAddress(a netip.Addr) error {
 		return err
 	}
 	return disown(p.objects.Addresses, key, a.String())
+}
+
+// AddPrefix makes the stack own all addresses of an IPv4 prefix, in OwnAddress mode, if Config.MaxPrefixes allows any. Adding it again
+// does nothing.
+func (p *Program) AddPrefix(a netip.Prefix) error {
+	key, err := p.prefixKey("own", a)
+	if err != nil {
+		return err
+	}
+	if p.cfg.MaxPrefixes == 0 {
+		return fmt.Errorf("bpf: own prefix %v: %w: the program was loaded with MaxPrefixes 0", a, ErrTableFull)
+	}
+	return p.own(p.objects.Prefixes, key, a.String(), "MaxPrefixes", p.cfg.MaxPrefixes)
+}
+
+// RemovePrefix undoes AddPrefix of the same prefix. Removing a prefix that is not owned does nothing.
+func (p *Program) RemovePrefix(a netip.Prefix) error {
+	key, err := p.prefixKey("disown", a)
+	if err != nil {
+		return err
+	}
+	return disown(p.objects.Prefixes, key, a.String())
 }
 
 // AddPort makes the stack own a TCP (6) or UDP (17) port of an IPv4 address, in SharedAddress mode. Adding it again does nothing.
@@ -64,6 +92,16 @@ func (p *Program) addressKey(verb string, a netip.Addr) (key [4]byte, err error)
 	return a.Unmap().As4(), nil
 }
 
+func (p *Program) prefixKey(verb string, a netip.Prefix) (key prefix, err error) {
+	switch {
+	case p.cfg.Mode != OwnAddress:
+		return key, fmt.Errorf("bpf: %s prefix %v: %w: the program was loaded for %v", verb, a, ErrMode, p.cfg.Mode)
+	case !a.IsValid() || !a.Addr().Is4():
+		return key, fmt.Errorf("bpf: %s prefix %v: %w", verb, a, ErrNotIPv4)
+	}
+	return prefix{length: uint32(a.Bits()), address: a.Masked().Addr().As4()}, nil
+}
+
 func (p *Program) serviceKey(verb string, protocol uint8, a netip.Addr, port uint16) (key service, err error) {
 	name := serviceName(protocol, a, port)
 	switch a = a.Unmap(); {
@@ -86,7 +124,7 @@ func serviceName(protocol uint8, a netip.Addr, port uint16) string {
 func (p *Program) own(m *ebpf.Map, key any, name, field string, limit int) error {
 	err := m.Put(key, uint8(1))
 	switch {
-	case errors.Is(err, unix.E2BIG):
+	case errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOSPC): // ENOSPC from tries
 		return fmt.Errorf("bpf: own %s: %w: the program was loaded with %s %d", name, ErrTableFull, field, limit)
 	case err != nil:
 		return fmt.Errorf("bpf: own %s: %w", name, err)

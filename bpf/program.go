@@ -52,6 +52,7 @@ type Config struct {
 	Device       int  // with Hints: an interface whose driver is asked, too; it can be attached there only, in native mode. Linux 6.3
 	Queues       int  // one more than the highest queue that a socket can be set for; default 64
 	MaxAddresses int  // bound of the addresses that can be owned at a time; default 64
+	MaxPrefixes  int  // bound of the prefixes that can be owned at a time; default none, so that they cost frames nothing
 	MaxPorts     int  // bound of the (protocol, address, port) that can be owned at a time; default 4096
 }
 
@@ -63,7 +64,10 @@ func (c *Config) setDefaults() error {
 		name  string
 		value *int
 		zero  int
-	}{{"Queues", &c.Queues, 64}, {"MaxAddresses", &c.MaxAddresses, 64}, {"MaxPorts", &c.MaxPorts, 4096}} {
+	}{
+		{"Queues", &c.Queues, 64}, {"MaxAddresses", &c.MaxAddresses, 64}, {"MaxPrefixes", &c.MaxPrefixes, 0},
+		{"MaxPorts", &c.MaxPorts, 4096},
+	} {
 		if *v.value < 0 {
 			return fmt.Errorf("bpf: %s is %d: it cannot be negative", v.name, *v.value)
 		}
@@ -97,6 +101,12 @@ func Load(cfg Config) (*Program, error) {
 	}
 	spec.Maps[steerMapSockets].MaxEntries = uint32(cfg.Queues)
 	spec.Maps[steerMapAddresses].MaxEntries = uint32(cfg.MaxAddresses)
+	if cfg.MaxPrefixes > 0 {
+		spec.Maps[steerMapPrefixes].MaxEntries = uint32(cfg.MaxPrefixes)
+		if err := spec.Variables[steerVarOwnPrefixes].Set(true); err != nil {
+			return nil, fmt.Errorf("bpf: set the mode: %w", err)
+		}
+	}
 	spec.Maps[steerMapServices].MaxEntries = uint32(cfg.MaxPorts)
 	if err := spec.Variables[steerVarAddressMode].Set(steerMode(cfg.Mode)); err != nil {
 		return nil, fmt.Errorf("bpf: set the mode: %w", err)

@@ -21,6 +21,12 @@ const (
 	steerModeWHOLE_INTERFACE steerMode = 2
 )
 
+type steerPrefix struct {
+	_       structs.HostLayout
+	Length  uint32
+	Address uint32
+}
+
 type steerReason uint32
 
 const (
@@ -63,12 +69,14 @@ type steerService struct {
 const (
 	steerMapAddresses   = "addresses"
 	steerMapCounters    = "counters"
+	steerMapPrefixes    = "prefixes"
 	steerMapServices    = "services"
 	steerMapSockets     = "sockets"
 	steerProgXdpSteer   = "xdp_steer"
 	steerVarAddressMode = "address_mode"
 	steerVarFragments   = "fragments"
 	steerVarHintsCookie = "hints_cookie"
+	steerVarOwnPrefixes = "own_prefixes"
 )
 
 // loadSteer returns the embedded CollectionSpec for steer.
@@ -122,6 +130,7 @@ type steerProgramSpecs struct {
 type steerMapSpecs struct {
 	Addresses *ebpf.MapSpec `ebpf:"addresses"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
+	Prefixes  *ebpf.MapSpec `ebpf:"prefixes"`
 	Services  *ebpf.MapSpec `ebpf:"services"`
 	Sockets   *ebpf.MapSpec `ebpf:"sockets"`
 }
@@ -133,6 +142,7 @@ type steerVariableSpecs struct {
 	AddressMode *ebpf.VariableSpec `ebpf:"address_mode"`
 	Fragments   *ebpf.VariableSpec `ebpf:"fragments"`
 	HintsCookie *ebpf.VariableSpec `ebpf:"hints_cookie"`
+	OwnPrefixes *ebpf.VariableSpec `ebpf:"own_prefixes"`
 }
 
 // steerObjects contains all objects after they have been loaded into the kernel.
@@ -157,6 +167,7 @@ func (o *steerObjects) Close() error {
 type steerMaps struct {
 	Addresses *ebpf.Map `ebpf:"addresses"`
 	Counters  *ebpf.Map `ebpf:"counters"`
+	Prefixes  *ebpf.Map `ebpf:"prefixes"`
 	Services  *ebpf.Map `ebpf:"services"`
 	Sockets   *ebpf.Map `ebpf:"sockets"`
 }
@@ -165,6 +176,7 @@ func (m *steerMaps) Close() error {
 	return _SteerClose(
 		m.Addresses,
 		m.Counters,
+		m.Prefixes,
 		m.Services,
 		m.Sockets,
 	)
@@ -177,6 +189,7 @@ type steerVariables struct {
 	AddressMode *ebpf.Variable `ebpf:"address_mode"`
 	Fragments   *ebpf.Variable `ebpf:"fragments"`
 	HintsCookie *ebpf.Variable `ebpf:"hints_cookie"`
+	OwnPrefixes *ebpf.Variable `ebpf:"own_prefixes"`
 }
 
 // steerPrograms contains all programs after they have been loaded into the kernel.

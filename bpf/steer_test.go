@@ -345,6 +345,39 @@ func TestOwnedAddresses(t *testing.T) {
 	check(t, p, tcp(ours, 1), 0, steerReasonREDIRECT_TCP)
 }
 
+func TestOwnedPrefixes(t *testing.T) {
+	p := load(t, Config{MaxPrefixes: 2})
+	setSocket(t, p, 0)
+	prefix := func(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+	inside, beside := netip.MustParseAddr("10.88.255.255"), netip.MustParseAddr("10.89.0.0")
+	check(t, p, tcp(inside, 1), 0, steerReasonPASS_ADDRESS)
+	for range 2 {
+		if err := p.AddPrefix(prefix("10.88.3.4/16")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(t, p, tcp(inside, 1), 0, steerReasonREDIRECT_TCP)
+	check(t, p, tcp(beside, 1), 0, steerReasonPASS_ADDRESS)
+	check(t, p, tcp(ours, 1), 0, steerReasonREDIRECT_TCP)
+	check(t, p, ethernet(etherARP, arp(1, theirs, inside)), 0, steerReasonREDIRECT_ARP)
+	check(t, p, ethernet(etherARP, arp(2, inside, theirs)), 0, steerReasonREDIRECT_ARP)
+	check(t, p, ethernet(etherARP, arp(1, theirs, beside)), 0, steerReasonPASS_ARP)
+	if err := p.AddPrefix(prefix("10.89.0.0/32")); err != nil {
+		t.Fatal(err)
+	}
+	check(t, p, tcp(beside, 1), 0, steerReasonREDIRECT_TCP)
+	if err := p.AddPrefix(prefix("10.90.0.0/24")); !errors.Is(err, ErrTableFull) {
+		t.Errorf("third prefix of two: %v", err)
+	}
+	for range 2 {
+		if err := p.RemovePrefix(prefix("10.88.0.0/16")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(t, p, tcp(inside, 1), 0, steerReasonPASS_ADDRESS)
+	check(t, p, tcp(beside, 1), 0, steerReasonREDIRECT_TCP)
+}
+
 func TestOwnedPorts(t *testing.T) {
 	p := load(t, Config{Mode: SharedAddress, MaxPorts: 3})
 	setSocket(t, p, 0)
@@ -378,6 +411,10 @@ func TestRefusedArguments(t *testing.T) {
 		"port of a whole":         {all.AddPort(protoTCP, ours, 80), ErrMode},
 		"IPv6 address":            {own.AddAddress(v6), ErrNotIPv4},
 		"no address":              {own.AddAddress(netip.Addr{}), ErrNotIPv4},
+		"prefix in shared mode":   {shared.AddPrefix(netip.PrefixFrom(ours, 24)), ErrMode},
+		"prefix without room":     {own.AddPrefix(netip.PrefixFrom(ours, 24)), ErrTableFull},
+		"IPv6 prefix":             {own.AddPrefix(netip.PrefixFrom(v6, 64)), ErrNotIPv4},
+		"no prefix":               {own.RemovePrefix(netip.Prefix{}), ErrNotIPv4},
 		"IPv6 port":               {shared.AddPort(protoTCP, v6, 80), ErrNotIPv4},
 		"port of ICMP":            {shared.AddPort(protoICMP, ours, 80), nil},
 		"queue out of range":      {own.SetSocket(4, 0), nil},
@@ -388,7 +425,7 @@ func TestRefusedArguments(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, tt.got, tt.want)
 		}
 	}
-	for _, cfg := range []Config{{Mode: 7}, {Queues: -1}, {MaxAddresses: -1}, {MaxPorts: -1}} {
+	for _, cfg := range []Config{{Mode: 7}, {Queues: -1}, {MaxAddresses: -1}, {MaxPrefixes: -1}, {MaxPorts: -1}} {
 		if p, err := Load(cfg); err == nil {
 			p.Close()
 			t.Errorf("%+v was loaded", cfg)
@@ -439,5 +476,46 @@ func BenchmarkProgram(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkOwned measures what it costs a frame that the stack owns many addresses: ns per frame to one of them.
+func BenchmarkOwned(b *testing.B) {
+	to := netip.MustParseAddr("10.88.3.77")
+	for name, cfg := range map[string]Config{
+		"one address": {}, "65536 addresses": {MaxAddresses: 1<<16 + 1}, "1 prefix": {MaxPrefixes: 1}, "14 prefixes": {MaxPrefixes: 14},
+		"1000 prefixes": {MaxPrefixes: 1000},
+	} {
+		b.Run(name, func(b *testing.B) {
+			p := load(b, cfg)
+			setSocket(b, p, 0)
+			frame := tcp(ours, ownedPort)
+			if name != "one address" {
+				frame = tcp(to, ownedPort)
+			}
+			own := func(err error) {
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			for i := range cfg.MaxAddresses - 1 {
+				own(p.AddAddress(netip.AddrFrom4([4]byte{10, 88, byte(i >> 8), byte(i)})))
+			}
+			for i := range cfg.MaxPrefixes {
+				a := netip.AddrFrom4([4]byte{10, 88, byte(3 + i>>7), byte(i << 1)})
+				if i == 0 {
+					a = to
+				}
+				bits := 32
+				if cfg.MaxPrefixes == 1 {
+					bits = 16
+				}
+				own(p.AddPrefix(netip.PrefixFrom(a, bits)))
+			}
+			opts := ebpf.RunOptions{Data: frame, Repeat: uint32(b.N)}
+			if _, err := p.objects.XdpSteer.Run(&opts); err != nil {
+				b.Fatal(err)
+			}
+		})
 	}
 }

@@ -28,6 +28,9 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 const volatile enum mode address_mode = OWN_ADDRESS;
 const volatile bool fragments = false; // a frame may lie in several buffers (BPF_F_XDP_HAS_FRAGS)
 
+// The stack owns prefixes too. Without, the verifier removes the second look-up of each address.
+const volatile bool own_prefixes = false;
+
 // Not 0: the program notes hints in front of the frames that it redirects, with this number, which nobody else can know, behind them.
 // A constant too: without hints the verifier removes all of it, with the call that only kernels since 6.1 have.
 const volatile __u32 hints_cookie = 0;
@@ -38,7 +41,7 @@ enum rss_type { RSS_TYPE_NONE };
 extern int bpf_xdp_metadata_rx_timestamp(const struct xdp_md *ctx, __u64 *timestamp) __ksym;
 extern int bpf_xdp_metadata_rx_hash(const struct xdp_md *ctx, __u32 *hash, enum rss_type *type) __ksym;
 
-// The loader sets the sizes of the first three maps.
+// The loader sets the sizes of all maps but the counters.
 
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
@@ -53,6 +56,14 @@ struct {
 	__type(value, __u8);
 	__uint(max_entries, 1);
 } addresses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC); // there is no other way
+	__type(key, struct prefix);
+	__type(value, __u8);
+	__uint(max_entries, 1);
+} prefixes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -108,6 +119,19 @@ static __always_inline bool take(struct cursor *c, __u32 size, void **part)
 	return c->pos <= c->end;
 }
 
+// In own-address mode: is the address the stack's?
+static __always_inline bool owned(__be32 address)
+{
+	if (bpf_map_lookup_elem(&addresses, &address))
+		return true;
+	if (own_prefixes) {
+		struct prefix p = {.length = 32, .address = address};
+
+		return bpf_map_lookup_elem(&prefixes, &p);
+	}
+	return false;
+}
+
 static __always_inline enum reason classify_arp(struct cursor *c)
 {
 	struct arp_packet *arp;
@@ -123,19 +147,17 @@ static __always_inline enum reason classify_arp(struct cursor *c)
 	if (address_mode == WHOLE_INTERFACE)
 		return REDIRECT_ARP;
 	__builtin_memcpy(&target, arp->target_ip, sizeof(target));
-	if (bpf_map_lookup_elem(&addresses, &target))
+	if (owned(target))
 		return REDIRECT_ARP;
 	// Somebody else says that our address is theirs, in answer to a probe for example, whose own address is 0 (RFC 5227).
 	__builtin_memcpy(&sender, arp->sender_ip, sizeof(sender));
-	return bpf_map_lookup_elem(&addresses, &sender) ? REDIRECT_ARP : PASS_ARP;
+	return owned(sender) ? REDIRECT_ARP : PASS_ARP;
 }
 
 // Own-address mode: the address decides, the stack looks at the rest. For a whole interface every address will do.
 static __always_inline enum reason classify_address(struct iphdr *ip, bool fragment)
 {
-	__be32 address = ip->daddr;
-
-	if (address_mode == OWN_ADDRESS && !bpf_map_lookup_elem(&addresses, &address))
+	if (address_mode == OWN_ADDRESS && !owned(ip->daddr))
 		return PASS_ADDRESS;
 	if (fragment)
 		return REDIRECT_FRAGMENT;

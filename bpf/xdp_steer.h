@@ -56,6 +56,12 @@ struct hints {
 	__u32 cookie; /* the loader's, right before the frame: without it this is no note */
 };
 
+/* Addresses that the stack owns, all that begin with the first length bits of address, in network byte order. */
+struct prefix {
+	__u32 length;
+	__be32 address;
+};
+
 /* A TCP or UDP port that the stack owns; address and port in network byte order. */
 struct service {
 	__be32 address;
