@@ -112,7 +112,9 @@ func chooseQueues(at place, info *Info, wanted []int) ([]int, error) {
 }
 
 func (i *Interface) open(at place, opt *Options, steer bpf.Config, queues []int) error {
-	if err := i.loadProgram(at, opt, steer); err != nil {
+	if i.info.bare(opt) {
+		i.openBare(at, opt)
+	} else if err := i.loadProgram(at, opt, steer); err != nil {
 		return err
 	}
 	for _, n := range queues {
@@ -122,6 +124,9 @@ func (i *Interface) open(at place, opt *Options, steer bpf.Config, queues []int)
 			return err
 		}
 		i.queues = append(i.queues, q)
+		if i.program == nil {
+			continue
+		}
 		if err := i.program.SetSocket(n, fd); err != nil {
 			return at.fail("register the socket", privilege(err), err, "")
 		}
@@ -209,14 +214,16 @@ func (i *Interface) openQueue(at place, opt *Options) (Queue, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	q.cookie = i.program.HintsCookie()
+	if i.program != nil {
+		q.cookie = i.program.HintsCookie()
+	}
 	return q, q.fd, nil
 }
 
 // Queues returns the open queues, in the order of Options.Queues.
 func (i *Interface) Queues() []Queue { return i.queues }
 
-// Program returns the attached XDP program, through which addresses and ports are steered.
+// Program returns the attached XDP program, through which addresses and ports are steered; nil where Options.SendOnly did without.
 func (i *Interface) Program() *bpf.Program { return i.program }
 
 // Info returns what was found out about the interface when it was opened.

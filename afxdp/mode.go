@@ -12,6 +12,7 @@ type BoundMode struct {
 	Driver     string
 	ZeroCopy   bool           // frames pass without a copy: bound so by force, confirmed by the kernel, the program in the driver
 	Attach     bpf.AttachMode // how the XDP program is attached
+	NoProgram  bool           // none is: Options.SendOnly
 	noNative   error          // why it is in generic mode although that was not asked for
 	NeedWakeup bool           // the kernel says when it needs a kick
 	Memory     string         // "huge pages", "transparent huge pages", "pages"
@@ -41,6 +42,9 @@ type BoundMode struct {
 // String describes the mode in one line.
 func (m BoundMode) String() string {
 	s := []string{m.Driver + " driver", "copy mode", fmt.Sprintf("%v XDP", m.Attach)}
+	if m.NoProgram {
+		s[2] = "no XDP program"
+	}
 	if m.ZeroCopy {
 		s[1] = "zero-copy mode"
 	}

@@ -117,6 +117,11 @@ type Options struct {
 	DeferHardIRQs  int           // empty rounds of the driver before an interrupt may come again, with BusyPoll; default 2
 	GROFlush       time.Duration // and how long it stays off then without a poll; default 200 µs, as in the kernel's documentation
 
+	// SendOnly attaches no XDP program, and leaves alone the one that is there, where frames are copied: nothing is received then, and
+	// Interface.Program is nil. With zero-copy drivers send only while a program is attached: one is, which passes to the kernel what
+	// comes, as long as nothing is steered; where another program is there, ModeAuto copies. The native driver has it.
+	SendOnly bool
+
 	// Memory is packet memory that the queues share with those of other interfaces, or among each other: see NewMemory. Frames, FrameSize,
 	// Headroom and HugePages are the memory's then. Default: each queue has its own.
 	Memory *Memory

@@ -18,7 +18,9 @@ func openNative(at place, info *Info, o *Options, mode BoundMode) (*native, erro
 	q.mode, q.keepProcessor = mode, o.KeepProcessor
 	q.can = info.canTransmit(runningRelease())
 	q.stamps.ring = make([]TxStamp, o.TxStamps)
-	q.level.init(o.fillTarget())
+	if q.level.init(o.fillTarget()); mode.NoProgram {
+		q.level.init(0)
+	}
 	var err error
 	if err = q.makePool(info, o); err != nil {
 		return nil, errors.Join(err, q.Close())
