@@ -1,0 +1,145 @@
+package rfc2544
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/search"
+)
+
+// Event tells of the progress of a run, before and after each trial.
+type Event struct {
+	Test  Test
+	Size  Size
+	Step  string // what the trial is for: a goal, the number of a repetition
+	Trial Trial
+	// Outcome is nil before the trial.
+	Outcome      *Outcome
+	Trials       int
+	Lower, Upper float64 // bounds of the search so far, frames a second or frames of a burst; 0: none
+	Spent        time.Duration
+	Remaining    time.Duration // of the whole run, an estimate
+}
+
+// errNoFrames is a failure of the setup rather than of the device.
+var errNoFrames = errors.New("no frame came through, at any rate: is the way to the receiver right, and does the other end send back?")
+
+// runner is a run under way.
+type runner struct {
+	Config
+	ctx    context.Context
+	device Device
+	report *Report
+	costs  costs
+	// now is what is being measured.
+	test Test
+	row  *Row
+}
+
+// Run does the benchmarks. When the context ends, or a trial fails, it returns what was measured by then and the error.
+func Run(ctx context.Context, d Device, c Config) (*Report, error) {
+	c.defaults()
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	r := &runner{Config: c, ctx: ctx, device: d}
+	r.report = &Report{Line: d.Line(), Method: c.Method, Trial: c.Trial, Wait: c.Wait, Settle: c.Settle, Width: c.Width,
+		Deviations: c.Deviations()}
+	r.costs.init(&c)
+	for _, size := range c.Sizes {
+		r.report.Rows = append(r.report.Rows, Row{Size: size})
+		if err := r.size(&r.report.Rows[len(r.report.Rows)-1]); err != nil {
+			r.report.Stopped = err.Error()
+			return r.report, err
+		}
+	}
+	return r.report, nil
+}
+
+// size does all tests of a size.
+func (r *runner) size(row *Row) error {
+	r.row = row
+	row.Line = row.Size.Line(r.report.Line)
+	if err := r.device.Check(row.Size); err != nil {
+		row.Skipped = err.Error()
+		r.costs.skip(row.Size)
+		return nil
+	}
+	for _, r.test = range r.Tests {
+		var err error
+		switch r.test {
+		case Throughput:
+			err = r.throughput()
+		case Latency:
+			err = r.latency()
+		case Loss:
+			err = r.loss()
+		case BackToBack:
+			err = r.backToBack()
+		}
+		r.costs.done(row.Size, r.test)
+		var impossible impossibleError
+		if errors.As(err, &impossible) {
+			row.Failed = fmt.Sprintf("%s: %v", r.test, impossible)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// impossibleError is why a test cannot be done, while others may.
+type impossibleError struct{ error }
+
+// maxRate returns the highest rate that is tried.
+func (r *runner) maxRate() float64 {
+	if r.MaxRate > 0 {
+		return r.MaxRate
+	}
+	return r.row.Line
+}
+
+// highest is the range of rates.
+func (r *runner) rates() search.Range {
+	top := r.maxRate()
+	low := r.MinRate
+	if low == 0 {
+		low = max(top/1000, 1/r.Trial.Seconds()) // one frame at least
+	}
+	return search.Range{Min: min(low, top), Max: top}
+}
+
+// trial does one, and tells of it. Remaining in the event is what the test takes after this trial.
+func (r *runner) trial(t Trial, e Event) (Outcome, error) {
+	t.Size, t.Wait, t.Settle = r.row.Size, r.Wait, r.Settle
+	e.Test, e.Size, e.Trial, e.Trials = r.test, r.row.Size, t, r.report.Trials
+	later := r.costs.later(r.row.Size, r.test)
+	length := t.Duration + t.Wait + t.Settle
+	rest := e.Remaining
+	e.Spent, e.Remaining = r.report.Took, length+rest+later
+	r.tell(e)
+	if err := r.ctx.Err(); err != nil {
+		return Outcome{}, err
+	}
+	o, err := r.device.Trial(r.ctx, t)
+	if err != nil {
+		return o, fmt.Errorf("%s with frames of %v bytes: %w", r.test, r.row.Size, err)
+	}
+	o.Took = max(o.Took, length)
+	r.report.Trials++
+	r.report.Took += o.Took
+	r.costs.spent(r.row.Size, r.test, o.Took)
+	e.Outcome, e.Trials, e.Spent, e.Remaining = &o, r.report.Trials, r.report.Took, rest+later
+	r.tell(e)
+	return o, nil
+}
+
+func (r *runner) tell(e Event) {
+	if r.Progress != nil {
+		r.Progress(e)
+	}
+}
