@@ -386,3 +386,22 @@ func TestDemoInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// A client of the kernel's gets bodies of the size that was asked for, and no answer sooner than was said.
+func TestServeBodyAndDelay(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "delay"})
+	server(t, lab, "http", "--body", "100KB", "--delay", "20ms")
+	client := httpClient(lab)
+	for range 3 {
+		began := time.Now()
+		resp, err := client.Get("http://" + address(lab, 80) + "/what/ever")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if took := time.Since(began); n != 100_000 || err != nil || took < 20*time.Millisecond {
+			t.Errorf("%d bytes after %v, %v", n, took, err)
+		}
+	}
+}

@@ -24,6 +24,9 @@ type serveCommand struct {
 	link    linkFlags
 	port    uint16
 	root    string
+	body    size
+	delay   string
+	web     service.HTTPConfig
 	netHTTP bool
 	cpus    []int
 	spin    time.Duration
@@ -51,11 +54,21 @@ interrupted. The kernel's own addresses on the interface work on.
   echo     port 7   sends back what it gets; UDP too
   discard  port 9   throws away what it gets; UDP too
   chargen  port 19  sends a pattern for as long as somebody reads it; UDP too
-  http     port 80  HTTP/1.1: the files under --root, or a built-in page`,
+  http     port 80  HTTP/1.1: the files under --root, bodies of --body bytes, or a built-in page
+
+With --delay each request that http answers takes a time: to find in what a load generator measures what
+was put in. It is one time for all, or several with the share of requests that each is for; stall:2s@10s
+has nothing answered for 2 s, from 10 s after the first request on. The requests of a connection are
+answered one after another.`,
 		Example: `  sudo xdpstack serve -i eth0 -a 192.0.2.10/24 --gateway 192.0.2.1 http --root /srv/www
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 echo --port 7007
-  sudo xdpstack serve -i eth0 -a 192.0.2.10/24 echo discard chargen http`,
-		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
+  sudo xdpstack serve -i eth0 -a 192.0.2.10/24 echo discard chargen http
+  sudo xdpstack serve -i eth0 -a 192.0.2.10/24 http --body 16KiB --delay 5ms
+  sudo xdpstack serve -i eth0 -a 192.0.2.10/24 http --delay 99%:1ms,1%:50ms,stall:2s@10s`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s.web.Made = cmd.Flags().Changed("body")
+			return s.run(cmd.Context(), args)
+		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (left []string, _ cobra.ShellCompDirective) {
 			for _, n := range serviceNames {
 				if !contains(args, n.name) {
@@ -68,6 +81,8 @@ interrupted. The kernel's own addresses on the interface work on.
 	s.link.register(cmd)
 	cmd.Flags().Uint16VarP(&s.port, "port", "p", 0, "port, instead of the service's own; for one service")
 	cmd.Flags().StringVar(&s.root, "root", "", "directory that http serves, instead of the built-in page")
+	cmd.Flags().Var(&s.body, "body", "body of every answer of http, made up, whatever is asked for: 100, 16KiB")
+	cmd.Flags().StringVar(&s.delay, "delay", "", "how long http takes for a request: 5ms, or 90%:1ms,10%:50ms, and stall:2s@10s")
 	cmd.Flags().BoolVar(&s.netHTTP, "net-http", false, "serve http with Go's net/http, on net.Conn, instead of on the shards")
 	cmd.Flags().IntSliceVar(&s.cpus, "cpus", nil, "CPU of each queue's shard, -1 for any (default near the interrupt, where there is one)")
 	cmd.Flags().DurationVar(&s.spin, "spin", 0, "how long an idle shard polls before it sleeps, if it pays; -1s: not at all (default 50µs)")
@@ -105,9 +120,19 @@ func (s *serveCommand) check(args []string) (stack.Config, error) {
 	switch {
 	case s.port != 0 && len(args) > 1:
 		return stack.Config{}, usagef("--port is for one service, and there are %d", len(args))
-	case (s.root != "" || s.netHTTP) && !contains(args, "http"):
-		return stack.Config{}, usagef("--root and --net-http belong to the service http")
+	case (s.root != "" || s.netHTTP || s.web.Made || s.delay != "") && !contains(args, "http"):
+		return stack.Config{}, usagef("--root, --body, --delay and --net-http belong to the service http")
+	case s.root != "" && s.web.Made:
+		return stack.Config{}, usagef("--root and --body: http serves files or made-up bodies, not both")
 	}
+	if s.delay != "" {
+		d, err := service.ParseDelay(s.delay)
+		if err != nil {
+			return stack.Config{}, usagef("--delay: %w", err)
+		}
+		s.web.Delay = d
+	}
+	s.web.Root, s.web.Size = s.root, int64(s.body)
 	cfg, err := s.link.config()
 	cfg.CPUs, cfg.SpinTime = s.cpus, s.spin
 	return cfg, err
@@ -125,7 +150,7 @@ func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
 	}
 	var web *service.HTTP
 	if contains(args, "http") {
-		if web, err = service.NewHTTP(s.root); err != nil {
+		if web, err = service.NewHTTP(s.web); err != nil {
 			return err
 		}
 		defer web.Close()
@@ -216,6 +241,11 @@ func (s *serveCommand) start(st *stack.Stack, name string, web *service.HTTP, fa
 	case "http":
 		if s.netHTTP {
 			return s.startNetHTTP(st, address, web, failed)
+		}
+		for i, turn := range web.OnTurns(st.Shards()) {
+			if err := st.Shard(i).Do(func(sh *stack.Shard) { sh.SetOnTurn(turn) }); err != nil {
+				return err
+			}
 		}
 		handler = web
 	}

@@ -61,7 +61,7 @@ func Run(ctx context.Context, w *World, cfg Config, p Progress) (*Report, error)
 	r := &runner{World: w, cfg: cfg, progress: p, report: &Report{
 		Kind: w.Kind, Title: w.Title, Reason: w.Reason, Device: w.Device, HashRate: hashRate(),
 	}}
-	web, err := service.NewHTTP("")
+	web, err := service.NewHTTP(service.HTTPConfig{})
 	if err != nil {
 		return r.report, err
 	}

@@ -67,9 +67,10 @@ func (h *HTTP) answer(c *stack.Conn, st *httpConn, r *http1.Request) {
 	st.body = r.BodyLen
 	st.last = !r.KeepAlive || r.Continue // who waits for "100 Continue" may leave the body away: the next request cannot be found
 	get := string(r.Method) == "GET"
-	if get && h.root == nil && !st.last && r.Minor == 1 && string(r.Target) == "/" {
-		s := h.second.Load() // what load generators ask for: no allocation
-		st.out = s.page[c.Write(s.page):]
+	if s := h.second.Load(); get && s.page != nil && !st.last && r.Minor == 1 && (h.made || string(r.Target) == "/") {
+		if st.out = s.page; h.waiting == nil || !h.later(c, st) { // what load generators ask for: no allocation
+			st.out = s.page[c.Write(s.page):]
+		}
 		return
 	}
 	a := h.lookup(r)
@@ -81,7 +82,10 @@ func (h *HTTP) answer(c *stack.Conn, st *httpConn, r *http1.Request) {
 		a = h.errorAnswer(http.StatusMethodNotAllowed, "only GET and HEAD are served here", r)
 		a.keepAlive, a.allow = !st.last, true
 	}
-	h.send(c, st, a)
+	h.load(st, a)
+	if h.waiting == nil || !h.later(c, st) {
+		h.flush(c, st)
+	}
 }
 
 // errorAnswer is a response with a line of text.
@@ -97,6 +101,8 @@ func (h *HTTP) lookup(r *http1.Request) answer {
 	switch {
 	case !ok:
 		return h.errorAnswer(http.StatusBadRequest, "malformed request target", r)
+	case h.made:
+		return answer{status: http.StatusOK, kind: textType, length: h.size}
 	case h.root != nil:
 		return h.open(name, r)
 	case name != "/":
@@ -155,20 +161,19 @@ func (h *HTTP) openFile(rel string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// send starts a response.
-func (h *HTTP) send(c *stack.Conn, st *httpConn, a answer) {
+// load makes a response the one that is to be sent.
+func (h *HTTP) load(st *httpConn, a answer) {
 	out := appendHead(make([]byte, 0, 512), h.second.Load().date, a)
 	switch {
 	case a.headOnly && a.file != nil:
 		a.file.Close()
 	case a.headOnly:
-	case a.file != nil:
+	case a.body == nil: // a file, or made up
 		st.file, st.off, st.left = a.file, 0, a.length
 	default:
 		out = append(out, a.body...)
 	}
 	st.out = out
-	h.flush(c, st)
 }
 
 // flush sends as much of the response as there is room for, and reports whether it is complete.
@@ -176,12 +181,15 @@ func (h *HTTP) flush(c *stack.Conn, st *httpConn) bool {
 	if !st.answering() {
 		return true
 	}
+	if st.place > 0 { // it is not time yet
+		return false
+	}
 	st.out = st.out[c.Write(st.out):]
 	if len(st.out) > 0 {
 		return false
 	}
 	st.out = nil
-	if st.file != nil && !h.sendFile(c, st) {
+	if st.file != nil && !h.sendFile(c, st) || st.left > 0 && !h.sendMade(c, st) {
 		return false
 	}
 	if st.last {

@@ -17,30 +17,49 @@ import (
 // section 9.6: closing at once could destroy the answer on its way).
 const lingerBytes = http1.MaxBody
 
-// HTTP serves a directory, or one built-in page, over HTTP/1.1 (RFC 9110, 9112): GET and HEAD, persistent and pipelined.
+// HTTP serves a directory, bodies of a given size, or one built-in page, over HTTP/1.1 (RFC 9110, 9112): GET and HEAD, persistent and
+// pipelined. The requests of a connection are answered one after another; a delay is that of each, from when its turn comes.
 //
 // Files are read on the shard, in pieces as the send buffer drains. That is right for files in the page cache; for slow storage,
 // [HTTP.Handler] has the same content for net/http, which gives each connection a goroutine.
 type HTTP struct {
-	root   *os.Root // nil: the built-in page
-	second atomic.Pointer[second]
-	pieces sync.Pool // of *[pieceSize]byte, for reading files
-	stop   chan struct{}
-	once   sync.Once
+	root    *os.Root // nil: no files
+	made    bool     // every answer has a made-up body of
+	size    int64    // so many bytes
+	delay   Delay
+	seed    uint64
+	stall   stallClock
+	waiting []*waiting // by shard; none without a delay
+	second  atomic.Pointer[second]
+	pieces  sync.Pool // of *[pieceSize]byte, for reading files
+	stop    chan struct{}
+	once    sync.Once
+}
+
+// HTTPConfig says what a server answers, and when.
+type HTTPConfig struct {
+	Root  string // directory of files; "": none, but
+	Made  bool   // a made-up body of Size bytes for whatever is asked for; default the built-in page
+	Size  int64
+	Delay Delay  // how long each request takes; default no time. See [HTTP.OnTurns].
+	Seed  uint64 // of the choice among several delays
 }
 
 // second is what can be prepared once a second for all answers of that second.
 type second struct {
 	date string
-	page []byte // the whole answer to GET / on a kept connection
+	page []byte // the whole answer to GET on a kept connection, for the page or a small made-up body; nil: there is none
 }
 
-// NewHTTP makes a server of the files under a directory, or of the built-in page if root is empty. Close ends it.
-func NewHTTP(root string) (*HTTP, error) {
-	h := &HTTP{stop: make(chan struct{})}
+// NewHTTP makes a server. Close ends it.
+func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
+	if cfg.Made && cfg.Root != "" || cfg.Size < 0 {
+		return nil, fmt.Errorf("http: a body of %d bytes, and the files of %q: want one of them", cfg.Size, cfg.Root)
+	}
+	h := &HTTP{stop: make(chan struct{}), made: cfg.Made, size: cfg.Size, delay: cfg.Delay, seed: cfg.Seed}
 	h.pieces.New = func() any { return new([pieceSize]byte) }
-	if root != "" {
-		r, err := os.OpenRoot(root)
+	if cfg.Root != "" {
+		r, err := os.OpenRoot(cfg.Root)
 		if err != nil {
 			return nil, fmt.Errorf("http: the directory to serve: %w", err)
 		}
@@ -79,8 +98,14 @@ func (h *HTTP) tick() {
 
 func (h *HTTP) prepare(now time.Time) {
 	s := &second{date: now.UTC().Format(http.TimeFormat)}
-	s.page = appendHead(nil, s.date, answer{status: 200, kind: pageType, length: int64(len(page)), keepAlive: true, minor: 1})
-	s.page = append(s.page, page...)
+	body, kind := page, pageType
+	if h.made {
+		body, kind = made[:min(h.size, preparedBody)], textType
+	}
+	if h.root == nil && (!h.made || h.size <= preparedBody) {
+		s.page = appendHead(nil, s.date, answer{status: 200, kind: kind, length: int64(len(body)), keepAlive: true, minor: 1})
+		s.page = append(s.page, body...)
+	}
 	h.second.Store(s)
 }
 
@@ -91,19 +116,24 @@ type httpConn struct {
 	body    int64   // bytes of the present request's body that are still to be skipped
 
 	out  []byte   // what is left of the answer: first this,
-	file *os.File // then this file
+	file *os.File // then this file, nil: a made-up body
 	off  int64    // from this offset
 	left int64    // so many bytes of it
 
+	place  int   // in the heap of those that wait, from 1; 0: the answer may be sent
 	last   bool  // the connection ends with the present answer
 	eof    bool  // the client sends no more
 	linger int64 // bytes that came after the last answer
 }
 
-func (st *httpConn) answering() bool { return len(st.out) > 0 || st.file != nil }
+func (st *httpConn) answering() bool { return len(st.out) > 0 || st.file != nil || st.left > 0 }
 
-// Opened prepares the connection.
-func (h *HTTP) Opened(c *stack.Conn) { c.SetContext(&httpConn{}) }
+// Opened prepares the connection. An answer that is ready does not wait until the client, which delays its ACKs, has acknowledged the one
+// before: those of one turn go together without Nagle's algorithm too.
+func (h *HTTP) Opened(c *stack.Conn) {
+	c.SetContext(&httpConn{})
+	c.SetNoDelay(true)
+}
 
 // Received answers the requests that p completes, as far as there is room for the answers.
 func (h *HTTP) Received(c *stack.Conn, p []byte) {
@@ -150,6 +180,9 @@ func (h *HTTP) Closed(c *stack.Conn, _ error) {
 		return
 	}
 	st.backlog.drop(c)
+	if st.place > 0 {
+		h.waiting[c.Shard()].remove(st)
+	}
 	if st.file != nil {
 		st.file.Close()
 	}
@@ -198,7 +231,8 @@ func (h *HTTP) request(c *stack.Conn, st *httpConn, p []byte) []byte {
 		errors.As(err, &e)
 		st.last = true
 		st.partial = nil
-		h.send(c, st, h.errorAnswer(e.Status, e.Reason, &r))
+		h.load(st, h.errorAnswer(e.Status, e.Reason, &r))
+		h.flush(c, st)
 		return nil
 	}
 	h.answer(c, st, &r) // before partial, which r's slices may be part of, is emptied

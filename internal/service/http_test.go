@@ -23,7 +23,7 @@ import (
 func serveHTTP(t *testing.T, root string) *stack.Stack {
 	t.Helper()
 	server, client := pair(t)
-	h, err := NewHTTP(root)
+	h, err := NewHTTP(HTTPConfig{Root: root})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,14 +263,14 @@ func TestHTTPFileShrinks(t *testing.T) {
 }
 
 func TestHTTPNoSuchRoot(t *testing.T) {
-	if _, err := NewHTTP(filepath.Join(t.TempDir(), "none")); err == nil || !strings.Contains(err.Error(), "none") {
+	if _, err := NewHTTP(HTTPConfig{Root: filepath.Join(t.TempDir(), "none")}); err == nil || !strings.Contains(err.Error(), "none") {
 		t.Errorf("error %v", err)
 	}
 }
 
 // The same for net/http.
 func TestHTTPHandler(t *testing.T) {
-	h, err := NewHTTP(tree(t))
+	h, err := NewHTTP(HTTPConfig{Root: tree(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

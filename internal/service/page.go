@@ -7,6 +7,11 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
 const (
@@ -22,10 +27,33 @@ var page []byte
 // Page returns the built-in page.
 func Page() []byte { return page }
 
-// Handler returns the same content for net/http.
+// Handler returns the same content for net/http, as late.
 func (h *HTTP) Handler() http.Handler {
-	if h.root != nil {
+	content := h.content()
+	if h.delay.IsZero() {
+		return content
+	}
+	var mu sync.Mutex
+	dice := newDice(h.seed, 0)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		now := clock.Now()
+		mu.Lock()
+		x := dice.roll()
+		mu.Unlock()
+		select {
+		case <-time.After(h.delay.due(now, x, &h.stall).Sub(now)):
+			content.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	})
+}
+
+func (h *HTTP) content() http.Handler {
+	switch {
+	case h.root != nil:
 		return http.FileServerFS(files{h})
+	case h.made:
+		return http.HandlerFunc(h.serveMade)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -33,6 +61,25 @@ func (h *HTTP) Handler() http.Handler {
 		_, _ = w.Write(page) // a client that has gone needs no answer
 	})
 	return mux
+}
+
+// serveMade answers with a made-up body.
+func (h *HTTP) serveMade(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "only GET and HEAD are served here", http.StatusMethodNotAllowed)
+		return
+	}
+	w.Header().Set("Content-Type", textType)
+	w.Header().Set("Content-Length", strconv.FormatInt(h.size, 10))
+	if r.Method == http.MethodHead {
+		return
+	}
+	for left := h.size; left > 0; left -= pieceSize {
+		if _, err := w.Write(made[:min(pieceSize, left)]); err != nil {
+			return // the client has gone
+		}
+	}
 }
 
 // files are the files under the root as net/http wants them, with the same rules: nothing outside, no blocking, no listing of
