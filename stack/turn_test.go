@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -143,3 +144,37 @@ func (h *opens) Received(*Conn, []byte) {}
 func (h *opens) Writable(*Conn)         {}
 func (h *opens) PeerClosed(*Conn)       {}
 func (h *opens) Closed(*Conn, error)    {}
+
+// ended notes how a connection ended.
+type ended struct {
+	opens
+	err  error
+	over bool
+}
+
+func (h *ended) Closed(_ *Conn, err error) { h.err, h.over = err, true }
+
+// What Open returns can be aborted before anybody has answered, and its errors allocate nothing.
+func TestOpenOnShard(t *testing.T) {
+	s := turnShard(t, nil)
+	s.Step(clock.Time(time.Hour))
+	h := &ended{}
+	c, err := s.Open(netip.AddrPortFrom(prefixB.Addr(), 7), h)
+	if err != nil || c.RemoteAddr().Port() != 7 {
+		t.Fatal(err)
+	}
+	s.Step(clock.Time(time.Hour + 1))
+	c.Abort()
+	for now := clock.Time(time.Hour + 2); s.Step(now) && !h.over; now++ {
+	}
+	if !h.over || !errors.Is(h.err, syscall.ECONNABORTED) {
+		t.Errorf("an aborted attempt: over %v, %v", h.over, h.err)
+	}
+	outside := netip.MustParseAddrPort("192.0.2.1:7")
+	if n := testing.AllocsPerRun(100, func() { _, err = s.Open(outside, h) }); n != 0 || err != ErrNoRoute {
+		t.Errorf("%v allocations for a destination without a route, %v", n, err)
+	}
+	if _, err := s.Open(netip.AddrPort{}, h); err == nil {
+		t.Error("no destination is accepted")
+	}
+}
