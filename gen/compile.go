@@ -1,0 +1,435 @@
+package gen
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"net/netip"
+	"slices"
+
+	"github.com/xdpstack/xdpstack/ethernet"
+	"github.com/xdpstack/xdpstack/internal/checksum"
+	"github.com/xdpstack/xdpstack/ipv4"
+)
+
+// Options are what Compile needs to know beside the streams. The zero value has one worker.
+type Options struct {
+	Worker, Workers int           // which worker of how many, at most 256; 0 of 0 means the only one
+	Source, Target  ethernet.Addr // of packets whose stream does not give MAC addresses
+	SourceIP        netip.Addr    // of packets whose stream has no source address
+	TargetIP        netip.Addr    // likewise the destination
+	MTU             int           // bytes; packets that are longer behind the Ethernet header and tags are refused. 0: any length
+}
+
+const (
+	maxStreams = 256 // a signature has 8 bits for them
+	maxWorkers = 256
+	maxWeight  = 1 << 20
+)
+
+// Errors of Compile.
+var (
+	ErrStreams = errors.New("gen: expected 1 to 256 streams")
+	ErrWorkers = errors.New("gen: expected a worker from 0 to less than the number of workers, which is at most 256")
+	ErrMTU     = errors.New("gen: packets longer than the link takes")
+	ErrAddress = errors.New("gen: no address")
+	ErrStream  = errors.New("gen: stream that contradicts itself")
+)
+
+// Compile makes the program of one worker. All that was told of a stream by ParseStream or LoadProfile is verified again, as it may
+// have been changed since.
+func Compile(streams []Stream, o Options) (*Program, error) {
+	if len(streams) == 0 || len(streams) > maxStreams {
+		return nil, fmt.Errorf("%w, got %d", ErrStreams, len(streams))
+	}
+	o.Workers = max(o.Workers, 1)
+	if o.Worker < 0 || o.Worker >= o.Workers || o.Workers > maxWorkers {
+		return nil, fmt.Errorf("%w, got %d of %d", ErrWorkers, o.Worker, o.Workers)
+	}
+	p := &Program{streams: make([]stream, len(streams))}
+	weights := make([]int, len(streams))
+	for i := range streams {
+		c := compiler{s: &streams[i], o: o, out: &p.streams[i]}
+		if err := c.compile(i); err != nil {
+			return nil, err
+		}
+		weights[i] = max(streams[i].Weight, 1)
+		p.maxLen = max(p.maxLen, c.out.maxLen())
+	}
+	p.round = interleave(reduce(weights))
+	for _, i := range p.round {
+		p.meanLen += p.streams[i].meanLen() / float64(len(p.round))
+	}
+	p.Reset()
+	return p, nil
+}
+
+// reduce returns weights in the same proportion that add up to few enough for a round, each at least 1.
+func reduce(weights []int) []int {
+	divisor, total := 0, 0
+	for _, w := range weights {
+		for a := w; a != 0; { // Euclid's
+			divisor, a = a, divisor%a
+		}
+		total += w
+	}
+	w := slices.Clone(weights)
+	for i := range w {
+		if w[i] /= divisor; total/divisor > maxRound {
+			w[i] = max(int(math.Round(float64(weights[i])*maxRound/float64(total))), 1)
+		}
+	}
+	return w
+}
+
+// compiler makes one stream of a program.
+type compiler struct {
+	s      *Stream
+	o      Options
+	l      *layout
+	out    *stream
+	orders []int // of the operations: when their field was written
+}
+
+func (c *compiler) errorf(err error, field, format string, args ...any) error {
+	name := c.s.Name
+	if name != "" {
+		name = fmt.Sprintf(" %q", name)
+	}
+	return fmt.Errorf("%w: stream%s: %s: %s", err, name, field, fmt.Sprintf(format, args...))
+}
+
+// compile makes the stream with the given index.
+func (c *compiler) compile(index int) error {
+	l, problems := c.s.layout()
+	for _, p := range problems {
+		return c.errorf(ErrStream, p.path(c.s), "%s", p.text)
+	}
+	c.l = l
+	head := make([]byte, l.headers)
+	for i := range l.layers {
+		if err := c.header(head, &l.layers[i]); err != nil {
+			return err
+		}
+	}
+	if last := c.s.Layers[len(c.s.Layers)-1]; last.Kind == Payload {
+		for i := range last.Fields {
+			f := &last.Fields[i]
+			if g := Payload.field(f.Name); g.width > 0 {
+				c.vary(f.Values, l.headers+g.off, g.width, 0, 0, f.order)
+			}
+		}
+	}
+	c.checks()
+	c.order()
+	c.out.seed = mix(c.s.Seed + uint64(index+1)*golden)
+	c.out.worker, c.out.workers = uint64(c.o.Worker), uint64(c.o.Workers)
+	c.out.turn, c.out.random = l.turn, l.random
+	c.out.signed = l.sign
+	c.out.sigHead = Signature{Worker: uint8(c.o.Worker), Stream: uint8(index)}.head()
+	return c.variants(head)
+}
+
+// header writes what does not vary of a header, but for lengths and checksums, and notes what varies.
+func (c *compiler) header(head []byte, p *placed) error {
+	b := head[p.off : p.off+p.len]
+	switch p.Kind {
+	case IPv4:
+		b[0] = 4<<4 | ipv4.MinHeaderLen/4
+	case ARP:
+		copy(b, []byte{0, 1, 8, 0, 6, 4}) // Ethernet, IPv4, and the lengths of their addresses
+	case TCP:
+		b[12] = byte(p.len / 4 << 4)
+		copy(b[20:], p.tcpOptions())
+	case VXLAN:
+		b[0] = 8 // the VNI is valid
+	}
+	fields := p.Kind.layer().fields
+	constants := map[int]uint64{} // of each word, by its offset
+	for i := range fields {
+		f := &fields[i]
+		if f.width == 0 {
+			continue
+		}
+		v, err := c.value(p, f)
+		if err != nil {
+			return err
+		}
+		if !v.varies() {
+			constants[f.off] |= v.first() << f.shift
+		}
+	}
+	for i := range fields {
+		f := &fields[i]
+		if f.width == 0 {
+			continue
+		}
+		if g := p.get(f.name); g != nil && g.Values.varies() {
+			c.vary(g.Values, p.off+f.off, f.width, f.shift, constants[f.off], g.order)
+			delete(constants, f.off)
+		}
+	}
+	for i := range fields {
+		if f := &fields[i]; f.width > 0 {
+			if v, ok := constants[f.off]; ok {
+				store(b[f.off:], f.width, v)
+			}
+		}
+	}
+	return nil
+}
+
+// value returns the values of a field that is on the wire.
+func (c *compiler) value(p *placed, f *field) (Values, error) {
+	if g := p.get(f.name); g != nil {
+		return g.Values, nil
+	}
+	switch {
+	case f.format == address:
+		a := c.o.TargetIP
+		if f.name == "src" || f.name == "spa" {
+			a = c.o.SourceIP
+		}
+		if !a.Is4() {
+			return Values{}, c.errorf(ErrAddress, p.Kind.String()+"."+f.name, "expected %s=ADDRESS", f.name)
+		}
+		return constant(fromAddr(a)), nil
+	case f.format == hardware && f.name == "tha":
+		return constant(0), nil
+	case f.format == hardware && f.name == "dst" && p.next == ARP:
+		return constant(ethernet.Broadcast.Uint64()), nil
+	case f.format == hardware && f.name == "dst":
+		return constant(c.o.Target.Uint64()), nil
+	case f.format == hardware:
+		return constant(c.o.Source.Uint64()), nil
+	case p.next == Payload:
+	case f.name == "type" && (p.next == VLAN || p.next == SVLAN):
+		return constant(c.tpid(p)), nil
+	case f.name == "type" && p.Kind != ICMP:
+		return constant(p.next.etherType()), nil
+	case f.name == "proto":
+		return constant(p.next.protocol()), nil
+	case f.name == "dport" && p.next == VXLAN:
+		return constant(4789), nil
+	}
+	return constant(f.def), nil
+}
+
+// tpid returns the protocol identifier of the tag behind p.
+func (c *compiler) tpid(p *placed) uint64 {
+	for i := range c.l.layers {
+		if next := &c.l.layers[i]; next.off == p.off+p.len {
+			if f := next.get("tpid"); f != nil {
+				return f.Values.first()
+			}
+			return next.Kind.field("tpid").def
+		}
+	}
+	return 0
+}
+
+// vary notes an operation for a field that varies, in a word whose other bits are rest.
+func (c *compiler) vary(v Values, off, width, shift int, rest uint64, order int) {
+	if !v.varies() {
+		v.random = false
+	}
+	o := op{off: uint32(off), width: uint8(width), count: v.count(), base: rest}
+	if (off+width)%2 != 0 {
+		o.rotate = 8
+	}
+	if len(v.spans) == 1 {
+		o.base |= v.first() << shift
+		o.step = v.spans[0].step << shift
+	} else {
+		for _, x := range v.list() {
+			o.list = append(o.list, rest|x<<shift)
+		}
+	}
+	o.random = v.random
+	c.out.ops = append(c.out.ops, o)
+	c.orders = append(c.orders, order)
+}
+
+// order sets how often each field goes on to its next value: with every packet, or when all that were written after it have gone round.
+func (c *compiler) order() {
+	byOrder := make([]int, len(c.out.ops))
+	for i := range byOrder {
+		byOrder[i] = i
+	}
+	slices.SortFunc(byOrder, func(a, b int) int { return c.orders[b] - c.orders[a] })
+	every := uint64(1)
+	for _, i := range byOrder {
+		o := &c.out.ops[i]
+		o.salt = mix(uint64(c.orders[i]))
+		o.every = 1
+		if !c.s.Nested || o.random {
+			continue
+		}
+		o.every = every
+		high, low := bits.Mul64(every, o.count)
+		if every = low; high != 0 {
+			every = math.MaxUint64
+		}
+	}
+}
+
+// variants makes the templates, one for each size.
+func (c *compiler) variants(head []byte) error {
+	longest, total := 0, 0
+	for _, n := range c.l.sizes {
+		longest = max(longest, int(n))
+		total += int(n)
+	}
+	if c.o.MTU > 0 && longest > c.o.MTU+c.l.linkLen() {
+		return c.errorf(ErrMTU, "size", "%d bytes with the frame check sequence, expected at most %d for an MTU of %d",
+			longest+FCSLen, c.o.MTU+c.l.linkLen()+FCSLen, c.o.MTU)
+	}
+	whole := total <= wholeTemplates
+	image := make([]byte, longest)
+	rest := make([]byte, longest-c.l.headers)
+	c.l.content.fill(rest)
+	for _, n := range c.l.sizes {
+		end := c.l.end(c.s, int(n))
+		b := image[:n]
+		copy(b, head)
+		copy(b[c.l.headers:end], rest)
+		clear(b[end:])
+		if c.l.sign {
+			clear(b[end-SignatureLen:])
+		}
+		c.clearOps(b)
+		c.lengths(b, end)
+		v := variant{len: int32(n), end: int32(end)}
+		for k := range c.out.checks {
+			v.sums[k] = c.out.checks[k].constant(b, end)
+		}
+		kept := c.l.headers
+		if whole || end < int(n) {
+			kept = int(n)
+		}
+		v.head = slices.Clone(b[:kept])
+		v.rest = rest[:int(n)-kept]
+		c.out.variants = append(c.out.variants, v)
+	}
+	return nil
+}
+
+// wholeTemplates is up to how many bytes the templates of a stream are kept whole, and not as headers of their own and a payload that
+// all have in common. They are to stay in the processor's second cache.
+const wholeTemplates = 64 << 10
+
+// linkLen returns the length of the outermost Ethernet header and its tags.
+func (l *layout) linkLen() int {
+	for _, p := range l.layers[1:] {
+		if p.Kind != VLAN && p.Kind != SVLAN {
+			return p.off
+		}
+	}
+	return l.headers
+}
+
+// clearOps makes zero what varies: a payload may have something there.
+func (c *compiler) clearOps(b []byte) {
+	for _, o := range c.out.ops {
+		clear(b[o.off : int(o.off)+int(o.width)])
+	}
+}
+
+// lengths writes the length fields of a packet whose payload ends at end.
+func (c *compiler) lengths(b []byte, end int) {
+	for _, p := range c.l.layers {
+		switch p.Kind {
+		case IPv4:
+			store(b[p.off+2:], 2, uint64(end-p.off))
+		case UDP:
+			store(b[p.off+4:], 2, uint64(end-p.off))
+		}
+	}
+}
+
+// store writes the low bytes of v in big-endian order.
+func store(b []byte, width int, v uint64) {
+	for i := width - 1; i >= 0; i-- {
+		b[i] = byte(v)
+		v >>= 8
+	}
+}
+
+// checks notes the checksums, the innermost first, and which of them each operation changes.
+func (c *compiler) checks() {
+	ip := -1
+	for _, p := range c.l.layers {
+		k := check16{from: p.off, ip: -1}
+		switch p.Kind {
+		case IPv4:
+			ip = p.off
+			k.field, k.to = p.off+10, p.off+p.len
+		case UDP:
+			k.field, k.ip, k.proto, k.udp = p.off+6, ip, ipv4.ProtoUDP, true
+		case TCP:
+			k.field, k.ip, k.proto = p.off+16, ip, ipv4.ProtoTCP
+		case ICMP:
+			k.field = p.off + 2
+		default:
+			continue
+		}
+		mode := uint64(sumGood)
+		if f := p.get("checksum"); f != nil {
+			mode = f.Values.first()
+		} else if p.next == VXLAN {
+			mode = sumNone
+		}
+		if k.bad = mode == sumBad; mode != sumNone {
+			c.out.checks = append(c.out.checks, k)
+		}
+	}
+	slices.Reverse(c.out.checks)
+	for i := range c.out.checks {
+		k := &c.out.checks[i]
+		for j := range c.out.checks {
+			if j > i && c.out.checks[j].covers(k.field, 2) {
+				k.outer |= 1 << j
+			}
+		}
+		for j := range c.out.ops {
+			if o := &c.out.ops[j]; k.covers(int(o.off), int(o.width)) {
+				o.sums |= 1 << i
+			}
+		}
+		if c.l.sign && k.to == 0 {
+			c.out.sigSums |= 1 << i
+		}
+	}
+}
+
+// check16 is a checksum of a packet.
+type check16 struct {
+	field    int // where it is
+	from, to int // what it covers; to is 0 if that is up to the end of the payload
+	ip       int // where the IPv4 header is whose addresses are in the pseudo-header; -1: none
+	proto    uint8
+	udp      bool
+	bad      bool
+	outer    uint8 // the checksums that this one is covered by, a set of bits
+}
+
+// covers reports whether the checksum depends on the bytes.
+func (k *check16) covers(off, width int) bool {
+	inside := off >= k.from && (k.to == 0 || off+width <= k.to)
+	return inside || k.ip >= 0 && off >= k.ip+12 && off+width <= k.ip+20
+}
+
+// constant returns the partial sum of what does not vary of a packet, in which the rest is zero.
+func (k *check16) constant(b []byte, end int) uint64 {
+	to := k.to
+	if to == 0 {
+		to = end
+	}
+	sum := checksum.Sum(b[k.from:to], 0)
+	if k.ip >= 0 {
+		sum = checksum.Sum(b[k.ip+12:k.ip+20], sum)
+		sum = checksum.Combine(sum, uint32(k.proto)+uint32(to-k.from))
+	}
+	return uint64(sum)
+}
