@@ -52,6 +52,8 @@
 // if there are more, so [Queue.Flush] goes on until the ring is empty or nothing moves. What then is left is tried again at the
 // next Flush; Wait sleeps only briefly meanwhile, so no frame is stuck.
 //
+// Who only sends needs no XDP program in copy mode, and can leave alone the one that is there (Options.SendOnly).
+//
 // [BoundMode] says what a queue got. A link that goes down gives ENETDOWN until it is up again, and the queue goes on. An
 // interface that is removed, or moved to another network namespace, gives ENXIO for good; [Interface.Follow] tells when.
 //
