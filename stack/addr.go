@@ -12,27 +12,37 @@ import (
 	"github.com/xdpstack/xdpstack/ipv4"
 )
 
-// localAddr reads an address to listen on: the host is empty, 0.0.0.0 or the stack's own.
-func (s *Stack) localAddr(address string) (netip.AddrPort, error) {
+// localAddr reads an address to listen on: the host is empty or 0.0.0.0 for all addresses of the stack, or one of them.
+func (s *Stack) localAddr(address string) (endpoint, error) {
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
-		return netip.AddrPort{}, err
+		return endpoint{}, err
 	}
 	port, err := parsePort(service)
 	if err != nil {
-		return netip.AddrPort{}, err
+		return endpoint{}, err
 	}
-	local := s.address.Addr()
-	if host != "" && host != "0.0.0.0" {
-		ip, err := netip.ParseAddr(host)
-		if err != nil {
-			return netip.AddrPort{}, err
-		}
-		if ip.Unmap() != local {
-			return netip.AddrPort{}, fmt.Errorf("%v is not this stack's address, which is %v", ip, local)
-		}
+	if host == "" || host == "0.0.0.0" {
+		return endpoint{port: port}, nil
 	}
-	return netip.AddrPortFrom(local, port), nil
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return endpoint{}, err
+	}
+	a, err := s.ownAddr(ip)
+	return s.endpoint(a, port), err
+}
+
+// ownAddr returns an address of the stack's, or an error if it is not.
+func (s *Stack) ownAddr(ip netip.Addr) (ipv4.Addr, error) {
+	a, ok := ipv4.AddrFrom(ip)
+	switch {
+	case ok && s.owns(a):
+		return a, nil
+	case s.others.Len() > 0:
+		return a, fmt.Errorf("%w: %v; it has %v and %v", ErrNotOwned, ip, s.address.Addr(), &s.others)
+	}
+	return a, fmt.Errorf("%w: %v; it has %v", ErrNotOwned, ip, s.address.Addr())
 }
 
 func parsePort(service string) (uint16, error) {
@@ -96,16 +106,4 @@ func contextError(ctx context.Context) error {
 		return os.ErrDeadlineExceeded
 	}
 	return ctx.Err()
-}
-
-// freePort chooses a port that is not in use.
-func (s *Stack) freePort(used map[uint16]bool) (uint16, bool) {
-	start := s.portSeed.Add(7919)
-	for i := range uint32(numEphemeral) {
-		port := uint16(firstEphemeral + (start+i)%numEphemeral)
-		if !used[port] {
-			return port, true
-		}
-	}
-	return 0, false
 }

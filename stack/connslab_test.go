@@ -43,7 +43,7 @@ func TestCollectorAndState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := sh.connect(netip.AddrPortFrom(prefixB.Addr(), 80), &quiet{}, cfg)
+		c, err := sh.connect(netip.AddrPortFrom(prefixB.Addr(), 80), &quiet{}, cfg, sh.stack.first())
 		if err != nil {
 			t.Fatal(err)
 		}

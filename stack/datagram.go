@@ -57,16 +57,16 @@ func (s *Shard) largeDatagram(b []byte, h *ipv4.Header) {
 			return
 		}
 		s.stats.EchoReplies++
-		reply := ipv4.EchoReply(b, h, s.ids.next(s.local, h.Src, ipv4.ProtoICMP))
-		s.sendDatagram(ipv4.ProtoICMP, h.Src, reply[ipv4.MinHeaderLen:])
+		reply := ipv4.EchoReply(b, h, s.ids.next(h.Dst, h.Src, ipv4.ProtoICMP))
+		s.sendDatagram(ipv4.ProtoICMP, h.Dst, h.Src, reply[ipv4.MinHeaderLen:])
 	default:
 		s.stats.Drop.Datagram++
 	}
 }
 
-// sendDatagram sends a datagram of any length, in fragments if it does not fit a packet.
-func (s *Shard) sendDatagram(proto uint8, dst ipv4.Addr, payload []byte) {
-	h := ipv4.Header{TTL: s.cfg.TTL, TOS: s.cfg.TOS, Proto: proto, Src: s.local, Dst: dst, ID: s.ids.next(s.local, dst, proto)}
+// sendDatagram sends a datagram of any length from an address of the stack's, in fragments if it does not fit a packet.
+func (s *Shard) sendDatagram(proto uint8, src, dst ipv4.Addr, payload []byte) {
+	h := ipv4.Header{TTL: s.cfg.TTL, TOS: s.cfg.TOS, Proto: proto, Src: src, Dst: dst, ID: s.ids.next(src, dst, proto)}
 	for off := 0; off < len(payload); {
 		fh, n := h.FragmentAt(off, len(payload), s.oneFrame)
 		d, b := s.newPacket(n)
@@ -102,7 +102,7 @@ func (s *Shard) sendError(m ipv4.ICMP, b []byte, h *ipv4.Header) {
 	if out == nil {
 		return
 	}
-	n := m.MarshalError(out, b, h, s.ids.next(s.local, h.Src, ipv4.ProtoICMP))
+	n := m.MarshalError(out, b, h, s.ids.next(h.Dst, h.Src, ipv4.ProtoICMP))
 	if n == 0 {
 		s.pool.Release(d.Frame)
 		return

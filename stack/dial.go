@@ -29,12 +29,12 @@ func (s *Stack) DialContext(ctx context.Context, network, address string) (net.C
 	return d.DialContext(ctx, network, address)
 }
 
-func (s *Stack) dialTCP(ctx context.Context, remote netip.AddrPort, cfg *tcp.Config) (*TCPConn, error) {
+func (s *Stack) dialTCP(ctx context.Context, remote netip.AddrPort, cfg *tcp.Config, from source) (*TCPConn, error) {
 	t := newTCPConn(nil)
 	t.opened = make(chan struct{})
-	sh := s.dialShard()
+	sh := s.dialFrom(remote, from)
 	var err error
-	if !sh.call(func(sh *Shard) { _, err = sh.connect(remote, t, cfg) }) {
+	if !sh.call(func(sh *Shard) { _, err = sh.connect(remote, t, cfg, from) }) {
 		return nil, errClosed
 	}
 	if err != nil {
@@ -68,13 +68,14 @@ func (s *Stack) dialShard() *Shard {
 
 // Connect opens a connection that h handles on this shard, with the stack's TCP configuration; h.Opened or h.Closed tells the outcome.
 // It may be called only there, as the methods of [Conn] are: by a handler that opens a connection for another, or one after another.
+// Dialer.OpenOn chooses the local address too.
 func (s *Shard) Connect(remote netip.AddrPort, h Handler) error {
 	err := checkRemote(remote)
 	if err == nil && s.stopping {
 		err = errClosed
 	}
 	if err == nil {
-		_, err = s.connect(remote, h, nil)
+		_, err = s.connect(remote, h, nil, s.stack.first())
 	}
 	if err != nil {
 		return s.stack.opError("dial", "tcp", remote.String(), err)
@@ -83,23 +84,20 @@ func (s *Shard) Connect(remote netip.AddrPort, h Handler) error {
 }
 
 // connect starts an active open on this shard. A nil cfg is the stack's.
-func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config) (*Conn, error) {
+func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config, from source) (*Conn, error) {
 	if s.stopping {
 		return nil, errClosed
 	}
 	if err := s.stack.Err(); err != nil {
 		return nil, err
 	}
-	if _, ok := s.stack.route(ipv4.Addr(remote.Addr().As4())); !ok {
-		return nil, ErrNoRoute
+	f := tcp.Flow{RemoteAddr: remote.Addr().As4(), RemotePort: remote.Port()}
+	if err := s.stack.checkHost(f.RemoteAddr); err != nil {
+		return nil, err
 	}
-	if s.stack.isBroadcast(ipv4.Addr(remote.Addr().As4())) {
-		return nil, ErrBroadcast
-	}
-	f := tcp.Flow{LocalAddr: s.local, RemoteAddr: remote.Addr().As4(), RemotePort: remote.Port()}
-	hash, ok := s.choosePort(&f)
-	if !ok {
-		return nil, ErrNoPort
+	hash, err := s.chooseFlow(&f, from)
+	if err != nil {
+		return nil, err
 	}
 	t, _ := h.(*TCPConn)
 	origin := uint32(0)
@@ -116,23 +114,38 @@ func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config) (*Con
 	return c, nil
 }
 
-// choosePort gives the flow an ephemeral port that is free for its remote end: RFC 6056 section 3.3.3 (algorithm 3), a keyed hash
-// of the remote end as the place to start and a counter to go on from there. Where it is known at which shard the answers arrive, it is
-// one with which they come to this one; if none is free, one with which they come to any.
-func (s *Shard) choosePort(f *tcp.Flow) (hash uint32, ok bool) {
+// checkHost refuses an address that no connection can be opened to from this stack.
+func (s *Stack) checkHost(ip ipv4.Addr) error {
+	if _, ok := s.route(ip); !ok {
+		return ErrNoRoute
+	}
+	if s.isBroadcast(ip) {
+		return ErrBroadcast
+	}
+	if s.owns(ip) {
+		return ErrOwned
+	}
+	return nil
+}
+
+// choosePort gives the flow, which has its addresses, an ephemeral port that is free for its remote end: RFC 6056 section 3.3.3
+// (algorithm 3), a keyed hash of both addresses and the remote port as the place to start and a counter to go on from there. Where it
+// is known at which shard the answers arrive, it is one with which they come to this one; if none is free, one with which they come to
+// any. It looks at so many ports, at most, each time.
+func (s *Shard) choosePort(f *tcp.Flow, most int) (hash uint32, ok bool) {
 	h := &s.stack.homes
 	table := h.current.Load()
-	if hash, ok = s.findPort(f, table, true); !ok && h.first != nil && table != h.first {
-		hash, ok = s.findPort(f, table, false)
+	if hash, ok = s.findPort(f, table, true, most); !ok && h.first != nil && table != h.first {
+		hash, ok = s.findPort(f, table, false, most)
 	}
 	return hash, ok
 }
 
 // findPort looks for a free port of this shard with which answers arrive at it, or else at any, by a table that may be nil.
-func (s *Shard) findPort(f *tcp.Flow, table *rss.Table, here bool) (hash uint32, ok bool) {
+func (s *Shard) findPort(f *tcp.Flow, table *rss.Table, here bool, most int) (hash uint32, ok bool) {
 	h := &s.stack.homes
 	offset := f.Hash(s.hashKey[1], s.hashKey[0])
-	for range numEphemeral {
+	for range most {
 		f.LocalPort = uint16(firstEphemeral + (offset+s.portSeq)%numEphemeral)
 		s.portSeq++
 		if h.owner(f) != s {
@@ -143,7 +156,7 @@ func (s *Shard) findPort(f *tcp.Flow, table *rss.Table, here bool) (hash uint32,
 				continue
 			}
 		}
-		if s.ports[f.LocalPort] != nil {
+		if s.listenerAt(f.LocalAddr, f.LocalPort) != nil {
 			continue
 		}
 		hash = f.Hash(s.hashKey[0], s.hashKey[1])

@@ -34,6 +34,8 @@
 //	ln, err := s.Listen("tcp", ":80")
 //	err = http.Serve(ln, handler)
 //
+// A stack that has many addresses (Config.Addresses) listens on all of them, and connects from each in turn with Dialer.Spread.
+//
 // A TCPConn crosses between goroutines and the shard: through a mailbox that any goroutine may push to one way, through a list under a
 // mutex that is held for a few instructions the other. Whatever is asked of the shard before its next turn goes with one message, a
 // short Write does not wait for that turn, and a reader is woken once for all that a turn brought.

@@ -232,7 +232,7 @@ func TestPortsRunOut(t *testing.T) {
 	here, astray, used := 0, 0, map[uint16]bool{}
 	for _, sh := range w.shards {
 		for {
-			c, err := sh.connect(netip.AddrPortFrom(prefixB.Addr(), 80), &caller{}, nil)
+			c, err := sh.connect(netip.AddrPortFrom(prefixB.Addr(), 80), &caller{}, nil, sh.stack.first())
 			if errors.Is(err, ErrNoPort) {
 				break
 			}

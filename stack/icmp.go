@@ -33,7 +33,7 @@ func (s *Shard) echoReply(f frame.Index, ip *ipv4.Header) {
 	m := s.pool.Meta(f)
 	m.Off -= uint32(ip.HeaderLen)
 	m.Len += uint32(ip.HeaderLen)
-	reply := ipv4.EchoReply(s.pool.Data(f), ip, s.ids.next(s.local, ip.Src, ipv4.ProtoICMP))
+	reply := ipv4.EchoReply(s.pool.Data(f), ip, s.ids.next(ip.Dst, ip.Src, ipv4.ProtoICMP))
 	s.stats.EchoReplies++
 	s.sendRouted(frame.Desc{Frame: f, Off: m.Off + m.Len - uint32(len(reply)), Len: uint32(len(reply))}, ip.Src)
 }
@@ -45,7 +45,7 @@ func (s *Shard) icmpError(b []byte, m *ipv4.ICMP) {
 		s.stats.ICMP.Count(err)
 		return
 	}
-	if q.Src != s.local {
+	if !s.stack.owns(q.Src) {
 		s.stats.ICMP.Quote++
 		return
 	}
@@ -54,7 +54,7 @@ func (s *Shard) icmpError(b []byte, m *ipv4.ICMP) {
 	case ipv4.ProtoTCP:
 		s.tcpError(m, &q)
 	case ipv4.ProtoUDP:
-		if u := s.udp[q.SrcPort]; u != nil {
+		if u := s.socketAt(q.Src, q.SrcPort); u != nil {
 			u.icmpError(m, &q)
 		}
 	}

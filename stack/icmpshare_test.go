@@ -43,7 +43,7 @@ func TestICMPErrorReachesAnotherShard(t *testing.T) {
 		sh.neigh.Set(prefixB.Addr().As4(), [6]byte{2, 0, 0, 0, 0, 9}, now)
 	}
 	h := &quiet{}
-	c, err := s.shards[0].connect(netip.AddrPortFrom(prefixB.Addr(), 80), h, nil)
+	c, err := s.shards[0].connect(netip.AddrPortFrom(prefixB.Addr(), 80), h, nil, s.first())
 	if err != nil {
 		t.Fatal(err)
 	}

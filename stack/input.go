@@ -124,11 +124,11 @@ func (s *Shard) ipInput(f frame.Index) {
 		s.release(f)
 		return
 	}
-	if ip.Dst != s.local {
+	if !s.stack.owns(ip.Dst) {
 		s.drop(f, &s.stats.Drop.NotOurs)
 		return
 	}
-	if s.stack.isBroadcast(ip.Src) { // RFC 9293 section 3.9.2.3, RFC 1122 section 3.2.1.3
+	if s.stack.isBroadcast(ip.Src) || s.stack.owns(ip.Src) { // RFC 9293 section 3.9.2.3, RFC 1122 section 3.2.1.3
 		s.drop(f, &s.stats.Drop.Source)
 		return
 	}
@@ -196,7 +196,7 @@ func (s *Shard) orphan(g *segment) {
 		s.drop(g.frame, &s.stats.Drop.TCPHeader)
 		return
 	}
-	l := s.ports[g.flow.LocalPort]
+	l := s.listenerAt(g.flow.LocalAddr, g.flow.LocalPort)
 	found, v := s.timeWait.Input(g.flow, seg, l != nil, s.now, &s.out)
 	if found && v != tcp.VerdictReopen {
 		if v != tcp.VerdictDrop {

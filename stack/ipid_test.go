@@ -51,7 +51,7 @@ func TestEphemeralPorts(t *testing.T) {
 			seen := map[uint16]bool{}
 			for j := range 20 {
 				f.LocalPort = 0 // as when a connection is opened
-				if _, ok := s.choosePort(&f); !ok || f.LocalPort < firstEphemeral || seen[f.LocalPort] {
+				if _, ok := s.choosePort(&f, numEphemeral); !ok || f.LocalPort < firstEphemeral || seen[f.LocalPort] {
 					t.Errorf("port %d: %v, seen before: %v", f.LocalPort, ok, seen[f.LocalPort])
 				}
 				seen[f.LocalPort] = true

@@ -22,7 +22,8 @@ type ListenConfig struct {
 	FastOpenBacklog int
 }
 
-// Listen accepts TCP connections at an address ("host:port", ":port"; port 0 chooses one). The network is "tcp" or "tcp4".
+// Listen accepts TCP connections at an address ("host:port", or ":port" for all addresses of the stack; port 0 chooses one). The network
+// is "tcp" or "tcp4".
 func (lc *ListenConfig) Listen(network, address string) (net.Listener, error) {
 	s := lc.Stack
 	if network != "tcp" && network != "tcp4" {
@@ -32,7 +33,7 @@ func (lc *ListenConfig) Listen(network, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, s.opError("listen", network, address, err)
 	}
-	addr, err := s.localAddr(address)
+	at, err := s.localAddr(address)
 	if err != nil {
 		return nil, s.opError("listen", network, address, err)
 	}
@@ -42,14 +43,14 @@ func (lc *ListenConfig) Listen(network, address string) (net.Listener, error) {
 		accepted: make(chan *TCPConn, cfg.Backlog*len(s.shards)),
 		closing:  make(chan struct{}),
 	}
-	if l.addr, err = s.listen(addr, func() *listener { return &listener{net: l, cfg: cfg} }); err != nil {
+	if l.at, err = s.listen(at, func() *listener { return &listener{net: l, cfg: cfg} }); err != nil {
 		return nil, s.opError("listen", network, address, err)
 	}
 	return l, nil
 }
 
-// Handle accepts TCP connections at an address ("host:port", ":port") and lets h handle them on the shards. One handler serves
-// every connection; what belongs to one connection is kept in its context.
+// Handle accepts TCP connections at an address ("host:port", or ":port" for all addresses of the stack) and lets h handle them on the
+// shards. One handler serves every connection; what belongs to one connection is kept in its context.
 func (lc *ListenConfig) Handle(address string, h Handler) (*HandlerListener, error) {
 	s := lc.Stack
 	if h == nil {
@@ -59,14 +60,14 @@ func (lc *ListenConfig) Handle(address string, h Handler) (*HandlerListener, err
 	if err != nil {
 		return nil, s.opError("listen", "tcp", address, err)
 	}
-	addr, err := s.localAddr(address)
+	at, err := s.localAddr(address)
 	if err == nil {
-		addr, err = s.listen(addr, func() *listener { return &listener{handler: h, cfg: cfg} })
+		at, err = s.listen(at, func() *listener { return &listener{handler: h, cfg: cfg} })
 	}
 	if err != nil {
 		return nil, s.opError("listen", "tcp", address, err)
 	}
-	return &HandlerListener{stack: s, addr: addr}, nil
+	return &HandlerListener{stack: s, at: at}, nil
 }
 
 // config returns what the core's listeners are made with.

@@ -3,13 +3,14 @@ package stack
 import (
 	"net/netip"
 
+	"github.com/xdpstack/xdpstack/ipv4"
 	"github.com/xdpstack/xdpstack/tcp"
 )
 
 // listener is one port that one shard accepts connections on.
 type listener struct {
 	tcp     *tcp.Listener
-	port    uint16
+	at      endpoint
 	handler Handler      // for every connection, or nil
 	net     *NetListener // or the net.Listener that gets them
 	cfg     tcp.ListenerConfig
@@ -20,73 +21,76 @@ type listener struct {
 // HandlerListener is a port whose connections are handled on the shards.
 type HandlerListener struct {
 	stack *Stack
-	addr  netip.AddrPort
+	at    endpoint
 }
 
-// Addr returns the address that is listened on.
-func (l *HandlerListener) Addr() netip.AddrPort { return l.addr }
+// Addr returns the address that is listened on, the stack's first if it is all of them.
+func (l *HandlerListener) Addr() netip.AddrPort { return l.stack.addrPort(l.at) }
 
 // Close stops accepting. Open connections stay.
-func (l *HandlerListener) Close() error { return l.stack.unlisten(l.addr.Port()) }
+func (l *HandlerListener) Close() error { return l.stack.unlisten(l.at) }
 
-// Handle accepts TCP connections at an address ("host:port", ":port") and lets h handle them on the shards. One handler serves
-// every connection; what belongs to one connection is kept in its context.
+// Handle accepts TCP connections at an address ("host:port", or ":port" for all addresses of the stack) and lets h handle them on the
+// shards. One handler serves every connection; what belongs to one connection is kept in its context.
 func (s *Stack) Handle(address string, h Handler) (*HandlerListener, error) {
 	lc := ListenConfig{Stack: s}
 	return lc.Handle(address, h)
 }
 
 // listen accepts connections on a port, with a listener from make on every shard.
-func (s *Stack) listen(addr netip.AddrPort, make func() *listener) (netip.AddrPort, error) {
-	return s.openPort(s.tcpPorts, addr, func(sh *Shard, port uint16) error {
+func (s *Stack) listen(at endpoint, make func() *listener) (endpoint, error) {
+	return s.openPort(&s.tcpPorts, at, func(sh *Shard, at endpoint) error {
 		l := make()
-		l.port = port
+		l.at = at
 		return sh.addListener(l)
 	})
 }
 
-// openPort takes a port out of those in use, or chooses one if addr has port 0, and opens it on every shard.
-func (s *Stack) openPort(used map[uint16]bool, addr netip.AddrPort, open func(*Shard, uint16) error) (netip.AddrPort, error) {
+// openPort takes a port out of those in use, or chooses one if it is 0, and opens it on every shard.
+func (s *Stack) openPort(used *usedPorts, at endpoint, open func(*Shard, endpoint) error) (endpoint, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return addr, errClosed
+		return at, errClosed
 	}
 	if err := s.Err(); err != nil {
-		return addr, err
+		return at, err
 	}
-	if addr.Port() == 0 {
-		port, ok := s.freePort(used)
-		if !ok {
-			return addr, ErrNoPort
-		}
-		addr = netip.AddrPortFrom(addr.Addr(), port)
+	if at.port == 0 && !s.freePort(used, &at) {
+		return at, ErrNoPort
 	}
-	if used[addr.Port()] {
-		return addr, ErrPortInUse
+	if used.has(at) {
+		return at, ErrPortInUse
 	}
 	for _, sh := range s.shards {
 		err := errClosed
-		sh.call(func(sh *Shard) { err = open(sh, addr.Port()) })
+		sh.call(func(sh *Shard) { err = open(sh, at) })
 		if err != nil {
-			return addr, err // of the configuration, and so of the first shard, or of a stack that is closing
+			return at, err // of the configuration, and so of the first shard, or of a stack that is closing
 		}
 	}
-	used[addr.Port()] = true
-	return addr, nil
+	used.take(at)
+	return at, nil
 }
 
-func (s *Stack) unlisten(port uint16) error {
+func (s *Stack) unlisten(at endpoint) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.tcpPorts[port] {
+	if !s.tcpPorts.free(at) {
 		return errClosed
 	}
-	delete(s.tcpPorts, port)
 	for _, sh := range s.shards {
-		sh.call(func(sh *Shard) { sh.removeListener(port) })
+		sh.call(func(sh *Shard) { sh.removeListener(at) })
 	}
 	return nil
+}
+
+// listenerAt returns the listener of a port of one of the stack's addresses, or nil.
+func (s *Shard) listenerAt(a ipv4.Addr, port uint16) *listener {
+	if l := s.ports[port]; l != nil || len(s.bound) == 0 {
+		return l
+	}
+	return s.bound[endpoint{addr: a, port: port}]
 }
 
 func (s *Shard) addListener(l *listener) error {
@@ -95,15 +99,23 @@ func (s *Shard) addListener(l *listener) error {
 		return err
 	}
 	l.origin = s.origins.add(l.handler, l)
-	s.ports[l.port] = l
+	if l.at.all() {
+		s.ports[l.at.port] = l
+	} else {
+		s.bound[l.at] = l
+	}
 	s.lnList = append(s.lnList, l)
 	return nil
 }
 
-func (s *Shard) removeListener(port uint16) {
-	l := s.ports[port]
+func (s *Shard) removeListener(at endpoint) {
+	l := s.listenerAt(at.addr, at.port)
 	l.tcp.Close()
-	delete(s.ports, port)
+	if at.all() {
+		delete(s.ports, at.port)
+	} else {
+		delete(s.bound, at)
+	}
 	s.origins.leave(l.origin)
 	for i, k := range s.lnList {
 		if k == l {

@@ -126,7 +126,7 @@ func (s *Shard) arpInput(b []byte) {
 		return
 	}
 	s.neigh.Input(&a, s.now)
-	if len(s.stack.shards) == 1 || a.Op == ethernet.ARPRequest && a.TargetIP != s.local && !a.IsAnnouncement() {
+	if len(s.stack.shards) == 1 || a.Op == ethernet.ARPRequest && !s.stack.owns(a.TargetIP) && !a.IsAnnouncement() {
 		return
 	}
 	for _, other := range s.stack.shards {

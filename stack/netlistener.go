@@ -2,20 +2,20 @@ package stack
 
 import (
 	"net"
-	"net/netip"
 	"sync"
 )
 
 // NetListener is a port whose connections are accepted as net.Conns.
 type NetListener struct {
 	stack    *Stack
-	addr     netip.AddrPort
+	at       endpoint
 	accepted chan *TCPConn
 	closing  chan struct{}
 	once     sync.Once
 }
 
-// Listen accepts TCP connections at an address ("host:port", ":port"; port 0 chooses one). The network is "tcp" or "tcp4".
+// Listen accepts TCP connections at an address ("host:port", or ":port" for all addresses of the stack; port 0 chooses one). The network
+// is "tcp" or "tcp4".
 func (s *Stack) Listen(network, address string) (net.Listener, error) {
 	lc := ListenConfig{Stack: s}
 	return lc.Listen(network, address)
@@ -63,7 +63,7 @@ func (l *NetListener) Close() error {
 	err := net.ErrClosed
 	l.once.Do(func() {
 		close(l.closing)
-		err = l.stack.unlisten(l.addr.Port())
+		err = l.stack.unlisten(l.at)
 		for {
 			select {
 			case t := <-l.accepted:
@@ -79,8 +79,8 @@ func (l *NetListener) Close() error {
 	return nil
 }
 
-// Addr returns the address that is listened on, a *net.TCPAddr.
-func (l *NetListener) Addr() net.Addr { return net.TCPAddrFromAddrPort(l.addr) }
+// Addr returns the address that is listened on, a *net.TCPAddr: the stack's first if it is all of them.
+func (l *NetListener) Addr() net.Addr { return net.TCPAddrFromAddrPort(l.stack.addrPort(l.at)) }
 
 func (l *NetListener) opError(err error) error {
 	return &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: err}

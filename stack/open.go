@@ -10,11 +10,12 @@ import (
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/ethernet"
+	"github.com/xdpstack/xdpstack/internal/addrset"
 	"github.com/xdpstack/xdpstack/internal/rss"
 )
 
-// Open attaches to cfg.Interface, opens a shard for each of its queues, and starts them: the stack owns cfg.Address from then on,
-// and the kernel keeps everything else that the interface carries.
+// Open attaches to cfg.Interface, opens a shard for each of its queues, and starts them: the stack owns cfg.Address and cfg.Addresses from
+// then on, and the kernel keeps everything else that the interface carries.
 //
 // All descriptors that belong to a network namespace are opened on the calling goroutine's thread, so a caller that has locked
 // itself to a thread in another namespace gets a stack there.
@@ -23,10 +24,15 @@ func Open(cfg Config) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkKernelAddresses(full.Address.Addr()); err != nil {
+	others, err := full.others()
+	if err != nil {
 		return nil, err
 	}
-	iface, err := afxdp.Open(full.Interface, full.AFXDP, bpf.Config{Mode: bpf.OwnAddress})
+	if err := checkKernelAddresses(full.Address.Addr(), &others); err != nil {
+		return nil, err
+	}
+	prefixes := others.Prefixes()
+	iface, err := afxdp.Open(full.Interface, full.AFXDP, bpf.Config{Mode: bpf.OwnAddress, MaxPrefixes: len(prefixes)})
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +53,11 @@ func Open(cfg Config) (*Stack, error) {
 	s.iface = iface
 	s.findHomes(iface)
 	s.placeShards(iface)
-	if err := iface.Program().AddAddress(full.Address.Addr()); err != nil {
+	err = iface.Program().AddAddress(full.Address.Addr())
+	for _, p := range prefixes {
+		err = errors.Join(err, iface.Program().AddPrefix(p))
+	}
+	if err != nil {
 		return nil, errors.Join(err, iface.Close())
 	}
 	s.Start()
@@ -81,9 +91,9 @@ func (s *Stack) findHomes(iface *afxdp.Interface) {
 	s.homes.init(r, queues, iface.Info().RxQueues)
 }
 
-// checkKernelAddresses makes sure that the kernel does not have the address, on whatever interface: it answers for its addresses on
-// all of them.
-func checkKernelAddresses(address netip.Addr) error {
+// checkKernelAddresses makes sure that the kernel does not have the stack's addresses, on whatever interface: it answers for its addresses
+// on all of them.
+func checkKernelAddresses(address netip.Addr, others *addrset.Set) error {
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return fmt.Errorf("stack: list the kernel's interfaces: %w", err)
@@ -94,10 +104,16 @@ func checkKernelAddresses(address netip.Addr) error {
 			continue // the interface has just been removed
 		}
 		for _, a := range addresses {
-			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr() == address {
-				return fmt.Errorf("%w: the kernel has %v on %s itself: give the stack another, or take it away with: "+
-					"ip addr del %v dev %s", ErrConfig, address, i.Name, p, i.Name)
+			p, err := netip.ParsePrefix(a.String())
+			if err != nil || !p.Addr().Is4() || p.Addr() != address && !others.Has(p.Addr().As4()) {
+				continue
 			}
+			what := "give the stack another"
+			if p.Addr() != address {
+				what = fmt.Sprintf("leave it out of Addresses, which has %v", others)
+			}
+			return fmt.Errorf("%w: the kernel has %v on %s itself: %s, or take it away with: ip addr del %v dev %s",
+				ErrConfig, p.Addr(), i.Name, what, p, i.Name)
 		}
 	}
 	return nil
@@ -108,7 +124,7 @@ func checkKernelAddresses(address netip.Addr) error {
 // for conflicts afterwards.
 const probeInterval = 30 * time.Millisecond
 
-// claimAddress makes sure that nobody else on the link has the address, and announces it.
+// claimAddress makes sure that nobody else on the link has the addresses, and announces them.
 func (s *Stack) claimAddress() error {
 	sh := s.shards[0]
 	if s.cfg.NoProbe {

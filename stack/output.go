@@ -19,7 +19,7 @@ const headroom = 128
 const controlReserve = 8
 
 // headerTemplate is what the headers below TCP have in common in all connections of a shard: everything but the next hop's
-// hardware address, the type of service, the length and the destination, which are 0 in bytes and in the sums.
+// hardware address, the type of service, the length and the addresses, which are 0 in bytes and in the sums.
 type headerTemplate struct {
 	bytes  [ethernet.HeaderLen + ipv4.MinHeaderLen]byte
 	ipSum  uint32 // sum of the IP header
@@ -29,7 +29,7 @@ type headerTemplate struct {
 func (h *headerTemplate) init(s *Shard) {
 	eth := ethernet.Header{Src: s.hw, Type: ethernet.TypeIPv4}
 	n := eth.Marshal(h.bytes[:])
-	ip := ipv4.Header{TTL: s.cfg.TTL, DF: true, Proto: ipv4.ProtoTCP, Src: s.local}
+	ip := ipv4.Header{TTL: s.cfg.TTL, DF: true, Proto: ipv4.ProtoTCP}
 	ip.Marshal(h.bytes[n:])
 	b := h.bytes[n:]
 	b[2], b[3], b[10], b[11] = 0, 0, 0, 0
@@ -85,8 +85,7 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 	start := off - uint32(len(h.bytes)+tcpLen)
 	b := s.pool.Chunk(f)[start : off+n]
 	flow := c.tcp.Flow()
-	dst := binary.BigEndian.Uint32(flow.RemoteAddr[:])
-	dstSum := dst>>16 + dst&0xffff
+	addrSum := addrSum(&flow)
 	*(*[len(h.bytes)]byte)(b) = h.bytes
 	*(*ethernet.Addr)(b) = c.hop
 	ip := b[ethernet.HeaderLen:]
@@ -94,10 +93,11 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 	length := uint32(len(ip)) - n + o.Len
 	ip[1] = tos
 	binary.BigEndian.PutUint16(ip[2:], uint16(length))
-	binary.BigEndian.PutUint16(ip[10:], checksum.Finish(h.ipSum+dstSum+uint32(tos)+length))
-	binary.BigEndian.PutUint32(ip[16:], dst)
+	binary.BigEndian.PutUint16(ip[10:], checksum.Finish(h.ipSum+addrSum+uint32(tos)+length))
+	*(*ipv4.Addr)(ip[12:]) = flow.LocalAddr
+	*(*ipv4.Addr)(ip[16:]) = flow.RemoteAddr
 	t := ip[ipv4.MinHeaderLen:]
-	rest := h.tcpSum + dstSum + length - ipv4.MinHeaderLen
+	rest := h.tcpSum + addrSum + length - ipv4.MinHeaderLen
 	d := frame.Desc{Frame: f, Off: start, Len: uint32(len(b)), Mark: frame.Mark{More: o.More != 0}}
 	switch {
 	case s.txSum:
@@ -117,6 +117,12 @@ func (s *Shard) emit(c *Conn, o *tcp.OutSegment) {
 	if o.More != 0 {
 		s.emitMore(o)
 	}
+}
+
+// addrSum returns the partial sum of a flow's addresses.
+func addrSum(f *tcp.Flow) uint32 {
+	a := uint64(binary.BigEndian.Uint32(f.LocalAddr[:])) + uint64(binary.BigEndian.Uint32(f.RemoteAddr[:]))
+	return uint32(a>>16) + uint32(a&0xffff)
 }
 
 // leaveSum leaves the checksum of a packet to the device: that of its transport header and payload b, with its field there, to
@@ -161,14 +167,13 @@ func (s *Shard) replyTCP(f *tcp.Flow, o *tcp.OutSegment) {
 		return
 	}
 	o.Marshal(b, f.LocalPort, f.RemotePort)
-	dst := ipv4.Addr(f.RemoteAddr)
-	sum := ipv4.PseudoHeaderSum(s.local, dst, ipv4.ProtoTCP, n)
+	sum := ipv4.PseudoHeaderSum(f.LocalAddr, f.RemoteAddr, ipv4.ProtoTCP, n)
 	if s.txSum {
 		d.Ask = leaveSum(b, sum, tcp.ChecksumField)
 	} else {
 		binary.BigEndian.PutUint16(b[tcp.ChecksumField:], checksum.Finish(checksum.Sum(b, sum)))
 	}
-	s.sendIP(d, ipv4.ProtoTCP, o.ECN, dst)
+	s.sendIP(d, ipv4.ProtoTCP, o.ECN, f.LocalAddr, f.RemoteAddr)
 }
 
 // newPacket allocates a frame with n bytes of transport header and payload behind the reserved headroom, or returns nil when
@@ -183,12 +188,13 @@ func (s *Shard) newPacket(n int) (frame.Desc, []byte) {
 	return d, s.pool.Bytes(d)
 }
 
-// sendIP puts an IP header with these ECN bits before the packet d and sends it to dst. It takes over the ownership of the frame.
-func (s *Shard) sendIP(d frame.Desc, proto, ecn uint8, dst ipv4.Addr) {
+// sendIP puts an IP header with these ECN bits before the packet d and sends it from src, an address of the stack's, to dst. It takes
+// over the ownership of the frame.
+func (s *Shard) sendIP(d frame.Desc, proto, ecn uint8, src, dst ipv4.Addr) {
 	d.Off -= ipv4.MinHeaderLen
 	d.Len += ipv4.MinHeaderLen
 	h := ipv4.Header{
-		TTL: s.cfg.TTL, TOS: s.cfg.TOS | ecn, DF: true, Proto: proto, Src: s.local, Dst: dst, TotalLen: uint16(d.Len),
+		TTL: s.cfg.TTL, TOS: s.cfg.TOS | ecn, DF: true, Proto: proto, Src: src, Dst: dst, TotalLen: uint16(d.Len),
 	}
 	h.Marshal(s.pool.Bytes(d))
 	s.sendRouted(d, dst)

@@ -18,21 +18,22 @@ type PacketHandler interface {
 // PacketSocket is one UDP port on one shard. Its methods may be called only there: in ReceivedPacket.
 type PacketSocket struct {
 	shard   *Shard
-	port    uint16
+	at      endpoint
+	local   ipv4.Addr // that the datagram came to that is being handled, else that it is bound to, or the stack's first
 	handler PacketHandler
 	conn    *UDPConn // the handler, if it is one of this package's
 }
 
-// LocalAddr returns this end's address.
+// LocalAddr returns this end's address: in ReceivedPacket that which the datagram was sent to.
 func (u *PacketSocket) LocalAddr() netip.AddrPort {
-	return netip.AddrPortFrom(u.shard.local.Netip(), u.port)
+	return netip.AddrPortFrom(u.local.Netip(), u.at.port)
 }
 
 // maxDatagram is the largest payload of a UDP datagram in bytes.
 const maxDatagram = ipv4.MaxLen - ipv4.MinHeaderLen - udp.HeaderLen
 
-// WriteTo sends a datagram of up to 65,507 bytes, in fragments if it does not fit a packet. It returns an error if it is longer,
-// there is no route or no free frame.
+// WriteTo sends a datagram of up to 65,507 bytes from LocalAddr, in fragments if it does not fit a packet. It returns an error if it is
+// longer, there is no route or no free frame.
 func (u *PacketSocket) WriteTo(p []byte, to netip.AddrPort) error {
 	s := u.shard
 	dst, ok := ipv4.AddrFrom(to.Addr())
@@ -50,20 +51,20 @@ func (u *PacketSocket) WriteTo(p []byte, to netip.AddrPort) error {
 	if b == nil {
 		return ErrNoFrame
 	}
-	h := udp.Header{SrcPort: u.port, DstPort: to.Port(), Length: uint16(n)}
+	h := udp.Header{SrcPort: u.at.port, DstPort: to.Port(), Length: uint16(n)}
 	h.Marshal(b)
 	copy(b[udp.HeaderLen:], p)
-	sum := ipv4.PseudoHeaderSum(s.local, dst, ipv4.ProtoUDP, n)
+	sum := ipv4.PseudoHeaderSum(u.local, dst, ipv4.ProtoUDP, n)
 	if s.txSum && d.Frame != frame.None { // a fragmented datagram's checksum is of all its packets
 		d.Ask = leaveSum(b, sum, udp.ChecksumField)
 	} else {
 		udp.SetChecksum(b, sum)
 	}
 	if d.Frame == frame.None {
-		s.sendDatagram(ipv4.ProtoUDP, dst, b)
+		s.sendDatagram(ipv4.ProtoUDP, u.local, dst, b)
 		return nil
 	}
-	s.sendIP(d, ipv4.ProtoUDP, 0, dst)
+	s.sendIP(d, ipv4.ProtoUDP, 0, u.local, dst)
 	return nil
 }
 
@@ -80,9 +81,9 @@ func (s *Stack) HandlePacket(address string, h PacketHandler) error {
 	if h == nil {
 		return s.opError("listen", "udp", address, fmt.Errorf("no handler was given"))
 	}
-	addr, err := s.localAddr(address)
+	at, err := s.localAddr(address)
 	if err == nil {
-		_, err = s.openPackets(addr, func() *PacketSocket { return &PacketSocket{handler: h} })
+		_, err = s.openPackets(at, func() *PacketSocket { return &PacketSocket{handler: h} })
 	}
 	if err != nil {
 		return s.opError("listen", "udp", address, err)
@@ -91,22 +92,40 @@ func (s *Stack) HandlePacket(address string, h PacketHandler) error {
 }
 
 // openPackets opens a UDP port, with a socket from make on every shard.
-func (s *Stack) openPackets(addr netip.AddrPort, make func() *PacketSocket) (netip.AddrPort, error) {
-	return s.openPort(s.udpPorts, addr, func(sh *Shard, port uint16) error {
+func (s *Stack) openPackets(at endpoint, make func() *PacketSocket) (endpoint, error) {
+	return s.openPort(&s.udpPorts, at, func(sh *Shard, at endpoint) error {
 		u := make()
-		u.shard, u.port = sh, port
-		sh.udp[port] = u
+		u.shard, u.at, u.local = sh, at, s.address4(at)
+		if at.all() {
+			sh.udp[at.port] = u
+		} else {
+			sh.boundUDP[at] = u
+		}
 		return nil
 	})
 }
 
-func (s *Stack) closePackets(port uint16) {
+func (s *Stack) closePackets(at endpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.udpPorts, port)
+	s.udpPorts.free(at)
 	for _, sh := range s.shards {
-		sh.call(func(sh *Shard) { delete(sh.udp, port) })
+		sh.call(func(sh *Shard) {
+			if at.all() {
+				delete(sh.udp, at.port)
+			} else {
+				delete(sh.boundUDP, at)
+			}
+		})
 	}
+}
+
+// socketAt returns the socket that has a port of one of the stack's addresses, or nil.
+func (s *Shard) socketAt(a ipv4.Addr, port uint16) *PacketSocket {
+	if u := s.udp[port]; u != nil || len(s.boundUDP) == 0 {
+		return u
+	}
+	return s.boundUDP[endpoint{addr: a, port: port}]
 }
 
 // udpInput delivers a datagram. The frame's range is the UDP header and payload.
@@ -130,14 +149,17 @@ func (s *Shard) udpDeliver(packet, b []byte, ip *ipv4.Header) {
 		s.stats.UDP.Count(err)
 		return
 	}
-	u := s.udp[h.DstPort]
+	u := s.socketAt(ip.Dst, h.DstPort)
 	if u == nil {
 		s.stats.Drop.UDPNoSocket++
 		s.sendError(ipv4.PortUnreachable(), packet, ip)
 		return
 	}
 	s.stats.Datagrams++
+	own := u.local
+	u.local = ip.Dst
 	u.handler.ReceivedPacket(u, netip.AddrPortFrom(ip.Src.Netip(), h.SrcPort), h.Payload(b))
+	u.local = own
 }
 
 // icmpError tells a connected socket of this package that its peer cannot be reached (RFC 1122 section 4.1.3.3).

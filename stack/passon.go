@@ -17,7 +17,7 @@ func (s *Shard) passOn(g *segment) bool {
 	owner := s
 	if n := s.stack.directory.find(&g.flow); n >= 0 {
 		owner = s.stack.shards[n]
-	} else if g.flow.LocalPort >= firstEphemeral && s.ports[g.flow.LocalPort] == nil {
+	} else if f := &g.flow; (f.LocalPort >= firstEphemeral || s.stack.dialsLow.Load()) && s.listenerAt(f.LocalAddr, f.LocalPort) == nil {
 		if owner = s.stack.homes.owner(&g.flow); owner != s {
 			s.stack.homes.astray(s, &g.flow)
 		}

@@ -75,8 +75,8 @@ func (s *Shard) addPlain(f frame.Index, ip *[ipv4.MinHeaderLen]byte, t *[tcp.Min
 		LocalAddr: [4]byte(ip[16:20]), RemoteAddr: [4]byte(ip[12:16]), LocalPort: uint16(ports), RemotePort: uint16(ports >> 16),
 	}
 	src := ipv4.Addr(flow.RemoteAddr)
-	if flow.LocalAddr != s.local || src == s.local || !src.IsHost() || s.stack.isBroadcast(src) ||
-		flow.LocalPort == 0 || flow.RemotePort == 0 {
+	if flow.LocalAddr != s.local && !s.others.Has(flow.LocalAddr) || src == s.local || s.others.Has(src) || !src.IsHost() ||
+		s.stack.isBroadcast(src) || flow.LocalPort == 0 || flow.RemotePort == 0 {
 		return false
 	}
 	s.segments = s.segments[:n+1]

@@ -5,6 +5,7 @@ import (
 
 	"github.com/xdpstack/xdpstack/ethernet"
 	"github.com/xdpstack/xdpstack/frame"
+	"github.com/xdpstack/xdpstack/internal/addrset"
 	"github.com/xdpstack/xdpstack/internal/clock"
 	"github.com/xdpstack/xdpstack/internal/wheel"
 	"github.com/xdpstack/xdpstack/ipv4"
@@ -22,7 +23,8 @@ type Shard struct {
 	dev      Device
 	pool     *frame.Pool
 	hw       ethernet.Addr
-	local    ipv4.Addr
+	local    ipv4.Addr    // the first of the stack's addresses
+	others   *addrset.Set // and all others
 	mtu      int
 	oneFrame int    // the largest IP packet that one frame holds, at most the MTU: what is not TCP is sent in fragments of that size
 	hwWord   uint64 // hw as a number
@@ -43,13 +45,16 @@ type Shard struct {
 	retained      bool        // and has kept
 	wheel         *wheel.Wheel
 	timeWait      *tcp.TimeWaitTable
-	adapters      map[*TCPConn]struct{} // the net.Conns that may hold frames
-	ports         map[uint16]*listener
-	lnList        []*listener // the values of ports, to be walked in order
-	portSeq       uint32      // counts ephemeral ports given out (RFC 6056)
-	udp           map[uint16]*PacketSocket
-	arrived       frame.Desc // the packet of the datagram that is being handled; its frame is None if there is no one packet
-	hinter        hinter     // the device, if it can be asked about packets
+	adapters      map[*TCPConn]struct{}      // the net.Conns that may hold frames
+	ports         map[uint16]*listener       // on all addresses
+	bound         map[endpoint]*listener     // on one
+	lnList        []*listener                // the values of both, to be walked in order
+	portSeq       uint32                     // counts ephemeral ports given out (RFC 6056)
+	sourceSeq     int                        // counts connections that took the next of the addresses
+	udp           map[uint16]*PacketSocket   // on all addresses
+	boundUDP      map[endpoint]*PacketSocket // on one
+	arrived       frame.Desc                 // the packet of the datagram that is being handled; its frame is None if there is not one
+	hinter        hinter                     // the device, if it can be asked about packets
 	neigh         *ethernet.Neighbours
 	neighGen      uint32 // generation of neigh when parked connections last looked
 	neighResolved uint64 // and how many addresses it had found
@@ -101,10 +106,11 @@ func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 	}
 	sh := &Shard{
 		stack: s, cfg: cfg, id: id, cpu: cfg.cpu(id), dev: dev, pool: dev.Pool(),
-		hw: ethernet.Addr(dev.HardwareAddr()), local: ipv4.Addr(s.address.Addr().As4()), mtu: dev.MTU(),
+		hw: ethernet.Addr(dev.HardwareAddr()), local: s.local, others: &s.others, mtu: dev.MTU(),
 		oneFrame: oneFrame,
 		adapters: make(map[*TCPConn]struct{}), done: make(chan struct{}),
-		ports: make(map[uint16]*listener), udp: make(map[uint16]*PacketSocket),
+		ports: make(map[uint16]*listener), bound: make(map[endpoint]*listener),
+		udp: make(map[uint16]*PacketSocket), boundUDP: make(map[endpoint]*PacketSocket), sourceSeq: id,
 		rx:       make([]frame.Desc, batch),
 		segments: make([]segment, 0, batch),
 		txq:      make([]frame.Desc, 0, txQueue),

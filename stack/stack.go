@@ -12,17 +12,20 @@ import (
 	crand "crypto/rand"
 
 	"github.com/xdpstack/xdpstack/ethernet"
+	"github.com/xdpstack/xdpstack/internal/addrset"
 	"github.com/xdpstack/xdpstack/internal/clock"
 	"github.com/xdpstack/xdpstack/internal/wheel"
 	"github.com/xdpstack/xdpstack/ipv4"
 	"github.com/xdpstack/xdpstack/tcp"
 )
 
-// Stack is one IP address on one interface, served by a shard for each queue.
+// Stack is one IP address, or many, on one interface, served by a shard for each queue.
 type Stack struct {
 	cfg     Config
 	address netip.Prefix
-	network uint32 // the network's number, host part zero
+	local   ipv4.Addr   // of address
+	others  addrset.Set // all further addresses of the stack's
+	network uint32      // the network's number, host part zero
 	mask    uint32
 	subnet  bool // the network has broadcast addresses: it is not of one or two hosts
 	gateway ipv4.Addr
@@ -31,9 +34,11 @@ type Stack struct {
 	random  *rand.Rand // used while shards are made; they have generators of their own afterwards
 	iface   closer     // what Open made, closed last
 	dials   atomic.Uint64
-	started atomic.Bool
-	stopped chan struct{} // closed when Close begins
-	link    link
+	// dialsLow: connections were dialed from ports that are not ephemeral.
+	dialsLow atomic.Bool
+	started  atomic.Bool
+	stopped  chan struct{} // closed when Close begins
+	link     link
 
 	directory    directory
 	homes        homes
@@ -46,8 +51,8 @@ type Stack struct {
 
 	mu       sync.Mutex
 	closed   bool
-	tcpPorts map[uint16]bool
-	udpPorts map[uint16]bool
+	tcpPorts usedPorts
+	udpPorts usedPorts
 	portSeed atomic.Uint32
 }
 
@@ -66,13 +71,16 @@ func New(cfg Config, devices ...Device) (*Stack, error) {
 	}
 	s := &Stack{
 		cfg: full, address: full.Address, stopped: make(chan struct{}),
-		tcpPorts: make(map[uint16]bool), udpPorts: make(map[uint16]bool),
+		tcpPorts: newUsedPorts(), udpPorts: newUsedPorts(),
 		random: newRandom(full.Seed),
+	}
+	if s.others, err = full.others(); err != nil {
+		return nil, err
 	}
 	s.link.failed = make(chan struct{})
 	s.mask = ^(^uint32(0) >> full.Address.Bits())
-	local, _ := ipv4.AddrFrom(full.Address.Addr())
-	s.network = local.Uint32() & s.mask
+	s.local, _ = ipv4.AddrFrom(full.Address.Addr())
+	s.network = s.local.Uint32() & s.mask
 	s.subnet = full.Address.Bits() < 31
 	s.gateway, s.hasGW = ipv4.AddrFrom(full.Gateway)
 	if len(devices) > 1 {
@@ -168,6 +176,9 @@ func (s *Stack) Shards() int { return len(s.shards) }
 // Shard returns a shard, for those who call Step themselves.
 func (s *Stack) Shard(i int) *Shard { return s.shards[i] }
 
+// owns reports whether an address is one of the stack's.
+func (s *Stack) owns(ip ipv4.Addr) bool { return ip == s.local || s.others.Has(ip) }
+
 // isBroadcast reports whether an address is the network's own or its broadcast address (RFC 1122 section 3.2.1.3).
 func (s *Stack) isBroadcast(ip ipv4.Addr) bool {
 	a := ip.Uint32()
@@ -211,7 +222,8 @@ func (s *Shard) initProtocols() error {
 		return err
 	}
 	if s.neigh, err = ethernet.NewNeighbours(s.pool, ethernet.NeighboursConfig{
-		MAC: s.hw, IP: s.local, Gateway: s.stack.gateway, Seed: s.stack.random.Uint64(),
+		MAC: s.hw, IP: s.local, Others: *s.others, Gateway: s.stack.gateway,
+		Seed: s.stack.random.Uint64(),
 	}); err != nil {
 		return err
 	}

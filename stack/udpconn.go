@@ -17,6 +17,7 @@ const udpQueue = 512
 // UDPConn is a UDP port as a net.PacketConn and, when it was dialed, a net.Conn: any goroutine may use it.
 type UDPConn struct {
 	stack  *Stack
+	at     endpoint
 	local  netip.AddrPort
 	remote netip.AddrPort // of a dialed one; else invalid
 
@@ -36,38 +37,44 @@ type datagram struct {
 	data []byte // reused
 }
 
-// ListenPacket opens a UDP port ("host:port", ":port"; port 0 chooses one). The network is "udp" or "udp4".
+// ListenPacket opens a UDP port ("host:port", ":port"; port 0 chooses one). The network is "udp" or "udp4". Without a host it is that of
+// all the stack's addresses, and what is sent comes from the first, Config.Address.
 func (s *Stack) ListenPacket(network, address string) (net.PacketConn, error) {
 	if network != "udp" && network != "udp4" {
 		return nil, s.opError("listen", network, address, net.UnknownNetworkError(network))
 	}
-	addr, err := s.localAddr(address)
+	at, err := s.localAddr(address)
 	if err != nil {
 		return nil, s.opError("listen", network, address, err)
 	}
-	c, err := s.newUDPConn(addr, netip.AddrPort{})
+	c, err := s.newUDPConn(at, netip.AddrPort{})
 	if err != nil {
 		return nil, s.opError("listen", network, address, err)
 	}
 	return c, nil
 }
 
-func (s *Stack) dialUDP(remote netip.AddrPort) (*UDPConn, error) {
+func (s *Stack) dialUDP(remote netip.AddrPort, from source) (*UDPConn, error) {
 	if ip, _ := ipv4.AddrFrom(remote.Addr()); s.shards != nil {
 		if _, ok := s.route(ip); !ok {
 			return nil, ErrNoRoute
 		}
 	}
-	return s.newUDPConn(netip.AddrPortFrom(s.address.Addr(), 0), remote)
+	at := s.endpoint(from.addr, from.port)
+	if n := s.others.Len(); from.spread && n > 0 {
+		at.addr = s.others.At(int(s.dials.Add(1)-1) % n)
+	}
+	return s.newUDPConn(at, remote)
 }
 
-func (s *Stack) newUDPConn(local, remote netip.AddrPort) (*UDPConn, error) {
+func (s *Stack) newUDPConn(at endpoint, remote netip.AddrPort) (*UDPConn, error) {
 	c := &UDPConn{
 		stack: s, remote: remote, queue: make([]datagram, udpQueue),
 		readable: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	var err error
-	c.local, err = s.openPackets(local, func() *PacketSocket { return &PacketSocket{handler: c, conn: c} })
+	c.at, err = s.openPackets(at, func() *PacketSocket { return &PacketSocket{handler: c, conn: c} })
+	c.local = s.addrPort(c.at)
 	return c, err
 }
 
@@ -206,7 +213,7 @@ func (c *UDPConn) write(p []byte, to netip.AddrPort) (int, error) {
 	sh := c.stack.shards[int(c.local.Port())%len(c.stack.shards)]
 	var err error
 	if !sh.call(func(sh *Shard) {
-		if u := sh.udp[c.local.Port()]; u != nil {
+		if u := sh.socketAt(c.at.addr, c.at.port); u != nil {
 			err = u.WriteTo(p, to)
 		}
 	}) {
@@ -224,7 +231,7 @@ func (c *UDPConn) Close() error {
 	c.once.Do(func() {
 		err = nil
 		close(c.closing)
-		c.stack.closePackets(c.local.Port())
+		c.stack.closePackets(c.at)
 	})
 	if err != nil {
 		return c.opError("close", err)
