@@ -23,7 +23,7 @@ func (r *runner) loss() error {
 			return err
 		}
 		p := Point{Share: share, Rate: t.Rate, Offered: o.offered(&t), Sent: o.Sent, Received: o.Received, Loss: o.loss()}
-		p.Short = p.Offered < t.Rate*(1-r.Shortfall)
+		p.Short = r.short(&t, &o)
 		r.row.Loss = append(r.row.Loss, p)
 		if clean++; p.Loss > 0 {
 			clean = 0

@@ -90,6 +90,19 @@ func TestTheSendersLimitIsNotTheDevices(t *testing.T) {
 	}
 }
 
+// TestAStallOfTheSenderSaysNothing: a trial in which the sender was kept from sending is done again.
+func TestAStallOfTheSenderSaysNothing(t *testing.T) {
+	for _, m := range []Method{Binary, MLR} {
+		d := &simDevice{capacity: 300_000, stalls: 3}
+		r := run(t, d, Config{Tests: []Test{Throughput}, Sizes: []Size{64}, Method: m})
+		got := r.Rows[0].Throughput[0]
+		near(t, "throughput", got.Rate, 300_000, 0.006)
+		if got.Note != "" {
+			t.Errorf("%v: %+v", m, got)
+		}
+	}
+}
+
 func TestLatencyIsMeasuredAtTheThroughput(t *testing.T) {
 	d := &simDevice{capacity: 200_000}
 	r := run(t, d, Config{Tests: []Test{Throughput, Latency}, Sizes: []Size{128}, LatencyTrials: 4})

@@ -19,6 +19,7 @@ type simDevice struct {
 	mtu      int     // default 1500
 	stop     int     // the trial, from 1, that fails; 0: none
 	noTimes  bool    // latency is not measured
+	stalls   int     // one trial in so many in which the sender does nothing for a third of the time; 0: none
 
 	trials int
 	total  time.Duration
@@ -55,6 +56,9 @@ func (d *simDevice) Trial(ctx context.Context, t Trial) (o Outcome, err error) {
 	}
 	if o.Sent = t.Burst; t.Burst == 0 {
 		o.Sent = uint64(math.Round(rate * t.Duration.Seconds()))
+	}
+	if d.stalls > 0 && d.trials%d.stalls == 0 {
+		o.Sent = o.Sent * 2 / 3
 	}
 	seconds := float64(o.Sent) / rate
 	o.Sending = time.Duration(seconds * float64(time.Second))

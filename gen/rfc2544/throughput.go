@@ -3,6 +3,7 @@ package rfc2544
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/xdpstack/xdpstack/internal/search"
@@ -15,23 +16,35 @@ type offers struct {
 	lossy bool    // the device lost frames
 }
 
+// retries is how often a trial is repeated in which the sender fell short: something kept it from sending, once, and what the device did
+// then says nothing about the rate.
+const retries = 2
+
 // throughput searches the highest rate (sections 24 and 26.1).
 func (r *runner) throughput() error {
 	seen := map[float64]*offers{}
+	tooFast := math.Inf(1) // the lowest rate at which the sender fell short again and again
 	var received uint64
 	var told search.Event // what the search said of the trial that it asks for
 	measure := func(t search.Trial) (search.Outcome, error) {
 		trial := Trial{Rate: t.Load, Duration: t.Duration}
 		rest := max(told.Remaining-t.Duration-r.Wait-r.Settle, 0)
-		o, err := r.trial(trial, Event{Step: told.Goal, Lower: told.Lower, Upper: told.Upper, Remaining: rest})
-		if err != nil {
-			return search.Outcome{}, err
+		var took time.Duration
+		for again := retries; ; again-- {
+			o, err := r.trial(trial, Event{Step: told.Goal, Lower: told.Lower, Upper: told.Upper, Remaining: rest})
+			if err != nil {
+				return search.Outcome{}, err
+			}
+			received += o.Received
+			took += o.Took
+			if r.short(&trial, &o) {
+				if again > 0 && t.Load < tooFast {
+					continue
+				}
+				tooFast = min(tooFast, t.Load)
+			}
+			return search.Outcome{Loss: r.lost(&trial, &o, seen), Took: took}, nil
 		}
-		if o.Sent == 0 {
-			return search.Outcome{}, fmt.Errorf("nothing was sent at %.0f frames/s", t.Load)
-		}
-		received += o.Received
-		return search.Outcome{Loss: r.lost(&trial, &o, seen), Took: o.Took}, nil
 	}
 	progress := func(e search.Event) {
 		if e.Outcome == nil {
@@ -94,12 +107,15 @@ func (r *runner) lost(t *Trial, o *Outcome, seen map[float64]*offers) float64 {
 	s.rate = min(s.rate, offered)
 	loss := o.loss()
 	s.lossy = s.lossy || loss > 0
-	if offered < t.Rate*(1-r.Shortfall) {
+	if r.short(t, o) {
 		s.short = true
 		return 1 - (1-loss)*offered/t.Rate
 	}
 	return loss
 }
+
+// short reports whether the sender fell short of the rate.
+func (r *runner) short(t *Trial, o *Outcome) bool { return o.offered(t) < t.Rate*(1-r.Shortfall) }
 
 // rate makes a row's entry of what was found for a goal.
 func (r *runner) rate(g *search.Goal, f *search.Found, seen map[float64]*offers) Rate {
