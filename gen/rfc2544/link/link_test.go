@@ -1,0 +1,113 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/bpf"
+	"github.com/xdpstack/xdpstack/gen/rfc2544"
+	"github.com/xdpstack/xdpstack/internal/impair"
+	"github.com/xdpstack/xdpstack/internal/impair/hop"
+	"github.com/xdpstack/xdpstack/internal/netlab"
+)
+
+// network makes two ports with a network between them that does to frames what it is told, in the direction of the test only.
+func network(t *testing.T, path impair.Config) *Link {
+	t.Helper()
+	lab := netlab.ForTest(t, netlab.Config{Name: "rfc2544", Hop: true})
+	var h *hop.Hop
+	err := lab.Hop.Do(func() (err error) {
+		h, err = hop.Open(hop.Config{A: lab.Hop.Stack.Interface, B: lab.Hop.Kernel.Interface, AB: path, Seed: 1})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		h.Close()
+	})
+	a, b := open(t, lab.Stack), open(t, lab.Kernel)
+	l, err := New(Config{Send: a.Queues(), Receive: b.Queues(), Source: lab.Stack.MAC, Target: lab.Kernel.MAC, Line: 1e9,
+		SourceIP: netip.MustParseAddr("198.18.0.1"), TargetIP: netip.MustParseAddr("198.19.0.1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func open(t *testing.T, side *netlab.Side) *afxdp.Interface {
+	t.Helper()
+	var i *afxdp.Interface
+	err := side.Do(func() (err error) {
+		i, err = afxdp.Open(side.Interface, afxdp.Options{Frames: 8192}, bpf.Config{Mode: bpf.WholeInterface})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { i.Close() })
+	return i
+}
+
+// quick are times for tests.
+func quick(tests ...rfc2544.Test) rfc2544.Config {
+	return rfc2544.Config{Tests: tests, Sizes: []rfc2544.Size{512}, Method: rfc2544.MLR, Width: 0.02, Trial: 200 * time.Millisecond,
+		Wait: 20 * time.Millisecond, Settle: time.Millisecond, LatencyTrials: 1, Bursts: 1, Burst: 20 * time.Millisecond, Shortfall: 0.05}
+}
+
+func between(t *testing.T, what string, got, low, high float64) {
+	t.Helper()
+	if got < low || got > high {
+		t.Errorf("%s: %v, want %v to %v", what, got, low, high)
+	}
+}
+
+// TestKnownLimit: the network forwards 5000 frames of 512 bytes a second, and keeps 40 that have to wait: so little that overload shows,
+// and so much that it does not matter when the sender is late by a few milliseconds.
+func TestKnownLimit(t *testing.T) {
+	const rate, queue = 5000, 40
+	l := network(t, impair.Config{Rate: rate * 508 * 8, QueueLen: queue, Delay: time.Millisecond})
+	c := quick(rfc2544.Throughput, rfc2544.Latency, rfc2544.BackToBack)
+	c.PDR = 0.02
+	r, err := rfc2544.Run(t.Context(), l, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := r.Rows[0]
+	t.Logf("%d trials in %v: %+v; %+v; %+v %s", r.Trials, r.Took, row.Throughput, row.Latency, row.Burst, row.Failed)
+	pdr := row.Throughput[0]
+	between(t, "throughput", pdr.Rate, rate*0.96, rate*1.05) // what waits in the end comes too: 40 frames to the 1000 of a trial
+	if row.Latency == nil {
+		t.Fatalf("no latency: %s", row.Failed)
+	}
+	between(t, "latency", float64(row.Latency.P50), 1e6, 1e7)
+	between(t, "burst", row.Burst.Mean, queue*0.9, queue*1.5)
+}
+
+func TestKnownLoss(t *testing.T) {
+	l := network(t, impair.Config{Loss: 0.1})
+	c := quick(rfc2544.Loss)
+	c.MaxRate, c.LossStep = 10_000, 0.5
+	r, err := rfc2544.Run(t.Context(), l, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Rows[0].Loss) != 2 {
+		t.Fatalf("%+v", r.Rows[0])
+	}
+	for _, p := range r.Rows[0].Loss {
+		between(t, "loss", p.Loss, 0.05, 0.15)
+		between(t, "sent", p.Offered, p.Rate*0.9, p.Rate*1.01)
+	}
+}
