@@ -117,6 +117,7 @@ type Config struct {
 	RequestTimeout time.Duration // default 10 s
 	Drain          time.Duration // how long requests under way are waited for at the end; default RequestTimeout
 
+	StartAt  time.Time    // requests begin at this time of day at the earliest; connections are opened before; default at once
 	Sources  []netip.Addr // addresses of the stack to connect from, in turn; default its own
 	FailFast bool         // the first failed request ends the run
 	Seed     uint64       // of Poisson arrivals; default 1

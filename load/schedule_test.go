@@ -8,8 +8,8 @@ import (
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
-// times returns all arrivals of n shards, in order of shards.
-func times(phases []Phase, kind Arrivals, n int, seed uint64) (all []clock.Time) {
+// arrivalTimes returns all arrivals of n shards, in order of shards.
+func arrivalTimes(phases []Phase, kind Arrivals, n int, seed uint64) (all []clock.Time) {
 	for i := range n {
 		for s := newSchedule(phases, kind, i, n, seed, 0); s.next != clock.Never; s.advance() {
 			all = append(all, s.next)
@@ -84,7 +84,7 @@ func TestPhases(t *testing.T) {
 func TestPoissonArrivals(t *testing.T) {
 	const rate = 10_000.0
 	for _, shards := range []int{1, 4} {
-		all := times([]Phase{{rate, rate, 20 * time.Second}}, Poisson, shards, 3)
+		all := arrivalTimes([]Phase{{rate, rate, 20 * time.Second}}, Poisson, shards, 3)
 		if n := float64(len(all)); math.Abs(n-20*rate) > 4*math.Sqrt(20*rate) {
 			t.Errorf("%d shards: %.0f arrivals, want %.0f", shards, n, 20*rate)
 		}
@@ -104,8 +104,8 @@ func TestPoissonArrivals(t *testing.T) {
 			t.Errorf("%d shards: arrivals in a millisecond have mean %.2f and variance %.2f", shards, mean, variance)
 		}
 	}
-	a, b, c := times([]Phase{{100, 100, time.Second}}, Poisson, 2, 1), times([]Phase{{100, 100, time.Second}}, Poisson, 2, 1),
-		times([]Phase{{100, 100, time.Second}}, Poisson, 2, 2)
+	a, b, c := arrivalTimes([]Phase{{100, 100, time.Second}}, Poisson, 2, 1), arrivalTimes([]Phase{{100, 100, time.Second}}, Poisson, 2, 1),
+		arrivalTimes([]Phase{{100, 100, time.Second}}, Poisson, 2, 2)
 	if len(a) != len(b) || a[0] != b[0] || a[len(a)-1] != b[len(b)-1] {
 		t.Error("the same seed gives other arrivals")
 	}

@@ -68,8 +68,8 @@ type Histograms struct {
 	ScheduleError *hdrhistogram.Histogram
 	// Wait is how long arrivals then waited for a free connection, those that did not wait included. Open loop only.
 	Wait *hdrhistogram.Histogram
-	// Failed is how long failed requests took to fail, from their intended start.
-	Failed *hdrhistogram.Histogram
+	// FailedAfter is how long failed requests took to fail, from their intended start.
+	FailedAfter *hdrhistogram.Histogram
 }
 
 // CPU is processor time of this process.
@@ -123,7 +123,7 @@ func (c *Counts) ErrorsByName() map[string]uint64 {
 func (h *Histograms) ByName() map[string]*hdrhistogram.Histogram {
 	return map[string]*hdrhistogram.Histogram{
 		"connect": h.Connect, "first_byte": h.FirstByte, "total": h.Total, "schedule_error": h.ScheduleError, "wait": h.Wait,
-		"failed": h.Failed,
+		"failed_after": h.FailedAfter,
 	}
 }
 

@@ -1,6 +1,11 @@
 package stack
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/xdpstack/xdpstack/internal/clock"
+	"github.com/xdpstack/xdpstack/tcp"
+)
 
 // Open is Connect for who opens very many connections, and some in vain: it returns the connection, which may be aborted before it is
 // established, and its errors are the package's own values, without a net.OpError around them. It may be called only on the shard.
@@ -11,3 +16,9 @@ func (s *Shard) Open(remote netip.AddrPort, h Handler) (*Conn, error) {
 	}
 	return s.connect(remote, h, nil, s.stack.first())
 }
+
+// Now returns the time of the shard's present step. It may be called only on the shard.
+func (s *Shard) Now() clock.Time { return s.now }
+
+// TCPStats returns what TCP has counted so far. It may be called only on the shard; Stack.Report is for other goroutines.
+func (s *Shard) TCPStats() tcp.Stats { return s.core.Stats }
