@@ -117,10 +117,10 @@ type Config struct {
 	RequestTimeout time.Duration // default 10 s
 	Drain          time.Duration // how long requests under way are waited for at the end; default RequestTimeout
 
-	StartAt  time.Time    // requests begin at this time of day at the earliest; connections are opened before; default at once
-	Sources  []netip.Addr // addresses of the stack to connect from, in turn; default its own
-	FailFast bool         // the first failed request ends the run
-	Seed     uint64       // of Poisson arrivals; default 1
+	StartAt  time.Time // requests begin at this time of day at the earliest; connections are opened before; default at once
+	Spread   bool      // connections come from each of the stack's further addresses in turn (stack.Config.Addresses); default from its first
+	FailFast bool      // the first failed request ends the run
+	Seed     uint64    // of Poisson arrivals; default 1
 
 	// Worker and Workers have this run be one of several that make the load together: of Phases, Count and Connections each does its part.
 	// Default 0 of 1.

@@ -28,7 +28,7 @@ func (w *worker) take() *conn {
 // connect opens a connection to the next target. It returns nil, and why, if that is not possible.
 func (w *worker) connect(c *conn) error {
 	target, remote := w.remote()
-	sc, err := w.shard.Open(remote, c)
+	sc, err := w.dialer.OpenOn(w.shard, remote, c)
 	if err != nil {
 		return err
 	}

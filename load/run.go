@@ -81,7 +81,7 @@ func Start(st *stack.Stack, cfg Config) (*Run, error) {
 	r.opening.Store(int32(n))
 	r.going.Store(int32(n))
 	for i := range n {
-		w := &worker{run: r, cfg: &r.cfg, shard: st.Shard(i), id: i*full.Workers + full.Worker, of: n * full.Workers,
+		w := &worker{run: r, cfg: &r.cfg, shard: st.Shard(i), dialer: stack.Dialer{Stack: st, Spread: full.Spread}, id: i*full.Workers + full.Worker, of: n * full.Workers,
 			requests: requests, order: order, headRequest: full.Request.Method == "HEAD", open: len(r.phases) > 0,
 			rec: newRecorder(), fresh: newRecorder(), due: make([]uint32, 256)}
 		w.divide()

@@ -28,14 +28,15 @@ const (
 
 // worker is what one shard does of a run. All of it belongs to the shard.
 type worker struct {
-	run   *Run
-	cfg   *Config
-	shard *stack.Shard
-	id    int  // among all shards of all workers
-	of    int  // how many those are
-	open  bool // an open loop
-	idle  bool // there is nothing for it to do
-	udp   *udpWorker
+	run    *Run
+	cfg    *Config
+	shard  *stack.Shard
+	dialer stack.Dialer
+	id     int  // among all shards of all workers
+	of     int  // how many those are
+	open   bool // an open loop
+	idle   bool // there is nothing for it to do
+	udp    *udpWorker
 
 	requests    [][]byte // of each target
 	headRequest bool
