@@ -164,6 +164,9 @@ func (s *Stack) Close() error {
 // Address returns the stack's address and its network's prefix length.
 func (s *Stack) Address() netip.Prefix { return s.address }
 
+// Addresses returns the stack's addresses beside that, as few ranges as possible.
+func (s *Stack) Addresses() []AddrRange { return s.others.Ranges() }
+
 // HardwareAddr returns the Ethernet address of the stack's interface.
 func (s *Stack) HardwareAddr() [6]byte { return s.shards[0].hw }
 

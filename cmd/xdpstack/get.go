@@ -37,6 +37,7 @@ stack's own on the interface's network; the kernel's stack is not involved.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return g.run(cmd.Context(), args[0]) },
 	}
 	g.link.register(cmd)
+	g.link.registerSource(cmd)
 	cmd.Flags().StringVarP(&g.output, "output", "o", "", "write the body to a file")
 	cmd.Flags().BoolVar(&g.include, "include", false, "write the status line and header first")
 	cmd.Flags().BoolVarP(&g.fail, "fail", "f", false, "exit with 1 on a status of 400 or more")
@@ -68,7 +69,8 @@ func (g *getCommand) run(ctx context.Context, target string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	client := &http.Client{Transport: &http.Transport{DialContext: st.DialContext, DisableKeepAlives: true}}
+	dialer := &stack.Dialer{Stack: st, Spread: true}
+	client := &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
 		return err

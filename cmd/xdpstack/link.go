@@ -99,6 +99,7 @@ func (f *driverFlags) options() (o afxdp.Options, err error) {
 type linkFlags struct {
 	driverFlags
 	iface, address, gateway string
+	others                  []string // addresses beside address
 }
 
 func (f *linkFlags) register(cmd *cobra.Command) {
@@ -109,6 +110,18 @@ func (f *linkFlags) register(cmd *cobra.Command) {
 	if err := cmd.RegisterFlagCompletionFunc("interface", completeInterface); err != nil {
 		panic(err)
 	}
+}
+
+// registerAddresses adds the flag of a server's further addresses.
+func (f *linkFlags) registerAddresses(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.others, "addresses", nil,
+		"further own addresses: prefixes, ranges (10.0.0.5-10.0.0.20)")
+}
+
+// registerSource adds the flag of a client's further addresses. Its connections come from them in turn (stack.Dialer.Spread).
+func (f *linkFlags) registerSource(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.others, "source", nil,
+		"connect from these, own addresses too, in turn: prefixes, ranges (10.0.0.5-10.0.0.20)")
 }
 
 func (f *linkFlags) config() (cfg stack.Config, err error) {
@@ -129,6 +142,13 @@ func (f *linkFlags) config() (cfg stack.Config, err error) {
 		if !cfg.Address.Contains(cfg.Gateway) {
 			return cfg, usagef("--gateway %s is not on the network %s", f.gateway, cfg.Address.Masked())
 		}
+	}
+	for _, s := range f.others {
+		r, err := stack.ParseAddrRange(s)
+		if err != nil {
+			return cfg, usageError{err}
+		}
+		cfg.Addresses = append(cfg.Addresses, r)
 	}
 	cfg.AFXDP, err = f.options()
 	return cfg, err

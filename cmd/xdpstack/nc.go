@@ -35,6 +35,7 @@ input is a datagram, and it ends when nothing has come back for the time of --wa
 		RunE: func(cmd *cobra.Command, args []string) error { return n.run(cmd.Context(), args[0]) },
 	}
 	n.link.register(cmd)
+	n.link.registerSource(cmd)
 	cmd.Flags().BoolVarP(&n.udp, "udp", "u", false, "UDP instead of TCP")
 	cmd.Flags().DurationVar(&n.timeout, "timeout", 10*time.Second, "bound on the connecting")
 	cmd.Flags().DurationVarP(&n.wait, "wait", "w", time.Second, "with --udp, how long to wait for answers after the input's end")
@@ -63,7 +64,8 @@ func (n *ncCommand) run(ctx context.Context, target string) (err error) {
 		network = "udp"
 	}
 	dialCtx, cancel := context.WithTimeout(ctx, n.timeout)
-	c, err := st.DialContext(dialCtx, network, target)
+	dialer := &stack.Dialer{Stack: st, Spread: true}
+	c, err := dialer.DialContext(dialCtx, network, target)
 	cancel()
 	if err != nil {
 		return err

@@ -49,7 +49,7 @@ func newServe(io streams) *cobra.Command {
 		Use:   "serve -i IFACE -a ADDR/LEN SERVICE...",
 		Short: "Serve echo, discard, chargen or http on an interface",
 		Long: `Attaches to an interface, takes an address on its network that nobody has, and serves there until it is
-interrupted. The kernel's own addresses on the interface work on.
+interrupted; with --addresses on many more. The kernel's own addresses on the interface work on.
 
   echo     port 7   sends back what it gets; UDP too
   discard  port 9   throws away what it gets; UDP too
@@ -63,6 +63,7 @@ answered one after another.`,
 		Example: `  sudo xdpstack serve -i eth0 -a 192.0.2.10/24 --gateway 192.0.2.1 http --root /srv/www
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 echo --port 7007
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 echo discard chargen http
+  sudo xdpstack serve -i eth0 -a 192.0.2.10/24 --addresses 198.51.100.0/24 http
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 http --body 16KiB --delay 5ms
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 http --delay 99%:1ms,1%:50ms,stall:2s@10s`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -79,6 +80,7 @@ answered one after another.`,
 		},
 	}
 	s.link.register(cmd)
+	s.link.registerAddresses(cmd)
 	cmd.Flags().Uint16VarP(&s.port, "port", "p", 0, "port, instead of the service's own; for one service")
 	cmd.Flags().StringVar(&s.root, "root", "", "directory that http serves, instead of the built-in page")
 	cmd.Flags().Var(&s.body, "body", "body of every answer of http, made up, whatever is asked for: 100, 16KiB")
@@ -179,7 +181,11 @@ func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
 			return err
 		}
 	}
-	s.log.Info("ready", "address", st.Address().String(), "device", st.Describe(), "services", strings.Join(args, " "),
+	address := st.Address().String()
+	for _, r := range st.Addresses() {
+		address += " " + r.String()
+	}
+	s.log.Info("ready", "address", address, "device", st.Describe(), "services", strings.Join(args, " "),
 		"control", socket.Path())
 	select {
 	case <-ctx.Done():

@@ -157,7 +157,7 @@ func (s *statsCommand) show(snap *snapshot.Snapshot, over time.Duration) error {
 		return writeJSON(s.out, snap)
 	}
 	fmt.Fprintf(s.out, "%s  %s on %s: %d shards, %d connections, %d half open, %d in TIME-WAIT\n",
-		snap.Time.Format(time.TimeOnly), snap.Address, snap.Device, snap.Shards, snap.Connections, snap.HalfOpen, snap.TimeWait)
+		snap.Time.Format(time.TimeOnly), strings.Join(append([]string{snap.Address}, snap.Addresses...), " "), snap.Device, snap.Shards, snap.Connections, snap.HalfOpen, snap.TimeWait)
 	if n, reason := snap.Copied(); n > 0 {
 		fmt.Fprintf(s.out, "frames are copied on %d of %d queues: %s\n", n, len(snap.Queues), reason)
 	}

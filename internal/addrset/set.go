@@ -115,14 +115,22 @@ func (s *Set) Prefixes() (list []netip.Prefix) {
 	return list
 }
 
+// Ranges returns the fewest ranges that have the addresses of the set.
+func (s *Set) Ranges() (list []Range) {
+	for _, p := range s.spans {
+		list = append(list, Range{First: addr(p.first), Last: addr(p.last)})
+	}
+	return list
+}
+
 // String returns the ranges of the set, apart by commas.
 func (s *Set) String() string {
 	text := ""
-	for i, p := range s.spans {
+	for i, r := range s.Ranges() {
 		if i > 0 {
 			text += ","
 		}
-		text += Range{First: addr(p.first), Last: addr(p.last)}.String()
+		text += r.String()
 	}
 	return text
 }

@@ -16,6 +16,7 @@ import (
 type Snapshot struct {
 	Time        time.Time        `json:"time"`
 	Address     string           `json:"address"`
+	Addresses   []string         `json:"addresses,omitempty"` // the stack's own beside that, as ranges
 	Interface   string           `json:"interface,omitempty"`
 	Device      string           `json:"device"`           // the interface and how it is used
 	Queues      []Queue          `json:"queues,omitempty"` // of the interface
@@ -112,6 +113,9 @@ func Take(s *stack.Stack, now time.Time) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	snap := Snapshot{Time: now, Address: s.Address().String(), Device: s.Describe(), Shards: len(reports)}
+	for _, r := range s.Addresses() {
+		snap.Addresses = append(snap.Addresses, r.String())
+	}
 	if i := s.Interface(); i != nil {
 		snap.Interface, snap.Queues = i.Info().Name, queues(i)
 	}
