@@ -41,11 +41,11 @@ func run(ctx context.Context, args []string, io streams) int {
 	root.SetOut(io.out)
 	root.SetErr(io.err)
 	cmd, err := root.ExecuteContextC(ctx)
-	return report(io.err, cmd, err)
+	return exitCode(io.err, cmd, err)
 }
 
-// report tells about a failure and returns the exit code.
-func report(w io.Writer, cmd *cobra.Command, err error) int {
+// exitCode tells about a failure and returns the exit code.
+func exitCode(w io.Writer, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return exitOK
 	}
