@@ -18,6 +18,7 @@ type generator struct {
 
 func newGenerator() *generator {
 	g := &generator{hist: hdrhistogram.New(lowest, highest, digits)}
+	g.totals.Since = began
 	g.totals.Counters, g.totals.Errors, g.totals.TCP = map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
 	return g
 }
@@ -49,7 +50,8 @@ func head(worker, workers int) Result {
 func sample(t testing.TB, worker, workers int, start time.Time) *Result {
 	t.Helper()
 	g := newGenerator()
-	r := NewRecorder(head(worker, workers), start, g.now())
+	g.totals.Since = start
+	r := NewRecorder(head(worker, workers), start)
 	for now := NextTick(start); ; now = NextTick(now) {
 		g.do(t, 100, time.Duration(worker+1)*time.Millisecond)
 		g.totals.Errors["timeout"]++

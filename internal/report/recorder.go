@@ -8,14 +8,18 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Totals is what a generator has counted from its start until now. Nobody changes the maps and histograms any more.
+// Totals is what a generator has counted until now. Nobody changes the maps and histograms any more.
 type Totals struct {
+	// Since is when counting began. A generator that has warmed up forgets what it counted and begins anew: with another Since.
+	Since   time.Time
+	Elapsed time.Duration // how much time rates are of, so far; 0: all since Since
+	Warmup  bool          // this is a warm-up, and will be forgotten
+	CPU     CPU
+
 	Counters   map[string]uint64
 	Errors     map[string]uint64
 	TCP        map[string]uint64
 	Histograms map[string]*hdrhistogram.Histogram
-	CPU        CPU
-	Warmup     bool // what was counted so far is not to be measured
 }
 
 // maxSeries bounds the series of a result: a day.
@@ -24,13 +28,14 @@ const maxSeries = 86_400
 // Recorder makes a Result of totals that it is told about once a second. It is for one goroutine.
 type Recorder struct {
 	result Result
-	base   state // at the start of measuring
 	last   state
 }
 
 // state is Totals with histograms that differences can be taken of.
 type state struct {
 	at         time.Time
+	since      time.Time
+	elapsed    time.Duration
 	counters   map[string]uint64
 	errors     map[string]uint64
 	tcp        map[string]uint64
@@ -40,23 +45,23 @@ type state struct {
 }
 
 func newState(at time.Time, t Totals) state {
-	s := state{at: at, counters: maps.Clone(t.Counters), errors: maps.Clone(t.Errors), tcp: maps.Clone(t.TCP), cpu: t.CPU,
-		warmup: t.Warmup, histograms: make(map[string]*Histogram, len(t.Histograms))}
+	s := state{at: at, since: t.Since, elapsed: t.Elapsed, counters: maps.Clone(t.Counters), errors: maps.Clone(t.Errors),
+		tcp: maps.Clone(t.TCP), cpu: t.CPU, warmup: t.Warmup, histograms: make(map[string]*Histogram, len(t.Histograms))}
 	for name, h := range t.Histograms {
 		s.histograms[name] = CopyHistogram(h)
 	}
 	return s
 }
 
-// NewRecorder starts recording. The head says what the run is: tool, version, command, worker, setup, main histogram, rate.
-func NewRecorder(head Result, now time.Time, t Totals) *Recorder {
+// NewRecorder starts recording what is counted since a time. The head says what the run is: tool, version, command, worker, setup, main
+// histogram, rate.
+func NewRecorder(head Result, since time.Time) *Recorder {
 	r := &Recorder{result: head}
-	r.result.Schema, r.result.Start = Schema, now
+	r.result.Schema, r.result.Start = Schema, since
 	if r.result.Workers == 0 {
 		r.result.Workers, r.result.Of = 1, []int{0}
 	}
-	r.base = newState(now, t)
-	r.last = r.base
+	r.last = state{at: since, since: since}
 	return r
 }
 
@@ -64,15 +69,15 @@ func NewRecorder(head Result, now time.Time, t Totals) *Recorder {
 func NextTick(now time.Time) time.Time { return now.Truncate(time.Second).Add(time.Second) }
 
 // Tick takes the totals, and returns what was added since the call before, which belongs to the series. It is to be called at
-// NextTick; one that comes late makes a longer second. A warm-up ends with the first totals that are not of it: measuring starts
-// there, from these totals.
+// NextTick; one that comes late makes a longer second.
 func (r *Recorder) Tick(now time.Time, t Totals) Second {
 	next := newState(now, t)
-	s := difference(&next, &r.last)
-	s.Warmup = r.last.warmup
-	if r.last.warmup && !next.warmup {
-		r.base, r.result.Start = next, now
+	if !next.since.Equal(r.last.since) {
+		r.last = state{at: next.since, since: next.since}
+		r.result.Start = next.since
 	}
+	s := difference(&next, &r.last)
+	s.Warmup = next.warmup
 	r.last = next
 	r.add(s)
 	return s
@@ -101,12 +106,13 @@ func (r *Recorder) End(now time.Time, t Totals) *Result {
 	if now.After(r.last.at) {
 		r.Tick(now, t)
 	}
-	whole := difference(&r.last, &r.base)
-	out := &r.result
-	out.Duration = r.last.at.Sub(r.base.at)
-	out.Counters, out.Errors, out.Histograms = whole.Counters, whole.Errors, whole.Histograms
-	out.TCP = subtract(r.last.tcp, r.base.tcp)
-	out.CPU = CPU{User: r.last.cpu.User - r.base.cpu.User, System: r.last.cpu.System - r.base.cpu.System}
+	last, out := &r.last, &r.result
+	out.Duration = last.elapsed
+	if out.Duration == 0 {
+		out.Duration = last.at.Sub(last.since)
+	}
+	out.Counters, out.Errors, out.TCP, out.Histograms = last.counters, last.errors, last.tcp, last.histograms
+	out.CPU = last.cpu
 	return out
 }
 

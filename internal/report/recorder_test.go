@@ -34,28 +34,34 @@ func TestRecorder(t *testing.T) {
 	}
 }
 
-// What happened during the warm-up is in the series, marked, and not in the totals.
+// What happened during the warm-up is in the series, marked, and not in the totals; of the second in which it ends only what was measured.
 func TestRecorderWarmup(t *testing.T) {
 	g := newGenerator()
 	g.totals.Warmup = true
-	r := NewRecorder(head(0, 1), began, g.now())
+	r := NewRecorder(head(0, 1), began)
 	g.do(t, 1000, time.Second)
-	warm := r.Tick(NextTick(began), g.now())
-	g.do(t, 500, time.Second)
-	g.totals.Warmup = false
-	measured := began.Add(900 * time.Millisecond)
-	last := r.Tick(measured, g.now())
+	first := r.Tick(NextTick(began), g.now())
+	g.do(t, 1000, time.Second)
+	second := r.Tick(NextTick(began).Add(time.Second), g.now())
+	measured := NextTick(began).Add(1300 * time.Millisecond)
+	g = newGenerator()
+	g.totals.Since = measured
 	g.do(t, 10, time.Millisecond)
+	third := r.Tick(NextTick(measured), g.now())
+	g.do(t, 10, time.Millisecond)
+	g.totals.Elapsed = 900 * time.Millisecond
 	result := r.End(measured.Add(time.Second), g.now())
-	if !warm.Warmup || !last.Warmup || len(result.Series) != 2 || !result.Series[0].Warmup || result.Series[1].Warmup ||
-		result.Series[1].Counters["done"] != 10 {
-		t.Errorf("entries of the series: %+v", result.Series)
+	if !first.Warmup || !second.Warmup || third.Warmup || third.Counters["done"] != 10 || third.Span != 700*time.Millisecond {
+		t.Errorf("%+v, %+v, %+v", first, second, third)
+	}
+	if s := result.Series; len(s) != 4 || s[1].Time != began.Unix()+1 || !s[1].Warmup || s[2].Warmup || s[2].Counters["done"] != 10 {
+		t.Errorf("entries of the series: %+v", s)
 	}
 	h := result.Histograms["total"]
-	if result.Counters["done"] != 10 || h.TotalCount() != 10 || h.Max() > int64(time.Millisecond)*1002/1000 {
+	if result.Counters["done"] != 20 || h.TotalCount() != 20 || h.Max() > int64(time.Millisecond)*1002/1000 {
 		t.Errorf("the warm-up is among what was measured: %v, at most %d ns", result.Counters, h.Max())
 	}
-	if !result.Start.Equal(measured) || result.Duration != time.Second {
+	if !result.Start.Equal(measured) || result.Duration != 900*time.Millisecond {
 		t.Errorf("measured from %v for %v", result.Start, result.Duration)
 	}
 }
@@ -63,7 +69,7 @@ func TestRecorderWarmup(t *testing.T) {
 // A tick that comes late makes one longer entry, no second twice.
 func TestRecorderLateTick(t *testing.T) {
 	g := newGenerator()
-	r := NewRecorder(head(0, 1), began, g.now())
+	r := NewRecorder(head(0, 1), began)
 	at := began
 	for _, d := range []time.Duration{600, 1050, 930, 1020, 3000, 1000} {
 		at = at.Add(d * time.Millisecond)
