@@ -55,18 +55,18 @@ func command(ctx context.Context, in io.Reader, args ...string) (code int, out, 
 }
 
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"", "demo", "serve", "get", "nc", "doctor", "tune", "stats", "version"} {
+	for _, name := range []string{"", "demo", "serve", "get", "nc", "doctor", "tune", "stats", "report", "report show", "report merge", "report compare", "version"} {
 		t.Run("xdpstack "+name, func(t *testing.T) {
 			args := []string{"--help"}
 			if name != "" {
-				args = []string{name, "--help"}
+				args = append(strings.Fields(name), "--help")
 			}
 			code, out, errs := command(t.Context(), nil, args...)
 			if code != exitOK || errs != "" {
 				t.Fatalf("exit code %d, errors %q", code, errs)
 			}
 			out = strings.ReplaceAll(out, control.Dir(), "/run/xdpstack") // it depends on the user; that is root's
-			golden := filepath.Join("testdata", "help", strings.TrimSuffix("xdpstack-"+name, "-")+".txt")
+			golden := filepath.Join("testdata", "help", strings.ReplaceAll(strings.TrimSpace("xdpstack "+name), " ", "-")+".txt")
 			if *update {
 				if err := os.WriteFile(golden, []byte(out), 0o644); err != nil {
 					t.Fatal(err)
@@ -129,6 +129,10 @@ func TestUsageErrors(t *testing.T) {
 		{name: "target without port", args: "nc 192.0.2.1", link: true, says: "not HOST:PORT"},
 		{name: "target with bad port", args: "nc 192.0.2.1:0", link: true, says: "port"},
 		{name: "two PIDs", args: "stats 1 2", says: "too many arguments: 2"},
+		{name: "report of what", args: "report sum", says: "show, merge and compare"},
+		{name: "no result", args: "report show", says: "the result file is missing"},
+		{name: "nothing to merge", args: "report merge", says: "the result files are missing"},
+		{name: "one to compare", args: "report compare a.json", says: "result file"},
 		{name: "interval", args: "stats --watch --interval 0s", says: "--interval 0s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -74,17 +74,19 @@ func (r *Result) fits(o *Result) error {
 
 func clockTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-func sameSetup(a, b []Setting) error {
-	value := func(all []Setting, name string) string {
-		for _, s := range all {
-			if s.Name == name {
-				return s.Value
-			}
+// setting returns what a name is set to.
+func setting(all []Setting, name string) string {
+	for _, s := range all {
+		if s.Name == name {
+			return s.Value
 		}
-		return "nothing"
 	}
+	return "nothing"
+}
+
+func sameSetup(a, b []Setting) error {
 	for _, s := range slices.Concat(a, b) {
-		if x, y := value(a, s.Name), value(b, s.Name); x != y {
+		if x, y := setting(a, s.Name), setting(b, s.Name); x != y {
 			return fmt.Errorf("%w: %s is %s for one, %s for another", ErrMerge, s.Name, x, y)
 		}
 	}
