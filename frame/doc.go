@@ -15,6 +15,9 @@
 //	 └─────────────► │ fill │ ────┘
 //	                 └──────┘  Received
 //
+// A frame that comes back from transmission still has the bytes that were sent. Who writes nearly the same again, as a generator of packets
+// does, can note what they are (Meta.Holds) and take frames with AllocHolding; for everybody else a frame's bytes are unknown.
+//
 // The queues of a connection (to send, to be acknowledged, out of order, to be read) are intrusive lists of indices in the same
 // table ([List]) and so need no memory of their own.
 //

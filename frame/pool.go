@@ -57,7 +57,9 @@ type Meta struct {
 	refs   uint32 // how many user-space owners the frame has
 
 	Sum uint16 // the Internet checksum's partial sum of the range, never 0 if it is known; 0: not known
-	_   [6]byte
+	_   [2]byte
+
+	Holds uint32 // what the chunk's bytes are known to be, a number of NewHoldings; 0: not known. Only AllocHolding keeps it
 }
 
 // The record fills a cache line: either of these is negative, and does not compile, if it does not.
@@ -84,6 +86,8 @@ type Pool struct {
 	base  uint64 // address of the first frame in the UMEM, of which the pool may be a part
 	nFill int
 	nTX   int // in TX and not held
+
+	holdings uint32 // numbers of NewHoldings that are taken
 }
 
 // Errors of NewPool.
@@ -144,6 +148,30 @@ func (p *Pool) Alloc() Index {
 	m := &p.meta[i]
 	*m = Meta{Next: None, Prev: None, refs: 1}
 	return i
+}
+
+// AllocHolding is Alloc for who can make use of what the frame holds from before: Holds of its record is what the last owner set, if nobody
+// has had the frame since.
+func (p *Pool) AllocHolding() Index {
+	n := len(p.free)
+	if n == 0 {
+		return None
+	}
+	i := p.free[n-1]
+	p.free = p.free[:n-1]
+	m := &p.meta[i]
+	*m = Meta{Next: None, Prev: None, refs: 1, Holds: m.Holds}
+	return i
+}
+
+// NewHoldings returns the first of n numbers for Holds that mean nothing yet, or 0 if there are no more.
+func (p *Pool) NewHoldings(n int) uint32 {
+	if uint64(n) > uint64(1<<32-1-p.holdings) {
+		return 0
+	}
+	first := p.holdings + 1
+	p.holdings += uint32(n)
+	return first
 }
 
 // Retain adds an owner to a held frame.
@@ -219,6 +247,7 @@ func (p *Pool) GiveToFill() Index {
 	i := p.free[n-1]
 	p.free = p.free[:n-1]
 	p.meta[i].kernel = inFill
+	p.meta[i].Holds = 0
 	p.nFill++
 	return i
 }

@@ -396,3 +396,42 @@ func TestPart(t *testing.T) {
 		t.Errorf("a part that begins within a chunk: %v", err)
 	}
 }
+
+// TestHolds: only AllocHolding keeps what a frame holds, and only if nobody has had the frame since.
+func TestHolds(t *testing.T) {
+	p := pool(t, 1)
+	first := p.NewHoldings(3)
+	if next := p.NewHoldings(1); first == 0 || next < first+3 {
+		t.Errorf("numbers from %d for three, then from %d", first, next)
+	}
+	hold := func() {
+		i := p.Alloc()
+		p.Meta(i).Holds = first
+		p.Transmitting(i)
+		p.Release(i)
+		p.Completed(i)
+	}
+	holds := func() uint32 {
+		i := p.AllocHolding()
+		defer p.Release(i)
+		return p.Meta(i).Holds
+	}
+	hold()
+	if got := holds(); got != first {
+		t.Errorf("after it was sent the frame holds %d, want %d", got, first)
+	}
+	for name, use := range map[string]func(){
+		"Alloc":    func() { p.Release(p.Alloc()) },
+		"Received": func() { i := p.GiveToFill(); p.Received(i, 0, 1); p.Release(i) },
+		"Reclaim":  func() { p.GiveToFill(); p.Reclaim() },
+	} {
+		hold()
+		use()
+		if got := holds(); got != 0 {
+			t.Errorf("after %s the frame holds %d, want 0", name, got)
+		}
+	}
+	if p.NewHoldings(1<<32-4) != 0 || p.NewHoldings(1<<31) == 0 || p.NewHoldings(1<<31) != 0 {
+		t.Error("numbers were given out twice")
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/xdpstack/xdpstack/ethernet"
-	"github.com/xdpstack/xdpstack/internal/checksum"
 	"github.com/xdpstack/xdpstack/ipv4"
 )
 
@@ -57,6 +56,13 @@ func Compile(streams []Stream, o Options) (*Program, error) {
 		weights[i] = max(streams[i].Weight, 1)
 		p.maxLen = max(p.maxLen, c.out.maxLen())
 	}
+	n := uint32(0)
+	for i := range p.streams {
+		for j := range p.streams[i].variants {
+			p.streams[i].variants[j].index = n
+			n++
+		}
+	}
 	p.round = interleave(reduce(weights))
 	for _, i := range p.round {
 		p.meanLen += p.streams[i].meanLen() / float64(len(p.round))
@@ -89,7 +95,8 @@ type compiler struct {
 	o      Options
 	l      *layout
 	out    *stream
-	orders []int // of the operations: when their field was written
+	orders []int     // of the operations: when their field was written
+	checks []check16 // the innermost first, those that do not vary too
 }
 
 func (c *compiler) errorf(err error, field, format string, args ...any) error {
@@ -121,11 +128,15 @@ func (c *compiler) compile(index int) error {
 			}
 		}
 	}
-	c.checks()
+	if len(c.out.ops) > maxOps {
+		return c.errorf(ErrStream, "layer", "%d fields vary: expected at most %d", len(c.out.ops), maxOps)
+	}
+	c.findChecks()
 	c.order()
 	c.out.seed = mix(c.s.Seed + uint64(index+1)*golden)
 	c.out.worker, c.out.workers = uint64(c.o.Worker), uint64(c.o.Workers)
 	c.out.turn, c.out.random = l.turn, l.random
+	c.out.slotStep = c.o.Workers % len(l.turn)
 	c.out.signed = l.sign
 	c.out.sigHead = Signature{Worker: uint8(c.o.Worker), Stream: uint8(index)}.head()
 	return c.variants(head)
@@ -234,9 +245,9 @@ func (c *compiler) vary(v Values, off, width, shift int, rest uint64, order int)
 	if !v.varies() {
 		v.random = false
 	}
-	o := op{off: uint32(off), width: uint8(width), count: v.count(), base: rest}
+	o := op{off: off, width: uint8(width), count: v.count(), base: rest}
 	if (off+width)%2 != 0 {
-		o.rotate = 8
+		o.odd = 8
 	}
 	if len(v.spans) == 1 {
 		o.base |= v.first() << shift
@@ -246,7 +257,9 @@ func (c *compiler) vary(v Values, off, width, shift int, rest uint64, order int)
 			o.list = append(o.list, rest|x<<shift)
 		}
 	}
-	o.random = v.random
+	if v.random {
+		o.how = random
+	}
 	c.out.ops = append(c.out.ops, o)
 	c.orders = append(c.orders, order)
 }
@@ -263,10 +276,12 @@ func (c *compiler) order() {
 		o := &c.out.ops[i]
 		o.salt = mix(uint64(c.orders[i]))
 		o.every = 1
-		if !c.s.Nested || o.random {
+		if !c.s.Nested || o.how == random {
 			continue
 		}
-		o.every = every
+		if o.every = every; every > 1 {
+			o.how = nested
+		}
 		high, low := bits.Mul64(every, o.count)
 		if every = low; high != 0 {
 			every = math.MaxUint64
@@ -301,11 +316,18 @@ func (c *compiler) variants(head []byte) error {
 		c.clearOps(b)
 		c.lengths(b, end)
 		v := variant{len: int32(n), end: int32(end)}
-		for k := range c.out.checks {
-			v.sums[k] = c.out.checks[k].constant(b, end)
+		i := 0
+		for k := range c.checks {
+			sum := c.checks[k].constant(b, end)
+			if c.checks[k].varies {
+				v.sums[i] = sum
+				i++
+			} else {
+				store(b[c.checks[k].field:], 2, uint64(c.checks[k].finish(sum)))
+			}
 		}
 		kept := c.l.headers
-		if whole || end < int(n) {
+		if whole || end < int(n) || n <= shortTemplate {
 			kept = int(n)
 		}
 		v.head = slices.Clone(b[:kept])
@@ -316,8 +338,11 @@ func (c *compiler) variants(head []byte) error {
 }
 
 // wholeTemplates is up to how many bytes the templates of a stream are kept whole, and not as headers of their own and a payload that
-// all have in common. They are to stay in the processor's second cache.
-const wholeTemplates = 64 << 10
+// all have in common. They are to stay in the processor's second cache. Those of at most shortTemplate bytes always are.
+const (
+	wholeTemplates = 64 << 10
+	shortTemplate  = 128
+)
 
 // linkLen returns the length of the outermost Ethernet header and its tags.
 func (l *layout) linkLen() int {
@@ -332,7 +357,7 @@ func (l *layout) linkLen() int {
 // clearOps makes zero what varies: a payload may have something there.
 func (c *compiler) clearOps(b []byte) {
 	for _, o := range c.out.ops {
-		clear(b[o.off : int(o.off)+int(o.width)])
+		clear(b[o.off : o.off+int(o.width)])
 	}
 }
 
@@ -354,82 +379,4 @@ func store(b []byte, width int, v uint64) {
 		b[i] = byte(v)
 		v >>= 8
 	}
-}
-
-// checks notes the checksums, the innermost first, and which of them each operation changes.
-func (c *compiler) checks() {
-	ip := -1
-	for _, p := range c.l.layers {
-		k := check16{from: p.off, ip: -1}
-		switch p.Kind {
-		case IPv4:
-			ip = p.off
-			k.field, k.to = p.off+10, p.off+p.len
-		case UDP:
-			k.field, k.ip, k.proto, k.udp = p.off+6, ip, ipv4.ProtoUDP, true
-		case TCP:
-			k.field, k.ip, k.proto = p.off+16, ip, ipv4.ProtoTCP
-		case ICMP:
-			k.field = p.off + 2
-		default:
-			continue
-		}
-		mode := uint64(sumGood)
-		if f := p.get("checksum"); f != nil {
-			mode = f.Values.first()
-		} else if p.next == VXLAN {
-			mode = sumNone
-		}
-		if k.bad = mode == sumBad; mode != sumNone {
-			c.out.checks = append(c.out.checks, k)
-		}
-	}
-	slices.Reverse(c.out.checks)
-	for i := range c.out.checks {
-		k := &c.out.checks[i]
-		for j := range c.out.checks {
-			if j > i && c.out.checks[j].covers(k.field, 2) {
-				k.outer |= 1 << j
-			}
-		}
-		for j := range c.out.ops {
-			if o := &c.out.ops[j]; k.covers(int(o.off), int(o.width)) {
-				o.sums |= 1 << i
-			}
-		}
-		if c.l.sign && k.to == 0 {
-			c.out.sigSums |= 1 << i
-		}
-	}
-}
-
-// check16 is a checksum of a packet.
-type check16 struct {
-	field    int // where it is
-	from, to int // what it covers; to is 0 if that is up to the end of the payload
-	ip       int // where the IPv4 header is whose addresses are in the pseudo-header; -1: none
-	proto    uint8
-	udp      bool
-	bad      bool
-	outer    uint8 // the checksums that this one is covered by, a set of bits
-}
-
-// covers reports whether the checksum depends on the bytes.
-func (k *check16) covers(off, width int) bool {
-	inside := off >= k.from && (k.to == 0 || off+width <= k.to)
-	return inside || k.ip >= 0 && off >= k.ip+12 && off+width <= k.ip+20
-}
-
-// constant returns the partial sum of what does not vary of a packet, in which the rest is zero.
-func (k *check16) constant(b []byte, end int) uint64 {
-	to := k.to
-	if to == 0 {
-		to = end
-	}
-	sum := checksum.Sum(b[k.from:to], 0)
-	if k.ip >= 0 {
-		sum = checksum.Sum(b[k.ip+12:k.ip+20], sum)
-		sum = checksum.Combine(sum, uint32(k.proto)+uint32(to-k.from))
-	}
-	return uint64(sum)
 }

@@ -1,7 +1,6 @@
 package gen
 
 import (
-	"encoding/binary"
 	"math/bits"
 )
 
@@ -12,6 +11,9 @@ type Program struct {
 	at      int
 	maxLen  int
 	meanLen float64
+	holds   holdings
+	whose   [batch]uint32 // the streams of the packets of a batch
+	work    work
 }
 
 // stream is a Stream in a program.
@@ -22,50 +24,33 @@ type Program struct {
 type stream struct {
 	variants []variant
 	turn     []uint32 // the variants, packet after packet
-	slot     int
+	slot     int      // in turn
+	slotStep int      // to that of this worker's next packet
 	ops      []op
-	checks   []check16
+	checks   []check16 // those that are not the same in all packets, the innermost first
 	seed     uint64
 	sigHead  uint64
-	sent     uint64 // packets that this worker has written
-	shift    uint64 // packets until the workers shift
-	worker   uint64
-	workers  uint64
-	number   uint64 // of the packet that comes next, among those of all workers
 	seq      uint32
 	sigSums  uint8 // the checksums that cover the signature, a set of bits
 	signed   bool
 	random   bool // sizes are
+
+	sent            uint64 // packets that this worker has written
+	untilShift      uint64 // packets until the workers shift
+	worker, workers uint64
+	number          uint64 // of the packet that comes next, among those of all workers
 }
 
 // variant is a stream's template for one size.
 type variant struct {
 	head, rest []byte
-	len, end   int32 // bytes of the packet, and of those before the padding
+	len, end   int32  // bytes of the packet, and of those before the padding
+	index      uint32 // among those of the program
 	sums       [maxChecks]uint64
 }
 
 // maxChecks is how many checksums a packet has: of IPv4 and of what is in it, twice in a tunnel.
 const maxChecks = 4
-
-// op writes one field that varies.
-type op struct {
-	off    uint32
-	width  uint8
-	rotate uint8 // how far the sum of a field that ends in the middle of a 16-bit word is rotated
-	sums   uint8 // the checksums that cover it, a set of bits
-	random bool
-	base   uint64   // the first value, and the other bits of its word
-	step   uint64   // between values
-	list   []uint64 // in their place
-	count  uint64   // of values
-	index  uint64   // of the next one
-	every  uint64   // packets until the next one
-	salt   uint64   // of random values
-
-	// How far the packets of a worker are apart in values: by ahead, and one more when past, which grows by rest, reaches every.
-	ahead, rest, past uint64
-}
 
 // MaxLen returns the length of the longest packet in bytes, without the frame check sequence.
 func (p *Program) MaxLen() int { return p.maxLen }
@@ -94,18 +79,28 @@ func (p *Program) Reset() {
 }
 
 // Next writes the next packet to the start of b, which must have room for MaxLen bytes, and returns its length. now is the time for the
-// signature in nanoseconds of CLOCK_TAI; without a signature it has no meaning.
+// signature in nanoseconds of CLOCK_TAI; without a signature it has no meaning. Write is faster.
 func (p *Program) Next(b []byte, now uint64) int {
-	s := p.stream()
-	v := s.variant()
-	n := copy(b, v.head)
-	n += copy(b[n:], v.rest)
-	s.vary(b[:n], v, now)
-	return n
+	s := p.next()
+	w := &p.work
+	v := s.variant(0)
+	w.n, w.variants[0], w.packets[0] = 1, v, b[:v.len]
+	v.copy(w.packets[0])
+	s.vary(w, now)
+	s.skip(1)
+	return int(v.len)
 }
 
-// stream returns the stream that the next packet is of.
-func (p *Program) stream() *stream {
+// copy writes the template to b, which has its length.
+func (v *variant) copy(b []byte) {
+	n := copy(b, v.head)
+	if n < len(b) {
+		copy(b[n:], v.rest)
+	}
+}
+
+// next returns the stream that the next packet is of.
+func (p *Program) next() *stream {
 	s := &p.streams[p.round[p.at]]
 	if p.at++; p.at == len(p.round) {
 		p.at = 0
@@ -113,145 +108,48 @@ func (p *Program) stream() *stream {
 	return s
 }
 
-// variant returns the template of the stream's next packet.
-func (s *stream) variant() *variant {
+// variant returns the template of the stream's next packet, or of the one that comes i packets after it, before the workers shift.
+func (s *stream) variant(i int) *variant {
+	if len(s.turn) == 1 {
+		return &s.variants[0]
+	}
 	if s.random {
-		i, _ := bits.Mul64(mix(s.seed+s.number*golden), uint64(len(s.turn)))
+		number := s.number + uint64(i)*s.workers
+		i, _ := bits.Mul64(mix(s.seed+number*golden), uint64(len(s.turn)))
 		return &s.variants[s.turn[i]]
 	}
-	return &s.variants[s.turn[s.slot]]
-}
-
-// vary writes what varies of the stream's next packet over its template in b, and goes on to the one after it.
-func (s *stream) vary(b []byte, v *variant, now uint64) {
-	sums := v.sums
-	for i := range s.ops {
-		o := &s.ops[i]
-		x := o.next(s)
-		o.put(b, x)
-		x = bits.RotateLeft64(x, int(o.rotate))
-		add(&sums, o.sums, x)
-	}
-	if s.signed {
-		sig := (*[SignatureLen]byte)(b[v.end-SignatureLen:])
-		head := s.sigHead | uint64(s.seq)
-		binary.BigEndian.PutUint64(sig[0:], head)
-		binary.BigEndian.PutUint64(sig[8:], now)
-		turn := int(v.end&1) * 8
-		add(&sums, s.sigSums, bits.RotateLeft64(head, turn))
-		add(&sums, s.sigSums, bits.RotateLeft64(now, turn))
-		s.seq++
-	}
-	for i := range s.checks {
-		k := &s.checks[i]
-		c := k.finish(sums[i])
-		binary.BigEndian.PutUint16(b[k.field:], c)
-		add(&sums, k.outer, uint64(c))
-	}
-	s.step()
-}
-
-// add adds x to those of the sums that the set has.
-func add(sums *[maxChecks]uint64, set uint8, x uint64) {
-	for i := 0; set != 0; i++ {
-		if set&1 != 0 {
-			sum, carry := bits.Add64(sums[i], x, 0)
-			sums[i] = sum + carry
-		}
-		set >>= 1
-	}
-}
-
-// finish returns the value of the field.
-func (k *check16) finish(sum uint64) uint16 {
-	sum = sum>>32 + sum&0xffffffff
-	sum = sum>>16 + sum&0xffff
-	sum = sum>>16 + sum&0xffff
-	sum = sum>>16 + sum&0xffff
-	c := ^uint16(sum)
-	if k.bad {
-		c ^= 0x5555
-	}
-	if k.udp && c == 0 {
-		c = 0xffff // zero would say that there is no checksum (RFC 768)
-	}
-	return c
-}
-
-// next returns the value for the stream's next packet and goes on to the one after it.
-func (o *op) next(s *stream) uint64 {
-	i := o.index
-	if o.random {
-		i, _ = bits.Mul64(mix(s.seed+o.salt+s.number*golden), o.count)
-	} else {
-		o.advance()
-	}
-	if o.list != nil {
-		return o.list[i]
-	}
-	return o.base + i*o.step
-}
-
-// advance goes on to the value of this worker's next packet.
-func (o *op) advance() {
-	o.index += o.ahead
-	if o.past += o.rest; o.past >= o.every {
-		o.past -= o.every
-		o.index++
-	}
-	if o.index >= o.count {
-		o.index -= o.count
-	}
-}
-
-// put writes the value.
-func (o *op) put(b []byte, x uint64) {
-	switch o.width {
-	case 1:
-		b[o.off] = byte(x)
-	case 2:
-		binary.BigEndian.PutUint16(b[o.off:], uint16(x))
-	case 4:
-		binary.BigEndian.PutUint32(b[o.off:], uint32(x))
-	case 6:
-		binary.BigEndian.PutUint16(b[o.off:], uint16(x>>32))
-		binary.BigEndian.PutUint32(b[o.off+2:], uint32(x))
-	}
+	return &s.variants[s.turn[(s.slot+i*s.slotStep)%len(s.turn)]]
 }
 
 // shiftEvery is after how many of its packets a worker takes the place of the next one among the workers, where packets have several
 // sizes: otherwise of two workers one would send all the short packets of a stream whose packets are short and long in turn.
 const shiftEvery = 64
 
-// step goes on to this worker's next packet of the stream.
-func (s *stream) step() {
-	s.sent++
-	if s.shift--; s.shift == 0 {
+// skip goes on by n packets of this worker, not beyond where the workers shift. The fields are there already.
+func (s *stream) skip(n int) {
+	s.sent += uint64(n)
+	if s.untilShift -= uint64(n); s.untilShift == 0 {
 		s.seek()
 		return
 	}
-	s.number += s.workers
-	if s.slot += int(s.workers); s.slot >= len(s.turn) {
-		s.slot %= len(s.turn)
+	s.number += uint64(n) * s.workers
+	if len(s.turn) > 1 {
+		s.slot = (s.slot + n*s.slotStep) % len(s.turn)
 	}
 }
 
 // seek sets everything for the packet after those that were sent. Of each row of packets, one for each worker, each worker has one.
 func (s *stream) seek() {
 	place := s.worker
-	s.shift = 1 << 62
+	s.untilShift = 1 << 62
 	if len(s.turn) > 1 && s.workers > 1 {
 		place = (s.worker + s.sent/shiftEvery) % s.workers
-		s.shift = shiftEvery - s.sent%shiftEvery
+		s.untilShift = shiftEvery - s.sent%shiftEvery
 	}
 	s.number = s.sent*s.workers + place
 	s.slot = int(s.number % uint64(len(s.turn)))
 	for i := range s.ops {
-		o := &s.ops[i]
-		o.index = s.number / o.every % o.count
-		o.past = s.number % o.every
-		o.ahead = s.workers / o.every % o.count
-		o.rest = s.workers % o.every
+		s.ops[i].seek(s.number, s.workers)
 	}
 }
 

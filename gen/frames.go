@@ -1,0 +1,105 @@
+package gen
+
+import (
+	"github.com/xdpstack/xdpstack/frame"
+)
+
+// holdings are the numbers by which a program knows its templates again in the frames of a pool: a frame that was sent and comes back
+// still has the packet, and if the next one has the same template only what varies is written. The pool forgets what a frame holds when
+// anybody else gets it: see frame.Pool.AllocHolding.
+type holdings struct {
+	pool  *frame.Pool
+	off   uint32
+	first uint32 // of as many numbers as the program has templates; 0: there were none left, and no frame is known
+}
+
+// Write writes the next packets into frames: each descriptor says which and where the packet begins, at the same offset in all, and Write
+// sets its length. It returns how many bytes the packets have. The frames belong to the caller, who has them from AllocHolding, or Alloc,
+// and must not write to the packets afterwards, or set Holds of their records to 0.
+func (p *Program) Write(pool *frame.Pool, frames []frame.Desc, now uint64) (bytes int) {
+	if len(frames) == 0 {
+		return 0
+	}
+	if h := &p.holds; h.pool != pool || h.off != frames[0].Off {
+		*h = holdings{pool, frames[0].Off, pool.NewHoldings(p.templates())}
+	}
+	for len(frames) > batch {
+		bytes += p.write(frames[:batch], now)
+		frames = frames[batch:]
+	}
+	return bytes + p.write(frames, now)
+}
+
+// templates returns how many templates the program has.
+func (p *Program) templates() int {
+	n := 0
+	for i := range p.streams {
+		n += len(p.streams[i].variants)
+	}
+	return n
+}
+
+// write is Write of one batch, stream by stream.
+func (p *Program) write(frames []frame.Desc, now uint64) (bytes int) {
+	if len(p.streams) == 1 {
+		s := &p.streams[0]
+		for i := range frames {
+			bytes += p.place(s, &frames[i], now)
+		}
+		p.finish(s, now)
+		return bytes
+	}
+	const done = 1<<32 - 1
+	whose := p.whose[:len(frames)]
+	for i := range whose {
+		whose[i] = p.round[p.at]
+		if p.at++; p.at == len(p.round) {
+			p.at = 0
+		}
+	}
+	for i, which := range whose {
+		if which == done {
+			continue
+		}
+		s := &p.streams[which]
+		for j := i; j < len(whose); j++ {
+			if whose[j] == which {
+				whose[j] = done
+				bytes += p.place(s, &frames[j], now)
+			}
+		}
+		p.finish(s, now)
+	}
+	return bytes
+}
+
+// place adds a packet to the work: it writes the template to the frame, unless that holds it, and returns the length.
+func (p *Program) place(s *stream, d *frame.Desc, now uint64) int {
+	w := &p.work
+	v := s.variant(w.n)
+	d.Len = uint32(v.len)
+	b := p.holds.pool.Bytes(*d)
+	m := p.holds.pool.Meta(d.Frame)
+	if holds := p.holds.first + v.index; m.Holds != holds || p.holds.first == 0 {
+		v.copy(b)
+		m.Holds = holds
+		if p.holds.first == 0 {
+			m.Holds = 0
+		}
+	}
+	w.packets[w.n], w.variants[w.n] = b, v
+	w.n++
+	if uint64(w.n) == s.untilShift {
+		p.finish(s, now)
+	}
+	return len(b)
+}
+
+// finish writes what varies of the work, and empties it.
+func (p *Program) finish(s *stream, now uint64) {
+	if w := &p.work; w.n > 0 {
+		s.vary(w, now)
+		s.skip(w.n)
+		w.n = 0
+	}
+}
