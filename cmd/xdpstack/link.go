@@ -102,8 +102,11 @@ type linkFlags struct {
 	others                  []string // addresses beside address
 }
 
-func (f *linkFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.iface, "interface", "i", "", "network interface (required)")
+func (f *linkFlags) register(cmd *cobra.Command) { f.registerAs(cmd, "i") }
+
+// registerAs is register with a letter for --interface, or none.
+func (f *linkFlags) registerAs(cmd *cobra.Command, letter string) {
+	cmd.Flags().StringVarP(&f.iface, "interface", letter, "", "network interface (required)")
 	cmd.Flags().StringVarP(&f.address, "address", "a", "", "the stack's own IPv4 address with its prefix length (required)")
 	cmd.Flags().StringVar(&f.gateway, "gateway", "", "router for addresses outside the prefix")
 	f.driverFlags.register(cmd)
