@@ -63,7 +63,11 @@ func Compile(streams []Stream, o Options) (*Program, error) {
 			n++
 		}
 	}
-	p.round = interleave(reduce(weights))
+	reduced, ok := reduce(weights)
+	if !ok {
+		return nil, fmt.Errorf("%w: the weights are too far apart: expected at least 1 packet of %d of each", ErrStream, maxRound)
+	}
+	p.round = interleave(reduced)
 	for _, i := range p.round {
 		p.meanLen += p.streams[i].meanLen() / float64(len(p.round))
 	}
@@ -71,8 +75,9 @@ func Compile(streams []Stream, o Options) (*Program, error) {
 	return p, nil
 }
 
-// reduce returns weights in the same proportion that add up to few enough for a round, each at least 1.
-func reduce(weights []int) []int {
+// reduce returns weights in the same proportion that add up to few enough for a round, or nearly so. It reports false if one of them
+// would not have a packet in it.
+func reduce(weights []int) (w []int, ok bool) {
 	divisor, total := 0, 0
 	for _, w := range weights {
 		for a := w; a != 0; { // Euclid's
@@ -80,13 +85,16 @@ func reduce(weights []int) []int {
 		}
 		total += w
 	}
-	w := slices.Clone(weights)
+	w = slices.Clone(weights)
 	for i := range w {
 		if w[i] /= divisor; total/divisor > maxRound {
 			w[i] = max(int(math.Round(float64(weights[i])*maxRound/float64(total))), 1)
+			if weights[i]*maxRound < total {
+				return nil, false
+			}
 		}
 	}
-	return w
+	return w, true
 }
 
 // compiler makes one stream of a program.

@@ -211,8 +211,12 @@ func TestWeights(t *testing.T) {
 	if want := map[uint8]uint32{0: 300, 1: 100, 2: 100}; !maps.Equal(next, want) {
 		t.Errorf("packets by stream: got %v, want %v", next, want)
 	}
-	if got := reduce([]int{1 << 20, 1, 1}); got[0]+got[1]+got[2] > maxRound+3 || got[1] != 1 {
-		t.Errorf("weights of very different size reduced to %v", got)
+	if got, ok := reduce([]int{1 << 20, 1 << 10, 1 << 10, 77777}); !ok || got[0] != 3806 || got[1] != 4 || got[3] != 282 {
+		t.Errorf("large weights reduced to %v", got)
+	}
+	streams[0].Weight = 1 << 20
+	if _, err := Compile(streams, testOptions); !errors.Is(err, ErrStream) {
+		t.Errorf("weights of 2^20 and 1: got %v", err)
 	}
 }
 
