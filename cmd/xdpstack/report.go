@@ -3,6 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -98,11 +101,12 @@ func completeJSON(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 func newReportMerge(io streams) *cobra.Command {
 	var o reportOutput
 	cmd := &cobra.Command{
-		Use:   "merge FILE...",
+		Use:   "merge FILE|DIRECTORY...",
 		Short: "Put the results of workers that ran together into one",
 		Long: `Adds counters and histograms, and aligns the series by the second of wall time. Files that are not of one
 run are refused: of other tools or another setup, of the same worker, of other times. Workers whose
-files are missing are named, and the exit code is 1 if --complete is given.`,
+files are missing are named, and the exit code is 1 if --complete is given. A directory stands for the
+.json files in it.`,
 		Example:           "  xdpstack report merge worker-*.json -o all.json\n  xdpstack report merge worker-*.json --html all.html --complete",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeJSON,
@@ -133,6 +137,10 @@ files are missing are named, and the exit code is 1 if --complete is given.`,
 
 // mergeFiles puts files together. An error names the file that does not fit.
 func mergeFiles(names []string) (*report.Result, error) {
+	names, err := insideDirectories(names)
+	if err != nil {
+		return nil, err
+	}
 	var all *report.Result
 	for _, name := range names {
 		r, err := report.ReadFile(name)
@@ -144,6 +152,26 @@ func mergeFiles(names []string) (*report.Result, error) {
 		} else if all, err = report.Merge(all, r); err != nil {
 			return nil, fmt.Errorf("%s, after %s: %w", name, names[0], err)
 		}
+	}
+	return all, nil
+}
+
+// insideDirectories puts the .json files of a directory in its place.
+func insideDirectories(names []string) (all []string, err error) {
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			all = append(all, name)
+			continue
+		}
+		found, err := filepath.Glob(filepath.Join(name, "*.json"))
+		if err != nil || len(found) == 0 {
+			return nil, fmt.Errorf("%s: no .json file is in it (%w)", name, errors.Join(err, fs.ErrNotExist))
+		}
+		all = append(all, found...)
 	}
 	return all, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -98,6 +97,15 @@ func TestReportMerge(t *testing.T) {
 	code, out, errs = command(t.Context(), nil, "report", "merge", "--complete", merged, resultFiles(t, 2)[0])
 	if code != exitOK || errs != "" || !strings.Contains(out, "4 workers") || !strings.Contains(out, "4,000 done, 2,000/s") {
 		t.Errorf("the rest: exit code %d, %q\n%s", code, errs, out)
+	}
+	dir := filepath.Dir(files[1])
+	html := filepath.Join(dir, "made", "all.html")
+	code, out, errs = command(t.Context(), nil, "report", "merge", dir, files[0], "--html", html)
+	if _, err := os.Stat(html); code != exitOK || err != nil || !strings.Contains(out, "2,000 done") {
+		t.Errorf("a directory: exit code %d, %q, %v\n%s", code, errs, err, out)
+	}
+	if code, _, errs = command(t.Context(), nil, "report", "merge", filepath.Dir(html)); code != exitFailure || !strings.Contains(errs, "no .json") {
+		t.Errorf("an empty directory: exit code %d, %q", code, errs)
 	}
 	code, _, errs = command(t.Context(), nil, "report", "merge", files[0], files[1], files[1])
 	if code != exitFailure || !strings.Contains(errs, "number 1 of 4") || !strings.Contains(errs, files[1]) {
@@ -197,15 +205,15 @@ func TestResultFlags(t *testing.T) {
 	}
 }
 
-func TestResultsWait(t *testing.T) {
-	r, _, errs := prepared(t, resultFlags{startAt: fmt.Sprintf("%.3f", float64(time.Now().UnixMilli()+300)/1000)})
-	if err := r.wait(t.Context()); err != nil || time.Now().Before(r.start) || !strings.Contains(errs.String(), "waiting until") {
-		t.Errorf("%v, %q", err, errs)
-	}
-	r, _, _ = prepared(t, resultFlags{startAt: fmt.Sprint(time.Now().Unix() + 1000)})
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(20*time.Millisecond, cancel)
-	if err := r.wait(ctx); !errors.Is(err, report.ErrNotStarted) {
-		t.Errorf("interrupted: %v", err)
+// Before the time to start there is no line, only word of it.
+func TestResultsStartAt(t *testing.T) {
+	start := time.Now().Add(300 * time.Millisecond).Truncate(time.Millisecond)
+	r, out, errs := prepared(t, resultFlags{startAt: fmt.Sprintf("%.3f", float64(start.UnixMilli())/1000)})
+	done := make(chan struct{})
+	time.AfterFunc(time.Until(report.NextTick(start).Add(200*time.Millisecond)), func() { close(done) })
+	result := r.follow(source{head: someHead(), since: start, done: done, columns: []report.Column{{Name: "done", Title: "done/s", Second: true}},
+		totals: func() report.Totals { return someTotals(t, start, time.Millisecond) }})
+	if !strings.HasPrefix(errs.String(), "waiting until 20") || strings.Count(out.String(), "\n") != 2 || len(result.Series) != 2 {
+		t.Errorf("%q, %d entries, lines\n%s", errs, len(result.Series), out)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -103,18 +102,10 @@ func (r *results) close() {
 	}
 }
 
-// wait waits for the time to start.
-func (r *results) wait(ctx context.Context) error {
-	left := time.Until(r.start)
-	if r.start.IsZero() || left <= 0 {
-		return nil
-	}
-	fmt.Fprintf(r.err, "waiting until %s, for %v\n", r.start.UTC().Format("2006-01-02T15:04:05.999Z07:00"), left.Round(time.Millisecond))
-	select {
-	case <-time.After(left):
-		return nil
-	case <-ctx.Done():
-		return report.ErrNotStarted
+// announce says until when nothing happens.
+func (r *results) announce() {
+	if left := time.Until(r.start); left > 0 {
+		fmt.Fprintf(r.err, "waiting until %s, for %v\n", r.start.UTC().Format("2006-01-02T15:04:05.999Z07:00"), left.Round(time.Millisecond))
 	}
 }
 
@@ -128,7 +119,8 @@ type source struct {
 	done    <-chan struct{} // closed when it has ended
 }
 
-// follow prints a line each second until the generator has ended, and returns its result.
+// follow prints a line each second until the generator has ended, and returns its result. The generator itself waits for the time to start,
+// with its connections ready.
 func (r *results) follow(s source) *report.Result {
 	s.head.Version, s.head.Command = readVersion().Version, os.Args
 	s.head.Workers, s.head.Of = r.workers, []int{r.worker}
@@ -141,9 +133,13 @@ func (r *results) follow(s source) *report.Result {
 		defer server.Close()
 		fmt.Fprintf(r.err, "Prometheus finds http://%s/metrics\n", r.listener.Addr())
 	}
+	r.announce()
 	for {
 		select {
 		case <-time.After(time.Until(report.NextTick(time.Now()))):
+			if time.Now().Before(r.start) {
+				continue
+			}
 			totals := s.totals()
 			exporter.Set(totals)
 			second := recorder.Tick(time.Now(), totals)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -116,8 +117,12 @@ func (r *Result) WriteFile(name string, w io.Writer) error {
 	return replaceFile(name, b.Bytes())
 }
 
-// replaceFile writes a file beside the one it replaces, and then renames it: a reader sees the old one or the new one.
+// replaceFile writes a file beside the one it replaces, and then renames it: a reader sees the old one or the new one. The directory is made
+// where it lacks.
 func replaceFile(name string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // a pipe, a terminal: nothing to rename
 		return os.WriteFile(name, b, 0o644)
 	}

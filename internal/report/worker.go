@@ -1,7 +1,6 @@
 package report
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -57,6 +56,3 @@ func ParseStart(text string, now time.Time) (time.Time, error) {
 	}
 	return t, nil
 }
-
-// ErrNotStarted says that a run ended before it began.
-var ErrNotStarted = errors.New("interrupted before the time to start")
