@@ -85,8 +85,10 @@ soak: ## run new seeds of the simulator for SOAK (10m unless told); Ctrl-C ends 
 lint: ## run go vet and golangci-lint (pinned in internal/tools)
 	$(GO) vet -tags nic ./...
 	cd bench && $(GO) vet ./...
+	cd internal/tools/manifests && $(GO) vet ./...
 	$(LINT) run
 	cd bench && $(LINT) run
+	cd internal/tools/manifests && $(LINT) run
 
 bench: build ## run the benchmarks beside their peers (root), print the table, write bench/results/bench.html
 	@.ci/setup $(BENCH_NEEDS)
