@@ -55,7 +55,23 @@ func command(ctx context.Context, in io.Reader, args ...string) (code int, out, 
 }
 
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"", "demo", "serve", "get", "nc", "iperf3", "doctor", "tune", "stats", "report", "report show", "report merge", "report compare", "version"} {
+	for _, name := range []string{ // one a line, so that additions do not meet
+		"",
+		"demo",
+		"gen",
+		"serve",
+		"get",
+		"nc",
+		"iperf3",
+		"doctor",
+		"tune",
+		"stats",
+		"report",
+		"report show",
+		"report merge",
+		"report compare",
+		"version",
+	} {
 		t.Run("xdpstack "+name, func(t *testing.T) {
 			args := []string{"--help"}
 			if name != "" {

@@ -87,7 +87,16 @@ Exit codes: 0 success, 1 failure, 2 a mistake in the command line.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		newDemo(io), newServe(io), newGet(io), newNC(io), newIperf3(io), newDoctor(io), newTune(io), newStats(io), newReport(io),
+		newDemo(io),
+		newGen(io),
+		newServe(io),
+		newGet(io),
+		newNC(io),
+		newIperf3(io),
+		newDoctor(io),
+		newTune(io),
+		newStats(io),
+		newReport(io),
 		newVersion(io),
 	)
 	root.SuggestionsMinimumDistance = 2

@@ -19,6 +19,13 @@ type Source interface {
 	MeanLen() float64
 }
 
+// Writer is a Source that can write many packets at a time, and knows again the frames that hold its packets from before.
+type Writer interface {
+	Source
+	// Write writes the next packets into frames of the pool, at the offset in each descriptor, and sets the lengths. It returns their sum.
+	Write(pool *frame.Pool, frames []frame.Desc, now uint64) (bytes int)
+}
+
 // Timed is a Source whose packets have times of their own, which are the schedule then.
 type Timed interface {
 	Source

@@ -42,7 +42,7 @@ type Result struct {
 type Snapshot struct {
 	Totals
 	Warm     bool                    // so far everything was warm-up, which is what the counters are of then
-	Lateness *hdrhistogram.Histogram // since the last Snapshot, in ns
+	Lateness *hdrhistogram.Histogram // as in Result, so far
 }
 
 // New makes an engine.
@@ -62,6 +62,7 @@ func New(cfg Config) (*Engine, error) {
 		if len(cfg.Receivers) > 0 {
 			w.receiver = cfg.Receivers[i]
 		}
+		w.writer, _ = w.source.(Writer)
 		if longest := w.source.MaxLen(); longest > w.pool.ChunkSize()-offset {
 			w.scratch = make([]byte, longest)
 		}

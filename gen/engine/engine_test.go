@@ -147,7 +147,7 @@ func TestMean(t *testing.T) {
 			t.Errorf("%d packets after %d", s.Packets, previous)
 		}
 		previous = s.Packets
-		recorded += s.Lateness.TotalCount()
+		recorded = s.Lateness.TotalCount()
 	}
 	if previous != got.Packets || len(snapshots) < 10 || recorded != got.Lateness.TotalCount() {
 		t.Errorf("%d snapshots tell of %d packets, %d with a lateness; the result of %d and %d", len(snapshots), previous, recorded,

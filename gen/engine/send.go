@@ -85,6 +85,17 @@ func (w *worker) fill(now clock.Time, room int) []frame.Desc {
 
 // write has packets written into a frame each.
 func (w *worker) write(out []frame.Desc, packets int, now uint64) (_ []frame.Desc, written, bytes int) {
+	if w.writer != nil {
+		before := len(out)
+		for range packets {
+			f := w.pool.AllocHolding()
+			if f == frame.None {
+				break
+			}
+			out = append(out, frame.Desc{Frame: f, Off: offset})
+		}
+		return out, len(out) - before, w.writer.Write(w.pool, out[before:], now)
+	}
 	for range packets {
 		f := w.pool.Alloc()
 		if f == frame.None {

@@ -35,13 +35,13 @@ func (r *request) fill(w *worker, now clock.Time) {
 	r.totals = Totals{w.counters(), max(now.Sub(w.began), 0)}
 }
 
-// Snapshot returns what was sent so far, and how late packets were since it was last called. Any goroutine may call it, before and after
-// the run too.
+// Snapshot returns what was sent so far. Any goroutine may call it, before and after the run too.
 func (e *Engine) Snapshot() Snapshot {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := Snapshot{Lateness: newHistogram()}
+	var s Snapshot
 	if !e.started {
+		s.Lateness = newHistogram()
 		return s
 	}
 	asked := make([]*request, len(e.workers))
@@ -63,10 +63,10 @@ func (e *Engine) Snapshot() Snapshot {
 		s.Add(r.totals.Counters)
 		s.Elapsed = max(s.Elapsed, r.totals.Elapsed)
 		s.Warm = s.Warm || r.warm
-		s.Lateness.Merge(r.late)
 		e.late.Merge(r.late)
 		r.late.Reset()
 		e.spare[i] = r.late
 	}
+	s.Lateness = e.late.Clone()
 	return s
 }

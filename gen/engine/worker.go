@@ -30,6 +30,7 @@ type worker struct {
 	queue    afxdp.Queue
 	pool     *frame.Pool
 	source   Source
+	writer   Writer // the source, if it is one
 	schedule schedule
 	receiver Receiver
 	tai      tai
