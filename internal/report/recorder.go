@@ -10,10 +10,10 @@ import (
 
 // Totals is what a generator has counted until now. Nobody changes the maps and histograms any more.
 type Totals struct {
-	// Since is when counting began. A generator that has warmed up forgets what it counted and begins anew: with another Since.
-	Since   time.Time
-	Elapsed time.Duration // how much time rates are of, so far; 0: all since Since
-	Warmup  bool          // this is a warm-up, and will be forgotten
+	// Warmup says that this is a warm-up: the generator will forget what it has counted, and begin anew.
+	Warmup  bool
+	Since   time.Time     // when counting began; zero: when recording did
+	Elapsed time.Duration // how much time rates are of, so far; 0: all since then
 	CPU     CPU
 
 	Counters   map[string]uint64
@@ -61,7 +61,7 @@ func NewRecorder(head Result, since time.Time) *Recorder {
 	if r.result.Workers == 0 {
 		r.result.Workers, r.result.Of = 1, []int{0}
 	}
-	r.last = state{at: since, since: since}
+	r.last = state{at: since, since: since, warmup: true} // nothing is measured yet
 	return r
 }
 
@@ -72,9 +72,14 @@ func NextTick(now time.Time) time.Time { return now.Truncate(time.Second).Add(ti
 // NextTick; one that comes late makes a longer second.
 func (r *Recorder) Tick(now time.Time, t Totals) Second {
 	next := newState(now, t)
-	if !next.since.Equal(r.last.since) {
-		r.last = state{at: next.since, since: next.since}
+	if r.last.warmup && !next.warmup {
+		if next.since.IsZero() {
+			next.since = r.result.Start
+		}
+		r.last = state{at: next.since}
 		r.result.Start = next.since
+	} else {
+		next.since = r.last.since
 	}
 	s := difference(&next, &r.last)
 	s.Warmup = next.warmup
@@ -107,6 +112,10 @@ func (r *Recorder) End(now time.Time, t Totals) *Result {
 		r.Tick(now, t)
 	}
 	last, out := &r.last, &r.result
+	if last.warmup {
+		out.note("it ended during the warm-up: nothing was measured")
+		*last = state{at: last.at, since: last.at}
+	}
 	out.Duration = last.elapsed
 	if out.Duration == 0 {
 		out.Duration = last.at.Sub(last.since)

@@ -49,6 +49,7 @@ func TestRecorderWarmup(t *testing.T) {
 	g.do(t, 10, time.Millisecond)
 	third := r.Tick(NextTick(measured), g.now())
 	g.do(t, 10, time.Millisecond)
+	g.totals.Since = measured.Add(3 * time.Microsecond) // as well as it can tell
 	g.totals.Elapsed = 900 * time.Millisecond
 	result := r.End(measured.Add(time.Second), g.now())
 	if !first.Warmup || !second.Warmup || third.Warmup || third.Counters["done"] != 10 || third.Span != 700*time.Millisecond {
@@ -63,6 +64,18 @@ func TestRecorderWarmup(t *testing.T) {
 	}
 	if !result.Start.Equal(measured) || result.Duration != 900*time.Millisecond {
 		t.Errorf("measured from %v for %v", result.Start, result.Duration)
+	}
+}
+
+// A run that is interrupted while it warms up has measured nothing.
+func TestRecorderOnlyWarmup(t *testing.T) {
+	g := newGenerator()
+	g.totals.Warmup = true
+	r := NewRecorder(head(0, 1), began)
+	g.do(t, 1000, time.Second)
+	result := r.End(began.Add(500*time.Millisecond), g.now())
+	if result.Counters["done"] != 0 || len(result.Histograms) != 0 || len(result.Notes) != 1 || !result.Series[0].Warmup {
+		t.Errorf("%+v", result)
 	}
 }
 
