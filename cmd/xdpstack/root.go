@@ -98,6 +98,7 @@ Exit codes: 0 success, 1 failure, 2 a mistake in the command line.`,
 		newStats(io),
 		newReport(io),
 		newVersion(io),
+		newRx(io), newReflect(io),
 	)
 	root.SuggestionsMinimumDistance = 2
 	return root

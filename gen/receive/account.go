@@ -74,7 +74,7 @@ func (a *Account) Read(r *Receiver) (Where, error) {
 	queues, err := r.Snapshot()
 	program, err2 := a.iface.Program().Counters()
 	w.Queues, w.Program = queues, program
-	w.Copying = len(a.iface.Queues()) > 0 && !a.iface.Queues()[0].Mode().ZeroCopy
+	w.Copying = a.Copying()
 	now := lookAt(a.iface.Info().Name)
 	w.Link = Link{
 		Packets: now.link.RxPackets - a.before.link.RxPackets, Dropped: now.link.RxDropped - a.before.link.RxDropped,
@@ -86,6 +86,12 @@ func (a *Account) Read(r *Receiver) (Where, error) {
 		}
 	}
 	return w, errors.Join(err, err2)
+}
+
+// Copying reports whether frames are copied to the sockets.
+func (a *Account) Copying() bool {
+	q := a.iface.Queues()
+	return len(q) > 0 && !q[0].Mode().ZeroCopy
 }
 
 // Quiet makes the program pass everything to the kernel, so that nothing more comes to the sockets. It is for Config.Quiet: what was
