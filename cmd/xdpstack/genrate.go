@@ -80,16 +80,9 @@ func (r *genRate) check(info *afxdp.Info) (err error) {
 // findLine finds the line's rate, as the flag or the interface says it.
 func (r *genRate) findLine(info *afxdp.Info) error {
 	if r.line != "" {
-		text := strings.ToLower(r.line)
-		if !strings.Contains(text, "b") {
-			text += "bit"
-		}
-		line, err := rate.Parse(text)
-		if err != nil || line.Unit != rate.L2 || line.Value == 0 {
-			return usagef("--line-rate %s: want bits a second, such as 10G", r.line)
-		}
-		r.bits = line.Value
-		return nil
+		var err error
+		r.bits, err = parseLineRate(r.line)
+		return err
 	}
 	r.bits = speed(info.Name)
 	for _, p := range r.phases {
@@ -98,6 +91,19 @@ func (r *genRate) findLine(info *afxdp.Info) error {
 		}
 	}
 	return nil
+}
+
+// parseLineRate reads the value of --line-rate, in bits a second.
+func parseLineRate(given string) (float64, error) {
+	text := strings.ToLower(given)
+	if !strings.Contains(text, "b") {
+		text += "bit"
+	}
+	line, err := rate.Parse(text)
+	if err != nil || line.Unit != rate.L2 || line.Value == 0 {
+		return 0, usagef("--line-rate %s: want bits a second, such as 10G", given)
+	}
+	return line.Value, nil
 }
 
 // speed returns an interface's rate in bits a second, 0 if it does not say.

@@ -66,6 +66,7 @@ func TestHelp(t *testing.T) {
 		"doctor",
 		"tune",
 		"stats",
+		"rfc2544",
 		"report",
 		"report show",
 		"report merge",

@@ -99,6 +99,7 @@ Exit codes: 0 success, 1 failure, 2 a mistake in the command line.`,
 		newReport(io),
 		newVersion(io),
 		newRx(io), newReflect(io),
+		newRFC2544(io),
 	)
 	root.SuggestionsMinimumDistance = 2
 	return root

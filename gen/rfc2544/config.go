@@ -60,9 +60,10 @@ type Config struct {
 	// at most. Without either it searches RFC 2544's throughput, for which a single loss is too much.
 	NDR bool
 	PDR float64
-	// MaxRate and MinRate bound the rates, frames a second. Defaults: that of the medium, and a thousandth of the highest one.
-	MaxRate, MinRate float64
-	Width            float64 // how close the bounds of a throughput are in the end, relative to the upper one; default 0.005
+	// MaxRate and MinRate bound the rates, frames a second. Defaults: that of the medium, and a thousandth of the highest one. MaxBits
+	// bounds them too, in bits a second with all that a frame takes on the medium.
+	MaxRate, MinRate, MaxBits float64
+	Width                     float64 // how close the bounds of a throughput are in the end, relative to the upper one; default 0.005
 
 	Trial         time.Duration // of the frames of a trial
 	Wait          time.Duration // for frames that are late
@@ -123,7 +124,9 @@ func (c *Config) defaults() {
 // ErrConfig is in every error about a Config.
 var ErrConfig = errors.New("unusable configuration")
 
-func (c *Config) check() error {
+// Check finds what cannot be done.
+func (c Config) Check() error {
+	c.defaults()
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{ErrConfig}, args...)...)
 	}
@@ -146,7 +149,7 @@ func (c *Config) check() error {
 		return bad("rates %v apart: want more than 0, and at most 1", c.LossStep)
 	case !(c.Shortfall >= 0 && c.Shortfall < 1):
 		return bad("a shortfall of %v: want 0 to 1", c.Shortfall)
-	case c.MaxRate < 0 || c.MinRate < 0 || c.MaxRate > 0 && c.MinRate > c.MaxRate:
+	case c.MaxRate < 0 || c.MinRate < 0 || c.MaxBits < 0 || c.MaxRate > 0 && c.MinRate > c.MaxRate:
 		return bad("rates from %v to %v", c.MinRate, c.MaxRate)
 	}
 	return nil
@@ -156,33 +159,36 @@ func (c *Config) check() error {
 func (c Config) Deviations() []string {
 	c.defaults()
 	var d []string
+	add := func(format string, args ...any) { d = append(d, fmt.Sprintf(format, args...)) }
 	short := func(is, want time.Duration, what string) {
 		if is < want {
-			d = append(d, fmt.Sprintf("%s %v, the RFC has %v", what, is, want))
+			add("%s %v, not %v", what, is, want)
 		}
 	}
 	std := Standard()
-	short(c.Wait, std.Wait, "late frames are waited for (section 23)")
-	short(c.Settle, std.Settle, "the pause between trials is (section 23)")
+	short(c.Wait, std.Wait, "section 23: late frames are waited for")
+	short(c.Settle, std.Settle, "section 23: the pause between trials is")
 	for _, t := range c.Tests {
 		switch t {
-		case Throughput, Loss:
-			short(c.Trial, std.Trial, string(t)+": trials last (section 24)")
-			if t == Throughput && c.NDR {
-				d = append(d, "throughput: two of three trials without loss are enough for NDR, in the RFC one is all (section 26.1)")
+		case Throughput:
+			short(c.Trial, std.Trial, "section 24: the trials of the throughput test last")
+			if c.NDR {
+				add("section 26.1: most of three trials without loss are enough for NDR, not one that is all")
 			}
-			if t == Loss && c.LossStep > 0.1 {
-				d = append(d, fmt.Sprintf("loss: rates are %.0f %% apart, the RFC has 10 %% at most (section 26.3)", c.LossStep*100))
+		case Loss:
+			short(c.Trial, std.Trial, "section 24: the trials of the loss test last")
+			if c.LossStep > 0.1 {
+				add("section 26.3: rates are %.0f %% apart, not 10 %%", c.LossStep*100)
 			}
 		case Latency:
-			short(c.LatencyTrial, std.LatencyTrial, "latency: trials last (section 26.2)")
+			short(c.LatencyTrial, std.LatencyTrial, "section 26.2: the trials of latency last")
 			if c.LatencyTrials < std.LatencyTrials {
-				d = append(d, fmt.Sprintf("latency: %d trials, the RFC has 20 at least (section 26.2)", c.LatencyTrials))
+				add("section 26.2: %d trials of latency, not 20", c.LatencyTrials)
 			}
 		case BackToBack:
-			short(c.Burst, std.Burst, "back-to-back: bursts last at most (section 26.4)")
+			short(c.Burst, std.Burst, "section 26.4: bursts are of up to")
 			if c.Bursts < std.Bursts {
-				d = append(d, fmt.Sprintf("back-to-back: %d searches, the RFC has 50 at least (section 26.4)", c.Bursts))
+				add("section 26.4: %d searches for the longest burst, not 50", c.Bursts)
 			}
 		}
 	}

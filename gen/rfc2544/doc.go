@@ -15,8 +15,8 @@
 // pause for the device to come to rest. [Standard] has the RFC's times, by which a size takes hours; [Quick] has shorter ones, and the
 // report then says in what it deviates ([Config.Deviations]).
 //
-// What the sender did not manage to send is no loss of the device, but a rate at which it fell short is no throughput either: it counts
-// as not borne, and the report says that the limit is the sender's ([Rate.Note]).
+// A sender in software may not reach a rate. What it did not send is no loss of the device; what it did send is all that the device is
+// known to bear, so that, and not the rate that was wanted, is reported, and that the limit is the sender's ([Rate.Note]).
 //
 // Run reads no clock and sends nothing: a device says how long its trials took.
 package rfc2544

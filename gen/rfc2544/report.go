@@ -36,7 +36,7 @@ type Rate struct {
 	Goal string `json:"goal"` // throughput, NDR or PDR
 	// Rate is what got through, frames a second, at the load that was borne.
 	Rate     float64 `json:"frames_per_second"`
-	Lower    float64 `json:"lower_bound"` // the highest load that was borne; 0: none
+	Lower    float64 `json:"lower_bound"` // the highest load that was borne, as it was sent; 0: none
 	Upper    float64 `json:"upper_bound"` // the lowest load that was not; 0: none
 	Loss     float64 `json:"loss_ratio"`  // that the goal allows
 	Bits     float64 `json:"bits_per_second"`

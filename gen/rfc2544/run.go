@@ -41,7 +41,7 @@ type runner struct {
 // Run does the benchmarks. When the context ends, or a trial fails, it returns what was measured by then and the error.
 func Run(ctx context.Context, d Device, c Config) (*Report, error) {
 	c.defaults()
-	if err := c.check(); err != nil {
+	if err := c.Check(); err != nil {
 		return nil, err
 	}
 	r := &runner{Config: c, ctx: ctx, device: d}
@@ -97,13 +97,20 @@ type impossibleError struct{ error }
 
 // maxRate returns the highest rate that is tried.
 func (r *runner) maxRate() float64 {
-	if r.MaxRate > 0 {
+	top := r.row.Line
+	if r.MaxBits > 0 {
+		top = r.row.Size.Line(r.MaxBits)
+	}
+	switch {
+	case r.MaxRate == 0:
+		return top
+	case r.MaxBits == 0:
 		return r.MaxRate
 	}
-	return r.row.Line
+	return min(top, r.MaxRate)
 }
 
-// highest is the range of rates.
+// rates is the range of them.
 func (r *runner) rates() search.Range {
 	top := r.maxRate()
 	low := r.MinRate

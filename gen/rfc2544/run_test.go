@@ -66,6 +66,24 @@ func TestLineRatesAreTheStandards(t *testing.T) {
 	}
 }
 
+func TestHighestRate(t *testing.T) {
+	for _, c := range []struct {
+		cfg  Config
+		want float64
+	}{
+		{Config{}, 81_274},
+		{Config{MaxRate: 1000}, 1000},
+		{Config{MaxRate: 200_000}, 200_000}, // the user knows a faster medium
+		{Config{MaxBits: 5e8}, 40_637},
+		{Config{MaxBits: 5e8, MaxRate: 50_000}, 40_637},
+		{Config{MaxBits: 5e8, MaxRate: 2000}, 2000},
+	} {
+		c.cfg.Tests, c.cfg.Sizes = []Test{Throughput}, []Size{1518}
+		r := run(t, &simDevice{capacity: 1e9}, c.cfg)
+		near(t, "highest rate", r.Rows[0].Throughput[0].Lower, c.want, 1e-4)
+	}
+}
+
 func TestNDRAndPDR(t *testing.T) {
 	d := &simDevice{capacity: 500_000, every: 1000} // 0.1 % is always lost
 	r := run(t, d, Config{Tests: []Test{Throughput}, Sizes: []Size{64}, Method: MLR, NDR: true, PDR: 0.005})
@@ -81,11 +99,20 @@ func TestNDRAndPDR(t *testing.T) {
 
 func TestTheSendersLimitIsNotTheDevices(t *testing.T) {
 	for _, m := range []Method{Binary, MLR} {
-		r := run(t, &simDevice{capacity: 1e9, sender: 300_000}, Config{Tests: []Test{Throughput}, Sizes: []Size{64}, Method: m})
+		d := &simDevice{capacity: 1e9, sender: 300_000}
+		c := Config{Tests: []Test{Throughput, Latency}, Sizes: []Size{64}, Method: m, LatencyTrials: 1}
+		r := run(t, d, c)
 		got := r.Rows[0].Throughput[0]
-		near(t, "throughput", got.Rate, 300_000, 0.02)
-		if got.Rate > 300_001 || !strings.Contains(got.Note, "sender's limit") {
-			t.Errorf("%v: %+v: want what was sent, and that the limit is the sender's", m, got)
+		near(t, "throughput", got.Rate, 300_000, 1e-4)
+		if got.Lower != got.Rate || got.Regular || !strings.Contains(got.Note, "sender's limit") || r.Trials > 20 {
+			t.Errorf("%v: %+v after %d trials: want what was sent, and that the limit is the sender's", m, got, r.Trials)
+		}
+		near(t, "rate of the latency test", r.Rows[0].Latency.Rate, 300_000, 1e-4)
+		d.capacity = 290_000
+		got = run(t, d, c).Rows[0].Throughput[0]
+		near(t, "throughput just below the sender's limit", got.Rate, 290_000, 0.006)
+		if !got.Regular || got.Note != "" {
+			t.Errorf("%v: %+v: want a result about the device", m, got)
 		}
 	}
 }
@@ -226,7 +253,7 @@ func TestDeviations(t *testing.T) {
 		t.Errorf("the standard deviates: %q", d)
 	}
 	quick := strings.Join(Quick().Deviations(), "\n")
-	for _, want := range []string{"throughput: trials last (section 24) 5s", "20 at least", "50 at least", "section 23"} {
+	for _, want := range []string{"section 24: the trials of the throughput test last 5s, not 1m0s", "not 20", "not 50", "section 23"} {
 		if !strings.Contains(quick, want) {
 			t.Errorf("%q misses %q", quick, want)
 		}

@@ -11,19 +11,19 @@ import (
 
 // offers is what is remembered of the trials at a load, beyond what the search knows.
 type offers struct {
-	rate  float64 // the lowest at which frames were really sent
-	short bool    // the sender fell short
-	lossy bool    // the device lost frames
+	rate  float64 // the highest at which frames were really sent in a trial that was borne; 0: there is none
+	short bool    // the sender fell short then
 }
 
-// retries is how often a trial is repeated in which the sender fell short: something kept it from sending, once, and what the device did
-// then says nothing about the rate.
+// retries is how often a trial is repeated in which the sender fell short: something may have kept it from sending, once. If it always
+// falls short the rate is beyond it, and what it did send is what the device bears or not.
 const retries = 2
 
 // throughput searches the highest rate (sections 24 and 26.1).
 func (r *runner) throughput() error {
 	seen := map[float64]*offers{}
 	tooFast := math.Inf(1) // the lowest rate at which the sender fell short again and again
+	allowed := r.PDR
 	var received uint64
 	var told search.Event // what the search said of the trial that it asks for
 	measure := func(t search.Trial) (search.Outcome, error) {
@@ -43,7 +43,7 @@ func (r *runner) throughput() error {
 				}
 				tooFast = min(tooFast, t.Load)
 			}
-			return search.Outcome{Loss: r.lost(&trial, &o, seen), Took: took}, nil
+			return search.Outcome{Loss: r.lost(&trial, &o, allowed, seen), Took: took}, nil
 		}
 	}
 	progress := func(e search.Event) {
@@ -96,26 +96,28 @@ func (r *runner) goals() (goals []search.Goal) {
 	return goals
 }
 
-// lost returns the share of the load that was not borne. What the sender could not send counts if it is more than it may fall short.
-func (r *runner) lost(t *Trial, o *Outcome, seen map[float64]*offers) float64 {
+// lost returns the share of the frames that were sent and did not come, and remembers what was sent.
+func (r *runner) lost(t *Trial, o *Outcome, allowed float64, seen map[float64]*offers) float64 {
 	s := seen[t.Rate]
 	if s == nil {
-		s = &offers{rate: t.Rate}
+		s = &offers{}
 		seen[t.Rate] = s
 	}
-	offered := o.offered(t)
-	s.rate = min(s.rate, offered)
 	loss := o.loss()
-	s.lossy = s.lossy || loss > 0
-	if r.short(t, o) {
-		s.short = true
-		return 1 - (1-loss)*offered/t.Rate
+	if offered := min(o.offered(t), t.Rate); loss <= allowed && offered > s.rate {
+		s.rate, s.short = offered, r.short(t, o)
 	}
 	return loss
 }
 
+// hiccup is how long a sender in software may be kept from sending in any trial, however short. What is reported is what was sent.
+const hiccup = 5 * time.Millisecond
+
 // short reports whether the sender fell short of the rate.
-func (r *runner) short(t *Trial, o *Outcome) bool { return o.offered(t) < t.Rate*(1-r.Shortfall) }
+func (r *runner) short(t *Trial, o *Outcome) bool {
+	missing := 1 - o.offered(t)/t.Rate
+	return missing > max(r.Shortfall, min(0.1, hiccup.Seconds()/t.Duration.Seconds()))
+}
 
 // rate makes a row's entry of what was found for a goal.
 func (r *runner) rate(g *search.Goal, f *search.Found, seen map[float64]*offers) Rate {
@@ -123,20 +125,23 @@ func (r *runner) rate(g *search.Goal, f *search.Found, seen map[float64]*offers)
 	if out.Rate = f.Throughput; out.Rate == 0 && f.Short {
 		out.Rate = f.Lower
 	}
-	if s := seen[f.Lower]; s != nil && f.Lower > 0 {
-		out.Rate *= s.rate / f.Lower // what was sent, where it was a little less than asked for
+	var notes []error
+	s := seen[f.Lower]
+	switch {
+	case s != nil && s.short:
+		out.Regular = false
+		notes = append(notes, errors.New("the sender's limit: no more was sent"))
+	case f.End != search.Narrow:
+		notes = append(notes, errors.New(f.End.String()))
+	}
+	if s != nil && s.rate > 0 { // what was sent, where it was less than asked for
+		out.Rate *= s.rate / f.Lower
+		out.Lower = s.rate
 	}
 	out.Bits = out.Rate * (r.row.Size.Mean() + overhead) * 8
 	out.Share = out.Rate / r.row.Line
-	var notes []error
-	if f.End != search.Narrow {
-		notes = append(notes, errors.New(f.End.String()))
-	}
 	if f.Short {
 		notes = append(notes, errors.New("from shorter trials"))
-	}
-	if s := seen[f.Upper]; s != nil && s.short && !s.lossy {
-		notes = append(notes, errors.New("the sender's limit: the device lost nothing of what was sent"))
 	}
 	if len(f.Inverted) > 0 {
 		notes = append(notes, fmt.Errorf("%d higher rates were borne", len(f.Inverted)))
