@@ -88,7 +88,8 @@ type Config struct {
 	Protocol Protocol
 	Targets  []Target // connections go to them in turn
 	Request  Request  // HTTP
-	Payload  []byte   // of an echo or a datagram; default 64 bytes. A Connections run over TCP without any: see NoPayload
+	Payload  []byte   // of an echo or a datagram; default Size bytes
+	Size     int      // default 64
 	// NoPayload has a Connections run over TCP open connections and close them at once.
 	NoPayload bool
 	TLS       *tls.Config // HTTP over TLS, with crypto/tls: the requests are made by goroutines then, not on the shards; nil: without
@@ -115,7 +116,7 @@ type Config struct {
 
 	ConnectTimeout time.Duration // default 5 s
 	RequestTimeout time.Duration // default 10 s
-	Drain          time.Duration // how long requests under way are waited for at the end; default RequestTimeout
+	Drain          time.Duration // how long requests under way are waited for at the end; default long enough for all to time out
 
 	StartAt  time.Time // requests begin at this time of day at the earliest; connections are opened before; default at once
 	Spread   bool      // connections come from each of the stack's further addresses in turn (stack.Config.Addresses); default from its first
@@ -138,10 +139,12 @@ const (
 	defaultMaxWaiting     = 1 << 20
 	defaultConnectTimeout = 5 * time.Second
 	defaultRequestTimeout = 10 * time.Second
+	drainMore             = 10 * time.Millisecond // what a time-out may come late
 
 	maxConnections = 1 << 24
 	maxPipeline    = 1 << 10
 	maxRate        = 1e9
+	maxPayload     = 64 << 20
 )
 
 // open reports whether arrivals come by a schedule.
@@ -154,12 +157,16 @@ func (c *Config) withDefaults() (Config, error) {
 	setDefault(&d.MaxWaiting, defaultMaxWaiting)
 	setDefault(&d.ConnectTimeout, defaultConnectTimeout)
 	setDefault(&d.RequestTimeout, defaultRequestTimeout)
-	setDefault(&d.Drain, d.RequestTimeout)
+	setDefault(&d.Drain, d.RequestTimeout+drainMore)
 	setDefault(&d.Workers, 1)
 	setDefault(&d.Seed, 1)
 	setDefault(&d.Request.Method, "GET")
 	if d.Payload == nil && !d.NoPayload {
-		d.Payload = make([]byte, defaultPayload)
+		setDefault(&d.Size, defaultPayload)
+		if d.Size < 1 || d.Size > maxPayload {
+			return d, fmt.Errorf("%w: a payload of %d bytes is not within 1 to %d", ErrConfig, d.Size, maxPayload)
+		}
+		d.Payload = make([]byte, d.Size)
 	}
 	if d.Mode == Connections && d.open() {
 		setDefault(&d.Connections, defaultOpenAtATime)
@@ -169,6 +176,16 @@ func (c *Config) withDefaults() (Config, error) {
 		return d, err
 	}
 	return d, d.checkTimes()
+}
+
+// Check finds the mistakes of a configuration that Start would refuse.
+func Check(cfg Config) error {
+	full, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	_, _, err = full.content()
+	return err
 }
 
 func (c *Config) check() error {

@@ -293,12 +293,12 @@ func (c *conn) PeerClosed(sc *stack.Conn) {
 }
 
 // Closed gives the connection back to the worker.
-func (c *conn) Closed(sc *stack.Conn, err error) {
+func (c *conn) Closed(_ *stack.Conn, err error) {
 	w := c.w
 	connected := c.state != connOpening
 	switch {
 	case !connected:
-		c.refused(sc, err)
+		c.notOpened(reasonOf(err, false))
 	case err != nil && c.n > 0:
 		if c.answered != 0 && reasonOf(err, true) == Reset {
 			c.failHead(ShortBody)
@@ -313,15 +313,6 @@ func (c *conn) Closed(sc *stack.Conn, err error) {
 	w.gone(c)
 }
 
-// refused counts an attempt that came to nothing.
-func (c *conn) refused(sc *stack.Conn, err error) {
-	r := reasonOf(err, false)
-	if r == NoARP && sc.SoftErr() != nil {
-		r = Unreachable // a router has said so
-	}
-	c.notOpened(r)
-}
-
 // notOpened counts an attempt that came to nothing, for a reason: one that a request waited for is a failed request.
 func (c *conn) notOpened(r Reason) {
 	c.w.rec.ConnectsLost++
@@ -330,7 +321,7 @@ func (c *conn) notOpened(r Reason) {
 		c.w.reason, c.w.failed = r, true
 		return
 	}
-	c.w.lost(r)
+	c.w.missed(r)
 }
 
 // expired is called when the connection's time is over.
@@ -338,7 +329,11 @@ func (c *conn) expired() {
 	w := c.w
 	switch c.state {
 	case connOpening:
-		c.notOpened(ConnectTimeout)
+		r := ConnectTimeout
+		if c.c.SoftErr() != nil {
+			r = Unreachable // a router has said why
+		}
+		c.notOpened(r)
 		c.abort()
 	case connThinks:
 		if w.cfg.Mode == Connections {

@@ -86,11 +86,19 @@ func (w *worker) fill() {
 		if err := w.connect(c); err != nil {
 			w.free.push(c)
 			w.rec.ConnectsLost++
-			w.lost(reasonOf(err, false))
+			w.missed(reasonOf(err, false))
 			w.retryAt = w.now.Add(retryTime)
 			w.attempts = max(w.attempts, w.share) // none of the others would fare better now
 			return
 		}
+	}
+}
+
+// missed counts an attempt at a connection for requests to come. In a closed loop it stands for the request that would have been made: a
+// run of so many ends, though nobody answers.
+func (w *worker) missed(r Reason) {
+	if w.lost(r); !w.open && w.left > 0 {
+		w.left--
 	}
 }
 

@@ -46,6 +46,9 @@ func (r Reason) String() string {
 	return "unknown"
 }
 
+// ReasonNames returns the names of all reasons.
+func ReasonNames() []string { return reasonNames[:] }
+
 // reasonOf says why a connection, or the attempt at one, ended with an error. connected: it was established.
 func reasonOf(err error, connected bool) Reason {
 	switch err { //nolint:errorlint // the stack gives these very values, and this runs for each failure

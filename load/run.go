@@ -31,6 +31,8 @@ type Run struct {
 	done     chan struct{}
 
 	mu    sync.Mutex // of what follows: one snapshot at a time
+	from  clock.Time // when counting began, and what time of day that was
+	since time.Time
 	parts []part
 	spare *recorder
 }
@@ -57,7 +59,7 @@ func Start(st *stack.Stack, cfg Config) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{cfg: full, phases: full.Phases, stack: st, done: make(chan struct{}), spare: newRecorder()}
+	r := &Run{cfg: full, phases: full.Phases, stack: st, done: make(chan struct{}), spare: newRecorder(), since: time.Now()}
 	if full.Mode == Hold && full.Interval > 0 {
 		rate := float64(full.Connections) / full.Interval.Seconds()
 		r.phases = []Phase{{rate, rate, endless}}
@@ -65,17 +67,9 @@ func Start(st *stack.Stack, cfg Config) (*Run, error) {
 			r.phases[0].For = full.Duration
 		}
 	}
-	order, err := rotation(full.Targets)
+	order, requests, err := full.content()
 	if err != nil {
 		return nil, err
-	}
-	requests := make([][]byte, len(full.Targets))
-	for i := range full.Targets {
-		if requests[i] = full.Payload; full.Protocol == HTTP {
-			if requests[i], err = full.Request.build(&full.Targets[i], full.Mode == Connections && !full.Reset); err != nil {
-				return nil, err
-			}
-		}
 	}
 	n := st.Shards()
 	r.opening.Store(int32(n))
@@ -229,7 +223,7 @@ func (w *worker) handOver(fresh *recorder) (h handed) {
 		if w.state >= Draining {
 			end = w.end
 		}
-		h.elapsed = max(min(end, w.end).Sub(w.from), 0)
+		h.elapsed = max(min(end, w.end).Sub(w.from), 1)
 	}
 	w.rec = fresh
 	return h
@@ -239,7 +233,7 @@ func (w *worker) handOver(fresh *recorder) (h handed) {
 func (r *Run) Snapshot() Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := Snapshot{State: Finished, Err: r.Err()}
+	s := Snapshot{At: time.Now(), State: Finished, Err: r.Err()}
 	total := newRecorder()
 	var now, from, start clock.Time
 	var base CPU
@@ -268,11 +262,10 @@ func (r *Run) Snapshot() Snapshot {
 		}
 	}
 	s.Counts, s.Histograms = total.Counts, total.Histograms
-	s.At = time.Now()
-	s.Since = s.At
-	if from != 0 {
-		s.Since = s.At.Add(-now.Sub(from))
+	if from != r.from { // said once, so that it is the same each time
+		r.from, r.since = from, s.At.Add(-now.Sub(from))
 	}
+	s.Since = r.since
 	s.CPU = cpuTime()
 	s.CPU.User -= base.User
 	s.CPU.System -= base.System

@@ -37,6 +37,22 @@ func rotation(targets []Target) ([]uint16, error) {
 	return order, nil
 }
 
+// content returns the order of the targets, and what is sent to each.
+func (c *Config) content() (order []uint16, requests [][]byte, err error) {
+	if order, err = rotation(c.Targets); err != nil {
+		return nil, nil, err
+	}
+	requests = make([][]byte, len(c.Targets))
+	for i := range c.Targets {
+		if requests[i] = c.Payload; c.Protocol == HTTP {
+			if requests[i], err = c.Request.build(&c.Targets[i], c.Mode == Connections && !c.Reset); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return order, requests, nil
+}
+
 // build returns the bytes of a request to a target. last: the target is to close the connection after the response.
 func (r *Request) build(t *Target, last bool) ([]byte, error) {
 	path, host := t.Path, t.Host

@@ -381,6 +381,9 @@ func (w *worker) finish() {
 			c.close()
 		}
 	}
+	if w.cfg.Count > 0 && !w.open {
+		w.end = w.now // its answers are what it took the time for
+	}
 	w.state = Finished
 	w.shard.SetOnTurn(nil)
 	w.run.finished()

@@ -15,9 +15,9 @@ import (
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
-// load writes to the discard service on several connections until they end, and counts the bytes. The returned function waits for
+// traffic writes to the discard service on several connections until they end, and counts the bytes. The returned function waits for
 // the end.
-func load(t *testing.T, lab *netlab.Lab, conns int) (sent *atomic.Int64, wait func()) {
+func traffic(t *testing.T, lab *netlab.Lab, conns int) (sent *atomic.Int64, wait func()) {
 	t.Helper()
 	sent = new(atomic.Int64)
 	var wg sync.WaitGroup
@@ -59,7 +59,7 @@ func TestKilledAtFullLoad(t *testing.T) {
 			for round := range 3 {
 				p := launch(t, lab, nil, args...)
 				p.ready(t)
-				sent, wait := load(t, lab, 4)
+				sent, wait := traffic(t, lab, 4)
 				for deadline := time.Now().Add(20 * time.Second); sent.Load() < enough; time.Sleep(time.Millisecond) {
 					if time.Now().After(deadline) {
 						t.Fatalf("round %d: %d bytes sent", round, sent.Load())
