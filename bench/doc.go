@@ -10,6 +10,6 @@
 //
 // docs/benchmarks.md says how each benchmark is done and how to read it.
 //
-// The program starts itself again for each measurement: "bench core", "bench scale", "bench serve", "bench load" and "bench raw" are its
-// children, not for people.
+// The program starts itself again for each measurement: "bench core", "bench scale", "bench pair", "bench serve", "bench load" and
+// "bench raw" are its children, not for people.
 package main

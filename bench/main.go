@@ -20,6 +20,7 @@ import (
 var children = map[string]func(ctx context.Context, emit child.Emit, args []string) (any, error){
 	"core":  measureCore,
 	"scale": measureScale,
+	"pair":  measurePair,
 	"serve": serve,
 	"load":  drive,
 	"raw":   raw,

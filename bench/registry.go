@@ -55,7 +55,7 @@ type side struct {
 
 // groups are in the order in which they are shown.
 func groups() []*group {
-	return slices.Concat(coreGroups(), scaleGroups(), []*group{
+	return slices.Concat(coreGroups(), scaleGroups(), millionGroups(), []*group{
 		smallGroup(), bulkGroup(),
 	}, jumboGroups(), []*group{
 		rawGroup(), latencyGroup(), netHTTPGroup(), shardsGroup(), checkGroup(), softirqGroup(),
