@@ -139,7 +139,8 @@ func open(r io.Reader) (func() ([]byte, gopacket.CaptureInfo, error), error) {
 		read, link = old.ReadPacketData, old.LinkType()
 	}
 	if link != layers.LinkTypeEthernet {
-		return nil, fmt.Errorf("%w but of link type %d, %v: capture on an Ethernet interface, not on \"any\"", ErrLinkType, uint32(link), link)
+		return nil, fmt.Errorf("%w but of link type %d, %v: capture on an Ethernet interface, not on \"any\"",
+			ErrLinkType, uint32(link), link)
 	}
 	return read, nil
 }

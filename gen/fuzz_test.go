@@ -3,6 +3,7 @@ package gen
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"os"
 	"testing"
 
@@ -79,7 +80,8 @@ func FuzzProfile(f *testing.F) {
 		if err == nil && len(p.Streams) == 0 {
 			t.Fatal("no streams and no mistake")
 		}
-		if m, ok := err.(*Mistakes); ok {
+		var m *Mistakes
+		if errors.As(err, &m) {
 			for _, x := range m.List {
 				if x.Line < 1 || x.Text == "" {
 					t.Fatalf("a mistake without a place: %+v", x)

@@ -89,7 +89,8 @@ var kinds = [...]layer{
 	Ethernet: {name: "eth", len: 14, over: []Kind{VXLAN}, fields: []field{
 		{name: "dst", flat: "dmac", format: hardware, off: 0, width: 6, max: max48, help: "destination; default the next hop's"},
 		{name: "src", flat: "smac", format: hardware, off: 6, width: 6, max: max48, help: "source; default the interface's"},
-		{name: "type", flat: "-", off: 12, width: 2, max: max16, def: 0x88b5, help: "EtherType; default that of the next layer, 0x88b5 before a payload"},
+		{name: "type", flat: "-", off: 12, width: 2, max: max16, def: 0x88b5,
+			help: "EtherType; default that of the next layer, 0x88b5 before a payload"},
 	}},
 	VLAN:  {name: "vlan", len: 4, below: Ethernet, over: []Kind{Ethernet, VLAN, SVLAN}, main: "id", fields: vlanFields(0x8100)},
 	SVLAN: {name: "svlan", len: 4, below: Ethernet, over: []Kind{Ethernet, VLAN, SVLAN}, main: "id", fields: vlanFields(0x88a8)},
@@ -124,7 +125,8 @@ var kinds = [...]layer{
 		{name: "dport", off: 2, width: 2, max: max16, def: 80, help: "destination port; default 80"},
 		{name: "seq", off: 4, width: 4, max: max32, help: "sequence number; default 0"},
 		{name: "ack", off: 8, width: 4, max: max32, help: "acknowledgment number; default 0"},
-		{name: "flags", format: tcpFlags, off: 13, width: 1, max: max8, def: 2, help: "names joined by + (fin syn rst psh ack urg ece cwr), none, or a number; default syn"},
+		{name: "flags", format: tcpFlags, off: 13, width: 1, max: max8, def: 2,
+			help: "names joined by + (fin syn rst psh ack urg ece cwr), none, or a number; default syn"},
 		{name: "window", off: 14, width: 2, max: max16, def: 65535, help: "window; default 65535"},
 		{name: "urgent", off: 18, width: 2, max: max16, help: "urgent pointer; default 0"},
 		{name: "mss", max: max16, help: "option: maximum segment size; default absent"},
@@ -155,10 +157,12 @@ var kinds = [...]layer{
 func vlanFields(tpid uint64) []field {
 	return []field{
 		{name: "id", flat: "-", width: 2, max: 4095, help: "VLAN identifier; default 0"},
-		{name: "type", flat: "-", off: 2, width: 2, max: max16, def: 0x88b5, help: "EtherType behind the tag; default that of the next layer, 0x88b5 before a payload"},
+		{name: "type", flat: "-", off: 2, width: 2, max: max16, def: 0x88b5,
+			help: "EtherType behind the tag; default that of the next layer, 0x88b5 before a payload"},
 		{name: "prio", width: 2, shift: 13, max: 7, help: "priority; default 0"},
 		{name: "dei", format: boolean, width: 2, shift: 12, max: 1, help: "drop eligible; default off"},
-		{name: "tpid", flat: "-", max: max16, def: tpid, help: "protocol identifier, the EtherType before the tag; default as its standard has it"},
+		{name: "tpid", flat: "-", max: max16, def: tpid,
+			help: "protocol identifier, the EtherType before the tag; default as its standard has it"},
 	}
 }
 

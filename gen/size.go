@@ -74,7 +74,8 @@ func parseSize(text string) (Size, *valueError) {
 	}
 	for _, x := range v.spans {
 		if x.first < MinSize {
-			return Size{}, &valueError{0, fmt.Sprintf("expected at least %d bytes, the 4 of the frame check sequence counted, got %d", MinSize, x.first)}
+			return Size{}, &valueError{0, fmt.Sprintf("expected at least %d bytes, the 4 of the frame check sequence counted, got %d",
+				MinSize, x.first)}
 		}
 	}
 	return Size{values: v}, nil

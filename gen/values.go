@@ -160,7 +160,8 @@ func parseSpan(item string, f *field) (span, *valueError) {
 	if hasStep {
 		n, e := strconv.ParseUint(stepText, 10, 64)
 		if e != nil || n == 0 {
-			return span{}, &valueError{len(from) + len(end) + 2, fmt.Sprintf("expected a step of at least 1 behind the /, got %q", stepText)}
+			return span{}, &valueError{len(from) + len(end) + 2,
+				fmt.Sprintf("expected a step of at least 1 behind the /, got %q", stepText)}
 		}
 		step = n
 	}
@@ -175,8 +176,8 @@ func parsePrefix(item string) (span, *valueError) {
 		return span{}, &valueError{0, fmt.Sprintf("expected an IPv4 prefix such as 10.0.0.0/24, got %q", item)}
 	}
 	if p.Masked().Addr() != p.Addr() && p.Bits() < 31 {
-		return span{}, &valueError{0, fmt.Sprintf("%s is an address of %s: expected one or the other, without or with zeros behind the prefix",
-			p.Addr(), p.Masked())}
+		return span{}, &valueError{0,
+			fmt.Sprintf("%s is an address of %s: expected one or the other, without or with zeros behind the prefix", p.Addr(), p.Masked())}
 	}
 	first := fromAddr(p.Masked().Addr())
 	last := first + 1<<(32-p.Bits()) - 1
