@@ -14,8 +14,10 @@ import (
 	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/ethernet"
 	"github.com/xdpstack/xdpstack/gen/rate"
+	"github.com/xdpstack/xdpstack/gen/receive"
 	"github.com/xdpstack/xdpstack/gen/rfc2544"
 	"github.com/xdpstack/xdpstack/gen/rfc2544/link"
+	"github.com/xdpstack/xdpstack/internal/permit"
 )
 
 type rfc2544Command struct {
@@ -54,7 +56,7 @@ rate, the loss from the highest rate down, and the longest burst that gets throu
 Trials are 5 s long unless --trial says otherwise. That is a first look: RFC 2544 wants 60 s, and --standard keeps all
 of its times and numbers, which takes hours. What deviates from the RFC is listed under the results.
 
-Both interfaces are taken from the kernel while it runs: nothing else can use them.`,
+What comes to the interface that receives is this program's as long as it runs, and nobody else's.`,
 		Example: `  sudo xdpstack rfc2544 -i eth1 --to eth2 --line-rate 10G
   sudo xdpstack rfc2544 -i eth1 --to eth2 --search mlr --ndr --pdr 0.5% --sizes 64,imix --tests throughput,latency
   sudo xdpstack rfc2544 -i eth1 --reflected --target 192.0.2.7 --source 192.0.2.8 --sizes 64,512,1518 --json
@@ -295,14 +297,7 @@ func (c *rfc2544Command) run(ctx context.Context, cmd *cobra.Command) error {
 
 // measure opens the ports and does it.
 func (c *rfc2544Command) measure(ctx context.Context, cfg rfc2544.Config, opt afxdp.Options, e ends) error {
-	sending := opt
-	if c.to != "" {
-		sending.SendOnly = !e.gateway.IsValid()
-		for i := range c.queues {
-			sending.Queues = append(sending.Queues, i)
-		}
-	}
-	from, err := afxdp.Open(c.iface, sending, bpf.Config{Mode: bpf.WholeInterface})
+	from, err := c.openSender(opt, e.gateway.IsValid())
 	if err != nil {
 		return err
 	}
@@ -314,7 +309,7 @@ func (c *rfc2544Command) measure(ctx context.Context, cfg rfc2544.Config, opt af
 		}
 	}
 	if c.to != "" {
-		to, err := afxdp.Open(c.to, opt, bpf.Config{Mode: bpf.WholeInterface})
+		to, err := c.openWhole(c.to, opt)
 		if err != nil {
 			return err
 		}
@@ -340,6 +335,31 @@ func (c *rfc2544Command) measure(ctx context.Context, cfg rfc2544.Config, opt af
 		return errReported
 	}
 	return err
+}
+
+// openSender opens the interface that sends. Where nothing has to come back it needs no XDP program.
+func (c *rfc2544Command) openSender(o afxdp.Options, asks bool) (*afxdp.Interface, error) {
+	if c.to == "" {
+		return c.openWhole(c.iface, o)
+	}
+	for i := range c.queues {
+		o.Queues = append(o.Queues, i)
+	}
+	if asks {
+		return c.openWhole(c.iface, o)
+	}
+	o.SendOnly = true
+	return afxdp.Open(c.iface, o, bpf.Config{})
+}
+
+// openWhole opens an interface all of whose frames come here, if nobody else needs it.
+func (c *rfc2544Command) openWhole(iface string, o afxdp.Options) (*afxdp.Interface, error) {
+	o.RxHints = true
+	i, err := receive.Open(iface, o, receive.Steer{All: true, Insist: c.permit.insist})
+	if errors.Is(err, receive.ErrInUse) {
+		return nil, usagef("%w: to do it all the same say %s", err, permit.Flag)
+	}
+	return i, err
 }
 
 func (c *rfc2544Command) write(r *rfc2544.Report) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -65,14 +66,7 @@ func TestRFC2544(t *testing.T) {
 	t.Run("JSON", func(t *testing.T) {
 		code, out, errs := inside(t.Context(), lab, nil, args("--json", "--sizes", "512,9000", "--search", "mlr", "--pdr", "2%", "--width", "3%",
 			"--tests", "throughput,latency", "--latency-trials", "1", "--max-rate", "50kpps")...)
-		var r struct {
-			Rows []struct {
-				Size, Skipped string
-				Throughput    []rfc2544.Rate
-				Latency       *rfc2544.Delay
-			}
-			Deviations []string `json:"deviations_from_rfc2544"`
-		}
+		var r rfc2544.Report
 		if err := json.Unmarshal([]byte(out), &r); code != exitOK || err != nil || len(r.Rows) != 2 {
 			t.Fatalf("exit code %d, %v\n%s%s", code, err, out, errs)
 		}
@@ -85,7 +79,7 @@ func TestRFC2544(t *testing.T) {
 		if row.Latency == nil || row.Latency.Frames == 0 || row.Latency.Min < 1000 {
 			t.Errorf("latency %+v", row.Latency)
 		}
-		if r.Rows[1].Size != "9000" || !strings.Contains(r.Rows[1].Skipped, "MTU") || len(r.Deviations) == 0 {
+		if r.Rows[1].Size != 9000 || !strings.Contains(r.Rows[1].Skipped, "MTU") || len(r.Deviations) == 0 {
 			t.Errorf("%+v", r)
 		}
 	})
@@ -107,6 +101,33 @@ func TestRFC2544(t *testing.T) {
 			t.Errorf("exit code %d, %v, %d rows; want those of the first rates\n%s%s", code, err, len(rows), out, errs)
 		}
 	})
+}
+
+func TestRFC2544Reflected(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "rfc2544", BothKernel: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	log := &output{}
+	done := make(chan int, 1)
+	go func() {
+		code := -1
+		_ = lab.Kernel.Do(func() error { // code tells
+			code = run(ctx, []string{"reflect", "-i", lab.Kernel.Interface, "--all"}, streams{out: log, err: log})
+			return nil
+		})
+		done <- code
+	}()
+	log.waitFor(t, "WARNING")
+	code, out, errs := inside(t.Context(), lab, nil, "rfc2544", "-i", lab.Stack.Interface, "--reflected", "--target",
+		lab.Kernel.Address.Addr().String(), "--target-mac", net.HardwareAddr(lab.Kernel.MAC[:]).String(), "--sizes", "64", "--tests", "loss",
+		"--trial", "100ms", "--max-rate", "2kpps", "--json", "--loss-step", "50%")
+	var r rfc2544.Report
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitOK || len(r.Rows) != 1 || len(r.Rows[0].Loss) == 0 || r.Rows[0].Loss[0].Received == 0 {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+	cancel()
+	if code := <-done; code != exitOK {
+		t.Errorf("reflect: exit code %d\n%s", code, log)
+	}
 }
 
 func TestRFC2544Refuses(t *testing.T) {

@@ -36,6 +36,19 @@ func (s Size) String() string {
 // MarshalText writes the size for JSON and CSV.
 func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText reads what MarshalText writes.
+func (s *Size) UnmarshalText(text []byte) error {
+	sizes, err := ParseSizes(string(text))
+	if err == nil && len(sizes) != 1 {
+		err = fmt.Errorf("frame size %q: want one", text)
+	}
+	if err != nil {
+		return err
+	}
+	*s = sizes[0]
+	return nil
+}
+
 // Mean returns the mean length of the frames in bytes.
 func (s Size) Mean() float64 {
 	if s != IMIX {

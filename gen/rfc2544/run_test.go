@@ -2,6 +2,7 @@ package rfc2544
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 	"reflect"
@@ -127,6 +128,16 @@ func TestAStallOfTheSenderSaysNothing(t *testing.T) {
 		if got.Note != "" {
 			t.Errorf("%v: %+v", m, got)
 		}
+	}
+}
+
+// TestASlowSenderWidensTheBounds: in short trials a sender may be late by some milliseconds, which is more than the width.
+func TestASlowSenderWidensTheBounds(t *testing.T) {
+	d := &simDevice{capacity: 100_000, stalls: 1, stall: 0.04}
+	r := run(t, d, Config{Tests: []Test{Throughput}, Sizes: []Size{64}, Trial: 100 * time.Millisecond})
+	got := r.Rows[0].Throughput[0]
+	if got.Regular || !strings.Contains(got.Note, "sent 4.0 % slower") || got.Lower > 96_000*1.01 || got.Rate > got.Lower {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -272,6 +283,23 @@ func TestConfigIsChecked(t *testing.T) {
 	} {
 		if _, err := Run(t.Context(), &simDevice{}, c); !errors.Is(err, ErrConfig) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestReportAsJSON(t *testing.T) {
+	r := run(t, &simDevice{capacity: 200_000}, Config{Sizes: []Size{64, 9000, IMIX}})
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Report
+	if err := json.Unmarshal(b, &back); err != nil || !reflect.DeepEqual(&back, r) {
+		t.Errorf("%v\n%+v, want\n%+v", err, back, r)
+	}
+	for _, bad := range []string{`{"rows":[{"size":"all"}]}`, `{"rows":[{"size":"1"}]}`} {
+		if err := json.Unmarshal([]byte(bad), &back); err == nil {
+			t.Errorf("%s: no error", bad)
 		}
 	}
 }

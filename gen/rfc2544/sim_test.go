@@ -19,7 +19,8 @@ type simDevice struct {
 	mtu      int     // default 1500
 	stop     int     // the trial, from 1, that fails; 0: none
 	noTimes  bool    // latency is not measured
-	stalls   int     // one trial in so many in which the sender does nothing for a third of the time; 0: none
+	stalls   int     // one trial in so many in which the sender does nothing for a part of the time; 0: none
+	stall    float64 // that part; default a third
 
 	trials int
 	total  time.Duration
@@ -58,7 +59,9 @@ func (d *simDevice) Trial(ctx context.Context, t Trial) (o Outcome, err error) {
 		o.Sent = uint64(math.Round(rate * t.Duration.Seconds()))
 	}
 	if d.stalls > 0 && d.trials%d.stalls == 0 {
-		o.Sent = o.Sent * 2 / 3
+		part := d.stall
+		or(&part, 1.0/3)
+		o.Sent = uint64(float64(o.Sent) * (1 - part))
 	}
 	seconds := float64(o.Sent) / rate
 	o.Sending = time.Duration(seconds * float64(time.Second))

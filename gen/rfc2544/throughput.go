@@ -137,6 +137,10 @@ func (r *runner) rate(g *search.Goal, f *search.Found, seen map[float64]*offers)
 	if s != nil && s.rate > 0 { // what was sent, where it was less than asked for
 		out.Rate *= s.rate / f.Lower
 		out.Lower = s.rate
+		if out.Regular && f.Upper-s.rate > f.Upper*(g.Width+r.Shortfall) {
+			out.Regular = false
+			notes = append(notes, fmt.Errorf("sent %.1f %% slower than asked for", 100*(1-s.rate/f.Lower)))
+		}
 	}
 	out.Bits = out.Rate * (r.row.Size.Mean() + overhead) * 8
 	out.Share = out.Rate / r.row.Line

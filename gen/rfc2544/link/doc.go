@@ -10,8 +10,9 @@
 //	└───────────┘                 └──────────────┘                    └───────────┘
 //
 // Every frame carries the time at which it was written and its number. What comes with a time from before the trial is of an earlier
-// one, and does not count. Latency is from the writing of a frame to the time at which the batch with it was taken: it contains what
-// the kernel and this process add on both sides, some microseconds, and while both are busy more.
+// one, and does not count. Latency is from the writing of a frame to when the XDP program noted it, if the queues were opened with
+// [afxdp.Options].RxHints, else to when the batch with it was taken: it contains what the kernel and this process add, some microseconds,
+// and while they are busy more.
 //
 // Before each trial the receiving port announces its address by ARP, so that switches know where it is, and answers questions for it:
 // the learning frames of RFC 2544 section 23.

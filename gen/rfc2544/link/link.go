@@ -120,8 +120,8 @@ func (l *Link) Trial(ctx context.Context, t rfc2544.Trial) (o rfc2544.Outcome, e
 	} else {
 		stop = func() {}
 		cfg.Linger = t.Wait
-		for range cfg.Queues {
-			cfg.Receivers = append(cfg.Receivers, &tap{recorder: recorder, since: since})
+		for _, q := range cfg.Queues {
+			cfg.Receivers = append(cfg.Receivers, &tap{recorder: recorder, queue: q, since: since})
 		}
 	}
 	result, err := engine.Run(ctx, cfg)
@@ -160,7 +160,7 @@ func (l *Link) listen(recorder *measure.Recorder, since uint64) (stop func()) {
 	var over atomic.Bool
 	var all sync.WaitGroup
 	for i, q := range l.cfg.Receive {
-		p := &port{queue: q, mac: q.HardwareAddr(), ip: l.cfg.TargetIP, tap: tap{recorder: recorder, since: since}}
+		p := &port{mac: q.HardwareAddr(), ip: l.cfg.TargetIP, tap: tap{recorder: recorder, queue: q, since: since}}
 		if i == 0 {
 			p.announce()
 		}

@@ -26,6 +26,7 @@ func tai() uint64 {
 // tap measures the frames of a trial among those that a queue receives.
 type tap struct {
 	recorder *measure.Recorder
+	queue    afxdp.Queue
 	since    uint64                        // CLOCK_TAI, ns: what was written before is of another trial
 	large    []byte                        // a packet that lies in several frames
 	other    func(b []byte, q *frame.Pool) // gets what carries no signature; nil: nobody
@@ -36,6 +37,10 @@ func (t *tap) Received(batch []frame.Desc, pool *frame.Pool, now uint64) {
 	m := t.recorder.Take()
 	defer t.recorder.Release()
 	for i := 0; i < len(batch); i++ {
+		at := now
+		if h, ok := t.queue.Hints(batch[i]); ok && !h.DeviceTime { // a card's clock is not the one in the frames
+			at = h.Time
+		}
 		b := pool.Bytes(batch[i])
 		if batch[i].More {
 			t.large = append(t.large[:0], b...)
@@ -50,7 +55,7 @@ func (t *tap) Received(batch []frame.Desc, pool *frame.Pool, now uint64) {
 		case !ok && t.other != nil:
 			t.other(b, pool)
 		case ok && s.Time >= t.since:
-			m.Packet(b, now, false)
+			m.Packet(b, at, false)
 		}
 	}
 }
@@ -58,9 +63,8 @@ func (t *tap) Received(batch []frame.Desc, pool *frame.Pool, now uint64) {
 // port is a queue that only receives, and stands for an address.
 type port struct {
 	tap
-	queue afxdp.Queue
-	mac   ethernet.Addr
-	ip    netip.Addr
+	mac ethernet.Addr
+	ip  netip.Addr
 }
 
 // patience is how long a port sleeps before it looks whether the trial is over.

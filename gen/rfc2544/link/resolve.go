@@ -16,7 +16,7 @@ import (
 // interface whose frames all come here.
 func Resolve(ctx context.Context, queues []afxdp.Queue, own, target netip.Addr) (ethernet.Addr, error) {
 	const attempts, patience = 3, 300 * time.Millisecond
-	p := &port{queue: queues[0], mac: queues[0].HardwareAddr(), ip: own}
+	p := &port{tap: tap{queue: queues[0]}, mac: queues[0].HardwareAddr(), ip: own}
 	question := ethernet.ARP{Op: ethernet.ARPRequest, SenderMAC: p.mac, SenderIP: own.As4(), TargetIP: target.As4()}
 	for range attempts {
 		p.send(ethernet.Broadcast, &question)
