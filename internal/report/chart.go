@@ -42,7 +42,7 @@ func newChart(x, y string) *plot.Plot {
 		&p.Legend.TextStyle.Font} {
 		*f = sans
 	}
-	p.X.Tick.Marker = plainTicks{}
+	p.X.Tick.Marker = timeTicks{}
 	p.X.Padding, p.Y.Padding = 0, 0
 	p.X.Label.Padding, p.Y.Label.Padding = 3, 5
 	p.Legend.Top, p.Legend.Left = true, true
@@ -116,7 +116,7 @@ func coarse(series []Second) []Second {
 	return out
 }
 
-// minSpan is how much of a second must have been measured to have a rate of its own in a chart.
+// minSpan is how much of a second must have been measured to have a rate of its own, in a chart or a line.
 const minSpan = 100 * time.Millisecond
 
 // overTime makes points of a figure of each second, at its middle. NaN is left out.
@@ -194,6 +194,7 @@ func percentileChart(r *Result) (*plot.Plot, error) {
 		}
 	}
 	p.X.Min, p.X.Max = 0, max(p.X.Max, 2)
+	p.Legend.Top, p.Legend.Left, p.Legend.XOffs, p.Legend.YOffs = false, false, -8, 4 // where the rare, which are large, leave room
 	p.X.Tick.Marker = percentileTicks{}
 	logDurations(p)
 	return p, nil

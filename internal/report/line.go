@@ -38,8 +38,11 @@ func NewLines(w io.Writer, main string, columns ...Column) *Lines {
 // latencies are the percentiles that a line has.
 var latencies = []float64{50, 99, 100}
 
-// Print prints a second. Failures are told by kind, if there were any.
+// Print prints a second, unless too little of it was measured for rates to mean anything. Failures are told by kind, if there were any.
 func (l *Lines) Print(s *Second) {
+	if s.Span < minSpan {
+		return
+	}
 	var b strings.Builder
 	if l.n%headEvery == 0 {
 		fmt.Fprintf(&b, "%-8s", "time")
@@ -104,8 +107,11 @@ func byCount(counts map[string]uint64) []string {
 
 // FormatCount writes a number with thousands set apart, and a digit behind the point where it is small and broken.
 func FormatCount(v float64) string {
-	if v < 100 && v != float64(int64(v)) {
+	if v >= 0 && v < 100 && v != float64(int64(v)) {
 		return fmt.Sprintf("%.1f", v)
+	}
+	if v < 0 {
+		return "-" + FormatCount(-v)
 	}
 	s := fmt.Sprintf("%.0f", v)
 	for i := len(s) - 3; i > 0; i -= 3 {

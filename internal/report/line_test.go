@@ -19,6 +19,9 @@ func TestLines(t *testing.T) {
 	l.Print(&second)
 	second = Second{Time: began.Unix() + 1, Warmup: true, Span: time.Second}
 	l.Print(&second)
+	second.Span = time.Millisecond
+	l.Print(&second)
+	second.Span = time.Second
 	got := strings.Split(b.String(), "\n")
 	want := []string{
 		"time          done/s    connects       p50       p99       max",
@@ -38,7 +41,7 @@ func TestLines(t *testing.T) {
 }
 
 func TestFormat(t *testing.T) {
-	for in, want := range map[float64]string{0: "0", 7: "7", 99.95: "100.0", 0.25: "0.2", 123.4: "123", 1000: "1,000", 12345678: "12,345,678"} {
+	for in, want := range map[float64]string{0: "0", 7: "7", 99.95: "100.0", 0.25: "0.2", -100: "-100", -0.5: "-0.5", -1234: "-1,234", 123.4: "123", 1000: "1,000", 12345678: "12,345,678"} {
 		if got := FormatCount(in); got != want {
 			t.Errorf("%v is %q, want %q", in, got, want)
 		}

@@ -131,7 +131,9 @@ func difference(now, before *state) Second {
 		Counters: subtract(now.counters, before.counters), Errors: subtract(now.errors, before.errors),
 		Histograms: make(map[string]*Histogram, len(now.histograms))}
 	for name, h := range now.histograms {
-		s.Histograms[name] = h.since(before.histograms[name])
+		if more := h.since(before.histograms[name]); more.TotalCount() > 0 {
+			s.Histograms[name] = more
+		}
 	}
 	return s
 }

@@ -94,12 +94,32 @@ func sum(m map[string]uint64) (n uint64) {
 	return n
 }
 
-// Write writes the result as JSON.
+// Write writes the result as JSON, the entries of the series on a line each.
 func (r *Result) Write(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
+	head := *r
+	head.Series = nil
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(r); err != nil {
+	e.SetIndent("", "  ")
+	err := e.Encode(head)
+	b.Truncate(max(b.Len()-len("\n}\n"), 0))
+	e.SetIndent("", "")
+	before := ",\n  \"series\": [\n    "
+	for i := 0; i < len(r.Series) && err == nil; i++ {
+		b.WriteString(before)
+		err = e.Encode(&r.Series[i])
+		b.Truncate(max(b.Len()-len("\n"), 0))
+		before = ",\n    "
+	}
+	if len(r.Series) > 0 {
+		b.WriteString("\n  ]")
+	}
+	b.WriteString("\n}\n")
+	if err == nil {
+		_, err = w.Write(b.Bytes())
+	}
+	if err != nil {
 		return fmt.Errorf("write the result: %w", err)
 	}
 	return nil

@@ -30,6 +30,9 @@ func TestResultRoundTrip(t *testing.T) {
 	if !reflect.DeepEqual(got.Histograms["total"].Values(), want.Histograms["total"].Values()) {
 		t.Errorf("percentiles %v, want %v", got.Histograms["total"].Values(), want.Histograms["total"].Values())
 	}
+	if lines := strings.Count(a.String(), "\n    {\"time\":"); lines != len(want.Series) {
+		t.Errorf("%d entries of the series have a line of their own, of %d", lines, len(want.Series))
+	}
 	if left, _ := filepath.Glob(name + ".*"); len(left) > 0 {
 		t.Errorf("left over: %v", left)
 	}
@@ -49,6 +52,7 @@ func TestReadRefuses(t *testing.T) {
 		{"a damaged histogram", strings.Replace(good, `"hdr": "HIST`, `"hdr": "HXST`, 1), "decode a histogram"},
 		{"no histogram", strings.Replace(good, `"hdr": "HIST`, `"hrd": "HIST`, 1), "no field hdr"},
 		{"a histogram of null", strings.Replace(good, `"histograms": {`, `"histograms": {"x": null, `, 1), "missing"},
+		{"a damaged histogram of the series", strings.Replace(good, `"hdr":"HIST`, `"hdr":"HXST`, 1), "decode a histogram"},
 		{"an impossible worker", strings.Replace(good, `"workers": 1`, `"workers": 0`, 1), "workers"},
 		{"a time before", strings.Replace(good, `"duration_ns": `, `"duration_ns": -`, 1), "negative"},
 	} {

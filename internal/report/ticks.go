@@ -8,17 +8,34 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// plainTicks are those of gonum with thousands set apart.
+// plainTicks are those of gonum, whole numbers written as such and with thousands set apart.
 type plainTicks struct{}
 
 func (plainTicks) Ticks(low, high float64) []plot.Tick {
 	t := plot.DefaultTicks{}.Ticks(low, high)
 	for i := range t {
-		if t[i].Label != "" && math.Abs(t[i].Value) >= 1000 {
-			t[i].Label = FormatCount(t[i].Value)
+		if v := t[i].Value; t[i].Label != "" && v == math.Trunc(v) {
+			t[i].Label = FormatCount(v)
 		}
 	}
 	return t
+}
+
+// timeTicks are those of an axis of seconds: at most ten with labels, at multiples that people count in, one of them 0.
+type timeTicks struct{}
+
+func (timeTicks) Ticks(low, high float64) (ticks []plot.Tick) {
+	step := 0.1
+	for _, s := range []float64{0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400} {
+		if (high-low)/step <= 10 {
+			break
+		}
+		step = s
+	}
+	for n := math.Ceil(low / step); n*step <= high; n++ {
+		ticks = append(ticks, plot.Tick{Value: n * step, Label: FormatCount(math.Round(n*step*10) / 10)})
+	}
+	return ticks
 }
 
 // durationTicks are powers of ten of a second, with those between where there is room.
