@@ -22,6 +22,7 @@ type loadCommand struct {
 	permit   permitFlags
 	plan     loadPlan
 	results  resultFlags
+	find     loadFind
 	cpus     []int
 	spin     time.Duration
 	timeWait time.Duration
@@ -45,9 +46,13 @@ With --rate, --ramp or --step requests come at that rate, whatever the target do
 from when they were due: an open loop. Without, each connection makes a request when it has the answer to the
 last: a closed loop, which asks a slow target less and does not see how long the others would have waited.
 
+With --find it searches the highest rate at which conditions hold, by trials of --duration each: first each rate
+twice the one before, until two in a row fail, then between the highest that held and the next one.
+
 Aim it only at what is yours: other targets than those of the interface's own network must be in --allow.`,
 		Example: `  sudo xdpstack load -i eth0 -a 192.0.2.11/24 --rate 10k --duration 30s http://192.0.2.10/
   sudo xdpstack load -i eth0 -a 192.0.2.11/24 --rate 10k --expect 'p99<5ms,errors<0.1%' http://192.0.2.10/
+  sudo xdpstack load -i eth0 -a 192.0.2.11/24 --find 'p99<5ms,errors<0.1%' --duration 5s http://192.0.2.10/
   sudo xdpstack load -i eth0 -a 192.0.2.11/24 --kind connections --ramp 1k..50k/30s --reset http://192.0.2.10/
   sudo xdpstack load -i eth0 -a 192.0.2.11/24 --connections 256 --pipeline 16 http://192.0.2.10/
   sudo xdpstack load -i eth0 -a 192.0.2.11/24 --kind upload --connections 4 tcp://192.0.2.10:9`,
@@ -65,6 +70,7 @@ Aim it only at what is yours: other targets than those of the interface's own ne
 	l.plan.register(cmd)
 	l.permit.register(cmd)
 	l.results.register(cmd)
+	l.find.register(cmd)
 	cmd.Flags().IntSliceVar(&l.cpus, "cpus", nil, "CPU of each queue's shard, -1 for any (default near the interrupt, where there is one)")
 	cmd.Flags().DurationVar(&l.spin, "spin", 0, "how long an idle shard polls before it sleeps, if it pays; -1s: not at all (default 50µs)")
 	cmd.Flags().DurationVar(&l.timeWait, "time-wait", time.Second, "how long a port that this side closed is not used again for its target")
@@ -109,6 +115,11 @@ func (l *loadCommand) run(ctx context.Context, urls []string) (err error) {
 	if err := load.Check(cfg); err != nil {
 		return usageError{err}
 	}
+	if l.find.conditions != "" {
+		if err := l.refuse(&cfg); err != nil {
+			return err
+		}
+	}
 	sc, err := l.stackConfig(&cfg)
 	if err != nil {
 		return err
@@ -124,6 +135,9 @@ func (l *loadCommand) run(ctx context.Context, urls []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	if l.find.conditions != "" {
+		return l.seek(ctx, st, cfg)
+	}
 	result, err := l.follow(ctx, st, cfg, out)
 	if result == nil {
 		return err
