@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -67,13 +68,18 @@ func within(t, p netip.Prefix) bool {
 
 func (r *Rules) describe() string {
 	var list []string
+	add := func(p netip.Prefix) {
+		if s := p.Masked().String(); !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
 	for _, own := range r.Own {
 		if own.Bits() >= widest {
-			list = append(list, own.Masked().String())
+			add(own)
 		}
 	}
 	for _, a := range r.Allow {
-		list = append(list, a.Masked().String())
+		add(a)
 	}
 	if len(list) == 0 {
 		return "any network that the interface is known to be on"

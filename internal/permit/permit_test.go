@@ -58,6 +58,10 @@ func TestCheckLooksAtEachTarget(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "198.51.100.1") || !strings.Contains(err.Error(), "192.0.2.0/24") {
 		t.Errorf("Check: %v, want an error with the target and the network", err)
 	}
+	r.Own = prefixes("192.0.2.1/24", "192.0.2.2/24")
+	if err := r.Check(prefixes("198.51.100.1/32")...); strings.Count(err.Error(), "192.0.2.0/24") != 1 {
+		t.Errorf("a network of two addresses is named twice: %v", err)
+	}
 	if err := (&Rules{}).Check(prefixes("192.0.2.9/32")...); !errors.Is(err, ErrForeign) {
 		t.Errorf("without any network: %v, want a refusal", err)
 	}
