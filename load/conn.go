@@ -18,6 +18,7 @@ type conn struct {
 	target  uint16
 	state   connState
 	listed  bool // in the list of those that are ready
+	timed   bool // a request is timed
 	thought bool // it has had a request, and is to think before the next
 
 	head, n  uint16     // of ring
@@ -77,7 +78,8 @@ func (c *conn) remove() clock.Time {
 // begin makes a request on a connection that is ready.
 func (c *conn) begin(intended clock.Time) {
 	c.add(intended)
-	if c.n == 1 {
+	if !c.timed { // else it looks what is under way when the time is over
+		c.timed = true
 		c.w.wheel.Set(c.id, c.w.now.Add(c.w.cfg.RequestTimeout))
 	}
 	c.write(c.w.requests[c.target])
@@ -222,11 +224,6 @@ func (c *conn) answer() bool {
 func (c *conn) complete(status int) {
 	w, answered := c.w, c.answered
 	intended := c.remove()
-	if c.n > 0 {
-		w.wheel.Set(c.id, c.ring[c.head].begun.Add(w.cfg.RequestTimeout))
-	} else {
-		w.wheel.Set(c.id, clock.Never)
-	}
 	if !w.counts(intended) {
 		return
 	}
@@ -344,7 +341,7 @@ func (c *conn) expired() {
 		c.state = connOpen
 		w.offer(c)
 	case connOpen:
-		if c.n == 0 {
+		if c.timed = c.n > 0; !c.timed {
 			return
 		}
 		if due := c.ring[c.head].begun.Add(w.cfg.RequestTimeout); due.After(w.now) {

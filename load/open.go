@@ -35,7 +35,7 @@ func (w *worker) connect(c *conn) error {
 	w.used++
 	w.gauges.Opening++
 	c.c, c.target, c.state, c.began = sc, target, connOpening, w.now
-	c.unsent, c.got, c.answered, c.thought = nil, 0, 0, false
+	c.unsent, c.got, c.answered, c.timed, c.thought = nil, 0, 0, false, false
 	c.reader.Reset()
 	w.wheel.Set(c.id, w.now.Add(w.cfg.ConnectTimeout))
 	return nil

@@ -77,7 +77,10 @@ func Start(st *stack.Stack, cfg Config) (*Run, error) {
 	for i := range n {
 		w := &worker{run: r, cfg: &r.cfg, shard: st.Shard(i), dialer: stack.Dialer{Stack: st, Spread: full.Spread}, id: i*full.Workers + full.Worker, of: n * full.Workers,
 			requests: requests, order: order, headRequest: full.Request.Method == "HEAD", open: len(r.phases) > 0,
-			rec: newRecorder(), fresh: newRecorder(), due: make([]uint32, 256)}
+			rec: newRecorder(), due: make([]uint32, 256)}
+		if full.WarmUp > 0 {
+			w.fresh = newRecorder()
+		}
 		w.divide()
 		r.workers = append(r.workers, w)
 		r.parts = append(r.parts, part{rec: newRecorder()})

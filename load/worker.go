@@ -305,6 +305,7 @@ func (w *worker) offer(c *conn) {
 	if w.cfg.Think > 0 && c.n == 0 && c.thought {
 		c.thought = false
 		c.state = connThinks
+		c.timed = false
 		w.wheel.Set(c.id, w.now.Add(w.cfg.Think))
 		return
 	}
