@@ -108,7 +108,7 @@ type Config struct {
 	// Connections are those of a closed loop; those that a Requests or Hold run opens; and otherwise how many may be open at a time.
 	// Default 64, and 16384 of an open loop of Connections. UDP: ports.
 	Connections int
-	Pipeline    int // requests that may be under way on a connection; default 1
+	Pipeline    int // requests that may be under way on a connection; default 1, and 1024 of an open loop of numbered datagrams
 	// MaxOpening is how many connections of a shard may be on their way at a time, where they are opened beforehand; default 256.
 	MaxOpening int
 	MaxWaiting int  // arrivals of a shard that may wait for a free connection; default 1048576
@@ -126,6 +126,8 @@ type Config struct {
 	// Worker and Workers have this run be one of several that make the load together: of Phases, Count and Connections each does its part.
 	// Default 0 of 1.
 	Worker, Workers int
+
+	numbered bool // datagrams begin with a number
 }
 
 // ErrConfig is wrapped by every error about a Config.
@@ -152,6 +154,10 @@ func (c *Config) open() bool { return len(c.Phases) > 0 || c.Mode == Hold && c.I
 
 func (c *Config) withDefaults() (Config, error) {
 	d := *c
+	d.numbered = d.Protocol == UDP && d.Payload == nil && (d.Size == 0 || d.Size >= numberLen)
+	if d.numbered && d.open() {
+		setDefault(&d.Pipeline, openPipeline)
+	}
 	setDefault(&d.Pipeline, 1)
 	setDefault(&d.MaxOpening, defaultMaxOpening)
 	setDefault(&d.MaxWaiting, defaultMaxWaiting)
@@ -214,6 +220,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: a pipeline of %d is not within 1 to %d", ErrConfig, c.Pipeline, maxPipeline)
 	case c.Pipeline > 1 && c.Mode != Requests && c.Mode != Hold:
 		return fmt.Errorf("%w: a connection of the mode %v has no pipeline", ErrConfig, c.Mode)
+	case c.Protocol == UDP && !c.numbered && c.Pipeline > 1:
+		return fmt.Errorf("%w: datagrams with a payload of the user's have no numbers: one may be under way on a port, not %d", ErrConfig, c.Pipeline)
+	case c.Protocol == UDP && c.Think > 0:
+		return fmt.Errorf("%w: there is no think time with UDP", ErrConfig)
 	case c.MaxOpening < 1 || c.MaxWaiting < 1:
 		return fmt.Errorf("%w: MaxOpening %d and MaxWaiting %d must be above 0", ErrConfig, c.MaxOpening, c.MaxWaiting)
 	case c.Workers < 1 || c.Worker < 0 || c.Worker >= c.Workers:

@@ -88,6 +88,11 @@ func Start(st *stack.Stack, cfg Config) (*Run, error) {
 	if !full.StartAt.IsZero() {
 		r.earliest = clock.Now().Add(time.Until(full.StartAt))
 	}
+	if full.Protocol == UDP {
+		if err := r.openUDP(); err != nil {
+			return nil, err
+		}
+	}
 	return r, r.launch()
 }
 
@@ -177,7 +182,7 @@ func (r *Run) Stop() {
 // Done returns a channel that is closed when the run has ended.
 func (r *Run) Done() <-chan struct{} { return r.done }
 
-// Wait waits for the end of the run, and returns Err. When the context is done it stops the run and waits for that.
+// Wait waits for the end of the run, gives back what it has of the stack, and returns Err. When the context is done it stops the run and waits for that.
 func (r *Run) Wait(ctx context.Context) error {
 	t := time.NewTicker(200 * time.Millisecond)
 	defer t.Stop()
@@ -185,6 +190,7 @@ func (r *Run) Wait(ctx context.Context) error {
 	for {
 		select {
 		case <-r.done:
+			r.closeUDP()
 			return r.Err()
 		case <-stop:
 			stop = nil

@@ -159,3 +159,53 @@ func (a answering) Received(c *stack.Conn, p []byte) {
 		c.Write(answer)
 	}
 }
+
+func TestUDP(t *testing.T) {
+	const rtt = 200 * time.Microsecond
+	for _, tt := range []struct {
+		name string
+		cfg  Config
+		loss float64
+		done [2]uint64
+	}{
+		{name: "open", cfg: Config{Phases: constant(10_000, time.Second)}, done: [2]uint64{10_000, 10_000}},
+		{name: "closed", cfg: Config{Duration: time.Second, Connections: 4}, done: [2]uint64{19_000, 20_004}},
+		{name: "payload, open", cfg: Config{Payload: []byte("hello"), Phases: constant(1000, time.Second)}, done: [2]uint64{1000, 1000}},
+		{name: "payload, closed", cfg: Config{Payload: []byte("hello"), Count: 1000}, done: [2]uint64{1000, 1000}},
+		{name: "loss, open", cfg: Config{Phases: constant(10_000, time.Second), RequestTimeout: 100 * time.Millisecond}, loss: 0.05,
+			done: [2]uint64{8900, 9150}},
+		{name: "loss, closed", cfg: Config{Payload: []byte("hello"), Count: 2000, RequestTimeout: 10 * time.Millisecond}, loss: 0.05,
+			done: [2]uint64{1750, 1850}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, lan)
+			if err := w.server.HandlePacket(":5007", service.EchoPackets{}); err != nil {
+				t.Fatal(err)
+			}
+			tt.cfg.Protocol, tt.cfg.Targets = UDP, targets(5007)
+			r, err := Start(w.client, tt.cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.runFor(time.Millisecond) // ARP
+			for _, d := range w.devices {
+				w.link.Impair(d, sim.Impairment{Delay: 100 * time.Microsecond, Loss: tt.loss})
+			}
+			s := w.finish(r)
+			if s.Done < tt.done[0] || s.Done > tt.done[1] || s.Failed != s.Errors[RequestTimeout] || (tt.loss > 0) != (s.Failed > 0) {
+				t.Errorf("%d started, %d done, %v", s.Started, s.Done, s.ErrorsByName())
+			}
+			if p50 := time.Duration(s.Total.ValueAtPercentile(50)); p50 < rtt || p50 > rtt*5/4 {
+				t.Errorf("the median is %v", p50)
+			}
+			r.closeUDP()
+		})
+	}
+	t.Run("refused", func(t *testing.T) {
+		w := newWorld(t, lan)
+		s := w.run(Config{Protocol: UDP, Targets: targets(5007), Count: 5, RequestTimeout: time.Second})
+		if s.Done != 0 || s.Errors[Refused] == 0 {
+			t.Errorf("%d done, %v", s.Done, s.ErrorsByName())
+		}
+	})
+}

@@ -125,6 +125,9 @@ func (w *worker) turn(_ *stack.Shard, now clock.Time) clock.Time {
 		w.drain()
 	}
 	w.expire()
+	if w.udp != nil {
+		w.udp.turn()
+	}
 	if w.state == Opening {
 		w.gate()
 	}
@@ -147,14 +150,15 @@ func (w *worker) turn(_ *stack.Shard, now clock.Time) clock.Time {
 // gate begins with the requests when all shards have opened their connections, or found that they cannot be opened.
 func (w *worker) gate() {
 	if w.start == 0 {
-		opening := w.prepares() && (w.attempts < w.share || w.gauges.Opening > 0)
+		opening := w.prepares() && (w.attempts < w.share || w.gauges.Opening > 0) || w.udp != nil && !w.udp.found()
 		if opening && w.now.Before(w.created.Add(w.cfg.ConnectTimeout)) {
 			return
 		}
 		w.start = clock.Never
 		w.run.opened(w.now)
 	}
-	if at := clock.Time(w.run.startAt.Load()); at != 0 {
+	at := clock.Time(w.run.startAt.Load())
+	if at != 0 && (w.open || !at.After(w.now)) { // a schedule has its own times
 		w.begin(at)
 	}
 }
@@ -322,6 +326,9 @@ func (w *worker) deadline() clock.Time {
 	switch w.state {
 	case Opening:
 		d = min(d, w.now.Add(gateTime))
+		if at := clock.Time(w.run.startAt.Load()); at != 0 {
+			d = min(d, at)
+		}
 	case WarmUp:
 		d = min(d, w.start.Add(w.cfg.WarmUp))
 	case Running:

@@ -15,7 +15,7 @@ type PacketHandler interface {
 	ReceivedPacket(s *PacketSocket, from netip.AddrPort, p []byte)
 }
 
-// PacketSocket is one UDP port on one shard. Its methods may be called only there: in ReceivedPacket.
+// PacketSocket is one UDP port on one shard. Its methods may be called only there: in ReceivedPacket, for example.
 type PacketSocket struct {
 	shard   *Shard
 	at      endpoint
@@ -162,9 +162,16 @@ func (s *Shard) udpDeliver(packet, b []byte, ip *ipv4.Header) {
 	u.local = own
 }
 
-// icmpError tells a connected socket of this package that its peer cannot be reached (RFC 1122 section 4.1.3.3).
+// icmpError tells a connected socket of this package, or a handler that wants to know, that its peer cannot be reached (RFC 1122 section
+// 4.1.3.3).
 func (u *PacketSocket) icmpError(m *ipv4.ICMP, q *ipv4.Quoted) {
-	if u.conn != nil && m.Type == ipv4.ICMPUnreachable {
-		u.conn.unreachable(m.Code, netip.AddrPortFrom(q.Dst.Netip(), q.DstPort))
+	if m.Type != ipv4.ICMPUnreachable {
+		return
+	}
+	to := netip.AddrPortFrom(q.Dst.Netip(), q.DstPort)
+	if u.conn != nil {
+		u.conn.unreachable(m.Code, to)
+	} else if h, ok := u.handler.(UnreachableHandler); ok {
+		h.Unreachable(u, to)
 	}
 }
