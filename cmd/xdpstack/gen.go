@@ -32,13 +32,15 @@ type genCommand struct {
 	tolerance string
 	print     int
 	pcapOut   string
+	hdr       string
 	asJSON    bool
+	back      genBack
 }
 
 func newGen(io streams) *cobra.Command {
 	g := &genCommand{streams: io}
 	cmd := &cobra.Command{
-		Use:   "gen -i IFACE [TEMPLATE...]",
+		Use:   "gen -i IFACE {TEMPLATE... | --receive}",
 		Short: "Send packets of templates at an exact rate",
 		Long: `Sends packets as templates say, at the rate that is asked for, without a connection: from one thread for each
 queue, through AF_XDP. Each second it prints what was sent; at the end, or when it is interrupted, a summary.
@@ -49,11 +51,18 @@ tables or ARP say. Targets outside the interface's own networks need --allow or 
 
 Rates: 10kpps, 2Gbit (frames with FCS, layer 2), 2Gbit-l1 (with preamble and gap), 40% of the line, max. What could
 not leave in time is made up for, up to --catch-up, and counted as missed beyond that. The exit code is 0 even if
-packets were missed, unless --tolerance says how many may be. docs/gen.md tells more.`,
+packets were missed, unless --tolerance says how many may be. docs/gen.md tells more.
+
+The other end is gen --receive, which measures what a gen sends here: loss, duplicates, reordering, one-way latency;
+with --count it knows how many were sent. With --round-trip a sender measures what comes back, from xdpstack reflect
+for example. What comes is what is sent to -a ADDR/LEN, an address that nobody has, for which it answers ARP; or as
+--port and --all say. --tolerance is then about what was lost. docs/measure.md says what each number means.`,
 		Example: `  sudo xdpstack gen -i eth0 udp,dst=192.0.2.20,dport=9 --rate 100kpps --duration 10s
   sudo xdpstack gen -i eth0 udp,src=192.0.2.100-192.0.2.199,dst=192.0.2.20,sport=1024-65535,size=imix --rate 40%
   sudo xdpstack gen -i eth0 tcp,dst=192.0.2.20,dport=80,flags=syn --rate max --count 1000000 --queues 0,1 --cpus 2,3
   sudo xdpstack gen -i eth0 udp,dst=192.0.2.20 --ramp 10kpps..1Mpps/30s --tolerance 0.1% --json >gen.json
+  sudo xdpstack gen -i eth0 --receive -a 192.0.2.20/24 --idle 2s
+  sudo xdpstack gen -i eth0 -a 192.0.2.10/24 udp,dst=192.0.2.20 --rate 100kpps --duration 10s --round-trip
   xdpstack gen --print 3 vlan=7/udp,dst=192.0.2.20,sport=1-3`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			g.source.templates = args
@@ -73,6 +82,8 @@ packets were missed, unless --tolerance says how many may be. docs/gen.md tells 
 	f.StringVar(&g.tolerance, "tolerance", "", "exit with 1 if more than this share of packets did not leave: 0.1% (default: only tell)")
 	f.IntVar(&g.print, "print", 0, "print so many packets and send none; needs no root")
 	f.StringVar(&g.pcapOut, "pcap-out", "", "write the packets to this file in place of sending them, with the times of the schedule")
+	f.StringVar(&g.hdr, "hdr", "", "write an HdrHistogram log, with an interval for each second, to a file or -")
+	g.back.register(cmd)
 	f.BoolVar(&g.asJSON, "json", false, "write the result as JSON, in place of lines and tables")
 	g.driver.register(cmd)
 	g.permit.register(cmd)
@@ -86,6 +97,12 @@ func (g *genCommand) run(ctx context.Context) error {
 	tolerance, err := parseShare(g.tolerance)
 	if err != nil {
 		return err
+	}
+	if err := g.back.check(g); err != nil {
+		return err
+	}
+	if g.back.receive {
+		return g.runReceive(ctx, tolerance)
 	}
 	if err := g.source.parse(); err != nil {
 		return err
@@ -109,6 +126,11 @@ func (g *genCommand) run(ctx context.Context) error {
 	result, err := g.follow(ctx, e, iface)
 	if err != nil {
 		return err
+	}
+	if g.back.roundTrip {
+		if err := tooMuchLost(&g.back.result, tolerance, g.tolerance); err != nil {
+			return err
+		}
 	}
 	if share := missedShare(result); tolerance >= 0 && share > tolerance {
 		return fmt.Errorf("%.4g%% of the packets did not leave in time, more than the %s of --tolerance", share*100, g.tolerance)
@@ -153,9 +175,12 @@ func (g *genCommand) open() (*afxdp.Interface, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Queues, o.SendOnly, o.KeepProcessor = g.queues, true, true
+	o.Queues, o.SendOnly, o.KeepProcessor = g.queues, !g.back.roundTrip, true
 	if g.stamps > 0 {
 		o.TxStamps = 4096
+	}
+	if g.back.roundTrip {
+		return g.openBack(o)
 	}
 	return afxdp.Open(g.iface, o, bpf.Config{})
 }
@@ -169,6 +194,9 @@ func (g *genCommand) engine(iface *afxdp.Interface, info *afxdp.Info) (*engine.E
 	cfg := engine.Config{
 		Queues: iface.Queues(), Sources: sources, Rate: g.pace.config(), Spin: g.spin, CPUs: g.cpus, Batch: g.batch,
 		StampEvery: g.stamps,
+	}
+	if g.back.roundTrip {
+		cfg.Receivers, cfg.Linger = g.back.receivers(), g.back.linger
 	}
 	if g.spin == 0 {
 		cfg.Spin = -1

@@ -45,6 +45,10 @@ func (g *genCommand) follow(ctx context.Context, e *engine.Engine, iface *afxdp.
 	totals := func(t *engine.Totals, late, distances *hdrhistogram.Histogram) report.Totals {
 		out := genTotals(t, late, distances)
 		out.CPU.User, out.CPU.System = out.CPU.User-cpu.User, out.CPU.System-cpu.System
+		if g.back.roundTrip {
+			g.back.result = g.back.recorder.Report()
+			addMeasured(&out, &g.back.result, "back")
+		}
 		return out
 	}
 	var recorder *report.Recorder
@@ -58,9 +62,10 @@ func (g *genCommand) follow(ctx context.Context, e *engine.Engine, iface *afxdp.
 				before.Counters = engine.Counters{}
 				recorder = g.record(now.Add(-s.Elapsed))
 			}
+			sum := totals(&s.Totals, s.Lateness, nil)
 			g.line(lines, now, started, &s, &before)
 			if recorder != nil {
-				recorder.Tick(now, totals(&s.Totals, s.Lateness, nil))
+				recorder.Tick(now, sum)
 			}
 			before = s
 		case r := <-done:
@@ -71,8 +76,8 @@ func (g *genCommand) follow(ctx context.Context, e *engine.Engine, iface *afxdp.
 			if recorder == nil {
 				recorder = g.record(time.Now().Add(-r.Elapsed))
 			}
-			at := time.Now()
-			return r.Result, errors.Join(r.error, g.summary(r.Result, recorder.End(at, totals(&r.Totals, r.Lateness, r.Distances))))
+			at, last := time.Now(), totals(&r.Totals, r.Lateness, r.Distances)
+			return r.Result, errors.Join(r.error, g.summary(r.Result, recorder.End(at, g.back.settle(last, r.Result, g.pace.warmUp))))
 		}
 	}
 }
@@ -119,6 +124,9 @@ func (g *genCommand) line(n int, now, started time.Time, s, before *engine.Snaps
 	}
 	if d.LinkDown > 0 {
 		remark += "  link down"
+	}
+	if g.back.roundTrip {
+		remark += g.back.remark()
 	}
 	fmt.Fprintf(g.out, "%6.1fs %14s %13.2f %13.2f %10s %10s %10s%s\n", now.Sub(started).Seconds(), grouped(d.PPS()),
 		d.BPS(rate.L2)/1e6, d.BPS(rate.L1)/1e6, grouped(float64(d.Lost)), grouped(float64(d.Dropped)), late, remark)
@@ -195,8 +203,15 @@ func missedShare(r *engine.Result) float64 {
 
 // summary prints what was done.
 func (g *genCommand) summary(r *engine.Result, result *report.Result) error {
+	var err error
+	if g.hdr != "" {
+		err = result.WriteHDRFile(g.hdr, g.out)
+	}
+	if g.back.roundTrip {
+		result.Notes = append(result.Notes, g.back.notes()...)
+	}
 	if g.asJSON {
-		return result.Write(g.out)
+		return errors.Join(err, result.Write(g.out))
 	}
 	fmt.Fprintln(g.out)
 	t := newTable(g.out, nil, 2)
@@ -222,7 +237,11 @@ func (g *genCommand) summary(r *engine.Result, result *report.Result) error {
 		row("slipped", report.FormatDuration(r.Slipped), "by which the replay was put off")
 	}
 	t.Render()
-	return nil
+	if g.back.roundTrip {
+		fmt.Fprintln(g.out, "\nwhat came back:")
+		tellMeasured(g.streams, &g.back.result, result.Notes, r.Elapsed, "there and back")
+	}
+	return err
 }
 
 func percentiles(row func(name, value, remark string), name string, h *hdrhistogram.Histogram, what string) {

@@ -95,8 +95,8 @@ func (f *receiverFlags) open(io streams, iface string, o afxdp.Options, s receiv
 	return i, nil
 }
 
-// run runs a receiver until the context ends, the time is over or a queue fails, and calls tick each second meanwhile.
-func (f *receiverFlags) run(ctx context.Context, r *receive.Receiver, tick func(now time.Time)) error {
+// run runs a receiver until the context ends, the time is over, a queue fails, or tick says so, which is called ten times a second.
+func (f *receiverFlags) run(ctx context.Context, r *receive.Receiver, tick func(now time.Time) (over bool)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if f.duration > 0 {
@@ -105,13 +105,13 @@ func (f *receiverFlags) run(ctx context.Context, r *receive.Receiver, tick func(
 	}
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
-	ticker := time.NewTicker(time.Second)
+	ticker := time.NewTicker(time.Second / 10)
 	defer ticker.Stop()
 	for {
 		select {
 		case now := <-ticker.C:
-			if ctx.Err() == nil {
-				tick(now)
+			if ctx.Err() == nil && tick(now) {
+				cancel()
 			}
 		case err := <-done:
 			return err

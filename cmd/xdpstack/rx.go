@@ -97,12 +97,14 @@ func (c *rxCommand) receive(ctx context.Context, i *afxdp.Interface, steer recei
 	watch := receiverWatch{w: c.out, since: time.Now(), reflects: handlers != nil}
 	watch.last = watch.since
 	began := time.Now()
-	err = c.receiverFlags.run(ctx, r, func(now time.Time) {
-		if c.watch && !c.asJSON {
-			if queues, err := r.Snapshot(); err == nil {
-				watch.line(now, queues, account.Copying())
-			}
+	err = c.receiverFlags.run(ctx, r, func(now time.Time) bool {
+		if !c.watch || c.asJSON || now.Sub(watch.last) < time.Second {
+			return false
 		}
+		if queues, err := r.Snapshot(); err == nil {
+			watch.line(now, queues, account.Copying())
+		}
+		return false
 	})
 	took := time.Since(began)
 	where, readErr := account.Read(r)

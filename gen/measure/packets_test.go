@@ -8,9 +8,12 @@ import (
 	"github.com/xdpstack/xdpstack/internal/checksum"
 )
 
-// packet builds an intact UDP packet with a signature, of at least 60 bytes.
-func packet(s gen.Signature) []byte {
-	b := make([]byte, 14+20+8+4+gen.SignatureLen)
+// packet builds an intact UDP packet with a signature, of 62 bytes.
+func packet(s gen.Signature) []byte { return packetOf(62, s) }
+
+// packetOf builds one of so many bytes.
+func packetOf(size int, s gen.Signature) []byte {
+	b := make([]byte, size)
 	b[12], b[13] = 8, 0
 	ip := b[14:]
 	ip[0], ip[8], ip[9] = 0x45, 64, 17

@@ -55,6 +55,17 @@ func (r *Recorder) Report() Report {
 	return report
 }
 
+// Counts returns the counters so far. It is cheaper than Report.
+func (r *Recorder) Counts() Counts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	counts := r.meter.counts
+	for _, s := range r.meter.streams {
+		counts = metrics.Add(counts, s.counts)
+	}
+	return counts
+}
+
 // exchange takes the histograms of all streams, which are in spare then, and returns the counters.
 func (r *Recorder) exchange() ([]StreamReport, Counts) {
 	known := 0

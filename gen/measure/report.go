@@ -3,8 +3,6 @@ package measure
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 )
@@ -32,13 +30,11 @@ type StreamReport struct {
 	First     uint32  `json:"first"`   // the sequence number that the present sequence began with
 	Highest   uint32  `json:"highest"` // and the highest that has come
 	Lost      uint64  `json:"lost"`
-	Sent      uint64  `json:"sent,omitempty"`
 	Jitter    float64 `json:"jitter_ns"` // RFC 3550's, in ns
 	Latency   Times   `json:"latency_ns"`
 	Variation Times   `json:"variation_ns"`
 	Extent    Extent  `json:"extent_packets"`
 	Counts    Counts  `json:"counts"` // those of Counts that are of one stream
-	begun     bool
 }
 
 // Times is what a histogram of times says, in ns.
@@ -79,7 +75,7 @@ func extentOf(h *hdr.Histogram) Extent {
 
 // report tells what is known of a stream but for its histograms.
 func (s *stream) report() StreamReport {
-	r := StreamReport{Worker: uint8(s.id >> 8), Stream: uint8(s.id), Counts: s.counts, Jitter: float64(s.jitter) / 16, begun: s.begun}
+	r := StreamReport{Worker: uint8(s.id >> 8), Stream: uint8(s.id), Counts: s.counts, Jitter: float64(s.jitter) / 16}
 	if s.begun {
 		r.First, r.Highest, r.Lost = s.start, uint32(s.window.next-1), s.lostNow()
 	}
@@ -120,41 +116,18 @@ func share(part, all uint64) float64 {
 }
 
 // ErrSettle is what Settle wraps: what the sender says and what came do not fit.
-var ErrSettle = errors.New("measure: the sender's counts do not fit what was received")
+var ErrSettle = errors.New("measure: the sender's count does not fit what was received")
 
-// Settle takes how many packets the sender has sent of each stream (by gen.Signature.ID), from its first one on. What was lost at
-// the beginning and at the end is known then: Lost is what was sent and not received. The sender must have begun after the
-// receiver, and ended before. Of a sender that began anew the count says nothing.
-func (r *Report) Settle(sent map[uint16]uint64) error {
-	r.Lost, r.Sent = 0, 0
-	seen := make(map[uint16]bool)
-	for i := range r.Streams {
-		s := &r.Streams[i]
-		id := uint16(s.Worker)<<8 | uint16(s.Stream)
-		seen[id] = true
-		n, told := sent[id]
-		switch {
-		case !told && !s.begun:
-			continue
-		case !told:
-			return fmt.Errorf("%w: stream %d of worker %d was received, but not sent", ErrSettle, s.Stream, s.Worker)
-		case s.Counts.Restarts != 0:
-			return fmt.Errorf("%w: stream %d of worker %d began anew meanwhile", ErrSettle, s.Stream, s.Worker)
-		case s.Counts.Received > n:
-			return fmt.Errorf("%w: of stream %d of worker %d came %d packets, and %d were sent", ErrSettle, s.Stream, s.Worker,
-				s.Counts.Received, n)
-		}
-		s.Sent, s.Lost = n, n-s.Counts.Received
-		r.Sent += n
-		r.Lost += s.Lost
+// Settle takes how many packets the sender has sent, of all streams together, from its first one to its last. What was lost at the
+// beginning and at the end is known then: Lost is what was sent and not received. The sender must have begun after the receiver, and
+// ended before. Of a sender that began anew the count says nothing.
+func (r *Report) Settle(sent uint64) error {
+	switch {
+	case r.Restarts != 0:
+		return fmt.Errorf("%w: it began anew meanwhile", ErrSettle)
+	case r.Received > sent:
+		return fmt.Errorf("%w: %d packets came, and %d were sent", ErrSettle, r.Received, sent)
 	}
-	for _, id := range slices.Sorted(maps.Keys(sent)) {
-		if !seen[id] && sent[id] != 0 {
-			r.Streams = append(r.Streams, StreamReport{Worker: uint8(id >> 8), Stream: uint8(id), Sent: sent[id], Lost: sent[id]})
-			r.Sent += sent[id]
-			r.Lost += sent[id]
-		}
-	}
-	r.Settled = true
+	r.Sent, r.Lost, r.Settled = sent, sent-r.Received, true
 	return nil
 }

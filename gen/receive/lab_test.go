@@ -365,7 +365,7 @@ func TestMeasuresWhatThePathDid(t *testing.T) {
 			where := st.stop()
 			ab, _ := path.Stats()
 			report := recorder.Report()
-			if err := report.Settle(map[uint16]uint64{1 << 8: count}); err != nil {
+			if err := report.Settle(count); err != nil {
 				t.Fatal(err)
 			}
 			if ab.Overrun+ab.Refused+ab.NoRoom+where.Queues[0].Drops(where.Copying).Sum() != 0 {

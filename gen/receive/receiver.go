@@ -57,13 +57,11 @@ func New(cfg Config) (*Receiver, error) {
 	}
 	r := &Receiver{cfg: cfg}
 	for i, q := range cfg.Queues {
-		w := &worker{queue: q, pool: q.Pool(), spin: cfg.Spin, mac: q.HardwareAddr(), done: make(chan struct{})}
+		w := &worker{queue: q, pool: q.Pool(), spin: cfg.Spin, done: make(chan struct{})}
 		if len(cfg.Handlers) > 0 {
 			w.handler = cfg.Handlers[i]
 		}
-		if cfg.Address.IsValid() {
-			w.answers, w.ip = true, cfg.Address.Unmap().As4()
-		}
+		w.responder = newResponder(q, cfg.Address)
 		w.sends = w.answers || w.handler != nil
 		r.workers = append(r.workers, w)
 	}

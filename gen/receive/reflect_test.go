@@ -212,7 +212,7 @@ func BenchmarkReflect(b *testing.B) {
 }
 
 func TestARP(t *testing.T) {
-	w := worker{ip: ourIP.As4(), mac: ourMAC, pool: memory(t)}
+	w := worker{pool: memory(t), responder: responder{ip: ourIP.As4(), mac: ourMAC}}
 	conflict := arpRequest(senderIP)
 	copy(conflict[28:32], ourIP.AsSlice())
 	batch := []frame.Desc{
@@ -220,7 +220,7 @@ func TestARP(t *testing.T) {
 		load(w.pool, []byte{1, 2, 3}), load(w.pool, arpRequest(ourIP)[:30]),
 	}
 	asked := batch[1]
-	rest, replies := w.answer(batch)
+	rest, replies := w.answer(batch, w.pool, &w.counters)
 	if len(rest) != 5 || replies != 1 || w.replies[0] != asked || w.counters.Conflicts != 1 {
 		t.Fatalf("%d left, %d answered, %+v", len(rest), replies, w.counters)
 	}

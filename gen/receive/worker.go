@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/xdpstack/xdpstack/afxdp"
-	"github.com/xdpstack/xdpstack/ethernet"
 	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
@@ -18,9 +17,6 @@ type worker struct {
 	pool    *frame.Pool
 	handler Handler
 	spin    time.Duration
-	mac     ethernet.Addr
-	ip      [4]byte
-	answers bool // ARP, for ip
 	sends   bool // what it receives, sometimes
 
 	stopping atomic.Bool
@@ -31,7 +27,7 @@ type worker struct {
 	counters Counters
 	tai      clock.TAI
 	batch    [batchLen]frame.Desc
-	replies  [batchLen]frame.Desc
+	responder
 }
 
 const (
@@ -103,7 +99,7 @@ func (w *worker) turn() (n int, err error) {
 func (w *worker) handle(batch []frame.Desc) {
 	replies := 0
 	if w.answers {
-		batch, replies = w.answer(batch)
+		batch, replies = w.answer(batch, w.pool, &w.counters)
 	}
 	send := 0
 	switch {
