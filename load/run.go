@@ -86,7 +86,7 @@ func Start(st *stack.Stack, cfg Config) (*Run, error) {
 		r.parts = append(r.parts, part{rec: newRecorder()})
 	}
 	if !full.StartAt.IsZero() {
-		r.earliest = clock.Now().Add(time.Until(full.StartAt))
+		r.earliest = clockOf(full.StartAt)
 	}
 	if full.Protocol == UDP {
 		if err := r.openUDP(); err != nil {
@@ -272,7 +272,7 @@ func (r *Run) Snapshot() Snapshot {
 	}
 	s.Counts, s.Histograms = total.Counts, total.Histograms
 	if from != r.from { // said once, so that it is the same each time
-		r.from, r.since = from, s.At.Add(-now.Sub(from))
+		r.from, r.since = from, dayOf(from)
 	}
 	s.Since = r.since
 	s.CPU = cpuTime()
