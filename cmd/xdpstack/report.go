@@ -77,9 +77,10 @@ func (o *reportOutput) write(io streams, r *report.Result) error {
 func newReportShow(io streams) *cobra.Command {
 	var o reportOutput
 	cmd := &cobra.Command{
-		Use:               "show FILE",
-		Short:             "Show a result: percentiles, errors, counters",
-		Example:           "  xdpstack report show run.json\n  xdpstack report show run.json --html run.html --expect 'p99<5ms,errors<0.1%'",
+		Use:   "show FILE",
+		Short: "Show a result: percentiles, errors, counters",
+		Example: "  xdpstack report show run.json\n" +
+			"  xdpstack report show run.json --html run.html --expect 'p99<5ms,errors<0.1%'",
 		Args:              exactly(1, "the result file"),
 		ValidArgsFunction: completeJSON,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -107,7 +108,8 @@ func newReportMerge(io streams) *cobra.Command {
 run are refused: of other tools or another setup, of the same worker, of other times. Workers whose
 files are missing are named, and the exit code is 1 if --complete is given. A directory stands for the
 .json files in it.`,
-		Example:           "  xdpstack report merge worker-*.json -o all.json\n  xdpstack report merge worker-*.json --html all.html --complete",
+		Example: "  xdpstack report merge worker-*.json -o all.json\n" +
+			"  xdpstack report merge worker-*.json --html all.html --complete",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeJSON,
 	}

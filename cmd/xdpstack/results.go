@@ -26,10 +26,10 @@ func (f *resultFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.json, "json", "", "write the result as JSON to a file, or - for standard output")
 	cmd.Flags().StringVar(&f.hdr, "hdr", "", "write an HdrHistogram log, with an interval for each second, to a file or -")
 	cmd.Flags().StringVar(&f.html, "html", "", "write the result as a page with charts")
-	cmd.Flags().StringVar(&f.prometheus, "prometheus", "", "let Prometheus read /metrics while this runs: port or address (127.0.0.1 by default)")
+	cmd.Flags().StringVar(&f.prometheus, "prometheus", "", "let Prometheus read /metrics meanwhile: a port, of 127.0.0.1, or an address")
 	cmd.Flags().StringArrayVar(&f.expect, "expect", nil, "exit with 1 unless this holds: p99<5ms,errors<0.1%,rate>=10k/s")
 	cmd.Flags().StringVar(&f.startAt, "start-at", "", "wait until then: 2006-01-02T15:04:05Z, or seconds since 1970")
-	cmd.Flags().StringVar(&f.worker, "worker", "", "which of several workers this is, from 0, of how many: 0/4, or auto/4 in a Kubernetes Job")
+	cmd.Flags().StringVar(&f.worker, "worker", "", "which of several workers this is, from 0: 0/4, or auto/4 in a Kubernetes Job")
 }
 
 // results is what resultFlags mean.
@@ -105,7 +105,8 @@ func (r *results) close() {
 // announce says until when nothing happens.
 func (r *results) announce() {
 	if left := time.Until(r.start); left > 0 {
-		fmt.Fprintf(r.err, "waiting until %s, for %v\n", r.start.UTC().Format("2006-01-02T15:04:05.999Z07:00"), left.Round(time.Millisecond))
+		at := r.start.UTC().Format("2006-01-02T15:04:05.999Z07:00")
+		fmt.Fprintf(r.err, "waiting until %s, for %v\n", at, left.Round(time.Millisecond))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -41,7 +40,7 @@ func workersOf(r *report.Result) string {
 		return ""
 	}
 	if missing := r.Missing(); len(r.Of) > 1 && len(missing) > 0 {
-		return fmt.Sprintf(", %d of %d workers: %s missing", len(r.Of), r.Workers, strings.Trim(strings.ReplaceAll(fmt.Sprint(missing), " ", ", "), "[]"))
+		return fmt.Sprintf(", %d of %d workers: %v missing", len(r.Of), r.Workers, missing)
 	}
 	if len(r.Of) == 1 {
 		return fmt.Sprintf(", worker %d of %d", r.Of[0], r.Workers)

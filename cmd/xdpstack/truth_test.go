@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -111,6 +110,6 @@ func TestTruthOverVeth(t *testing.T) {
 		if p90 := at(closed, 90); p90 > 200*time.Millisecond || at(closed, 100) < 500*time.Millisecond {
 			t.Errorf("the closed loop's p90 is %v, its max %v: this server does not show what the test is about", p90, at(closed, 100))
 		}
-		t.Log(fmt.Sprintf("p75 of the open loop %v, p90 of the closed loop %v", at(open, 75), at(closed, 90)))
+		t.Logf("p75 of the open loop %v, p90 of the closed loop %v", at(open, 75), at(closed, 90))
 	})
 }

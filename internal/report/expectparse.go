@@ -200,7 +200,7 @@ func (p *expectParser) quantity(name string, at int) (quantity, error) {
 	if dotted && knows(p.known.Histograms, first) {
 		q, ok := statistic(rest)
 		if !ok {
-			return q, p.fail(at+len(first)+1, "%q is nothing that a histogram has: there are p50, p99.9 and the like, min, mean, max and count", rest)
+			return q, p.fail(at+len(first)+1, "a histogram has no %q: there are p50, p99.9 and the like, min, mean, max and count", rest)
 		}
 		q.name = first
 		return q, nil

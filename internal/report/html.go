@@ -62,7 +62,8 @@ func (r *Result) WriteHTML(w io.Writer) error {
 		return err
 	}
 	t, err := template.New("report").Funcs(template.FuncMap{
-		"count": FormatCount, "duration": FormatDuration, "utc": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") },
+		"count": FormatCount, "duration": FormatDuration,
+		"utc":     func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") },
 		"percent": func(v float64) string { return fmt.Sprintf("%.4g%%", v*100) },
 	}).Parse(reportHTML)
 	if err != nil {

@@ -137,8 +137,8 @@ func (r *Result) WriteFile(name string, w io.Writer) error {
 	return replaceFile(name, b.Bytes())
 }
 
-// replaceFile writes a file beside the one it replaces, and then renames it: a reader sees the old one or the new one. The directory is made
-// where it lacks.
+// replaceFile writes a file beside the one it replaces, and then renames it: a reader sees the old one or the new one. The directory
+// is made where it lacks.
 func replaceFile(name string, b []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
@@ -151,7 +151,7 @@ func replaceFile(name string, b []byte) error {
 		return err
 	}
 	if err := os.Rename(tmp, name); err != nil {
-		os.Remove(tmp)
+		_ = os.Remove(tmp)
 		return err
 	}
 	return nil

@@ -24,7 +24,8 @@ func ParseWorker(text string, getenv func(string) string) (worker, workers int, 
 	}
 	if index == "auto" {
 		if index = getenv(indexVariable); index == "" {
-			return 0, 0, fmt.Errorf("%q: the environment has no %s, which Kubernetes sets for the copies of an Indexed Job", text, indexVariable)
+			return 0, 0, fmt.Errorf("%q: the environment has no %s, which Kubernetes sets for the copies of an Indexed Job",
+				text, indexVariable)
 		}
 	}
 	worker, err = strconv.Atoi(index)
