@@ -28,8 +28,12 @@ func writeRFC2544(w io.Writer, r *rfc2544.Report) {
 		if row.Skipped != "" {
 			fmt.Fprintf(w, "frames of %v bytes: not measured: %s\n", row.Size, row.Skipped)
 		}
-		if row.Failed != "" {
-			fmt.Fprintf(w, "frames of %v bytes: %s\n", row.Size, row.Failed)
+		if row.Sender > 0 {
+			fmt.Fprintf(w, "frames of %v bytes: this machine sends %s a second at most, and the medium carries %s: no higher rate was tried\n",
+				row.Size, count(row.Sender), count(row.Line))
+		}
+		for _, why := range row.Failed {
+			fmt.Fprintf(w, "frames of %v bytes: %s\n", row.Size, why)
 		}
 	}
 	fmt.Fprintf(w, "\n%d trials in %v. UDP over IPv4, one direction; the medium carries %s.\n", r.Trials, r.Took.Round(time.Second),
@@ -207,8 +211,13 @@ func writeRFC2544CSV(w io.Writer, r *rfc2544.Report) error {
 			put(rfc2544.BackToBack, "", "implied_buffer_seconds", b.Implied.Seconds(), "")
 			put(rfc2544.BackToBack, "", "corrected_buffer_seconds", b.Corrected.Seconds(), "")
 		}
-		if why := row.Skipped + row.Failed; why != "" {
-			_ = out.Write([]string{"", row.Size.String(), "", "", "", why})
+		if row.Sender > 0 {
+			put("sender", "", "frames_per_second", row.Sender, "the sender does not reach the highest rate")
+		}
+		for _, why := range append(row.Failed, row.Skipped) {
+			if why != "" {
+				_ = out.Write([]string{"", row.Size.String(), "", "", "", why})
+			}
 		}
 	}
 	for _, d := range r.Deviations {

@@ -10,7 +10,7 @@ import (
 // backToBack searches the longest burst that gets through without loss, several times (section 26.4 and RFC 9004).
 func (r *runner) backToBack() error {
 	b := &Bursts{}
-	most := uint64(max(r.maxRate()*r.Burst.Seconds(), 1))
+	most := uint64(max(r.top*r.Burst.Seconds(), 1))
 	var lengths []float64
 	var guess uint64
 	for i := range r.Bursts {

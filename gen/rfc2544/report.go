@@ -21,14 +21,15 @@ type Report struct {
 
 // Row has what was measured with frames of one size. What was not done is nil.
 type Row struct {
-	Size       Size    `json:"size"`
-	Skipped    string  `json:"skipped,omitempty"`      // why nothing was measured
-	Line       float64 `json:"line_frames_per_second"` // the medium's theoretical rate
-	Throughput []Rate  `json:"throughput,omitempty"`   // for each goal
-	Latency    *Delay  `json:"latency,omitempty"`      // at the throughput
-	Loss       []Point `json:"frame_loss,omitempty"`   // from the highest rate down
-	Burst      *Bursts `json:"back_to_back,omitempty"` // the longest burst
-	Failed     string  `json:"not_measured,omitempty"` // which test could not be done, and why
+	Size       Size     `json:"size"`
+	Skipped    string   `json:"skipped,omitempty"`                  // why nothing was measured
+	Line       float64  `json:"line_frames_per_second"`             // the medium's theoretical rate
+	Sender     float64  `json:"sender_frames_per_second,omitempty"` // what the sender reaches, if less than was to be tried
+	Throughput []Rate   `json:"throughput,omitempty"`               // for each goal
+	Latency    *Delay   `json:"latency,omitempty"`                  // at the throughput
+	Loss       []Point  `json:"frame_loss,omitempty"`               // from the highest rate down
+	Burst      *Bursts  `json:"back_to_back,omitempty"`             // the longest burst
+	Failed     []string `json:"not_measured,omitempty"`             // the tests that could not be done, and why
 }
 
 // Rate is a throughput.
@@ -62,7 +63,7 @@ type Delay struct {
 
 // Point is the frame loss at a rate.
 type Point struct {
-	Share    float64 `json:"share_of_highest"`   // of the highest rate
+	Share    float64 `json:"share_of_highest"`   // of the highest rate that was tried
 	Rate     float64 `json:"frames_per_second"`  // that was asked for
 	Offered  float64 `json:"offered_per_second"` // that was sent
 	Sent     uint64  `json:"sent"`

@@ -33,9 +33,10 @@ type runner struct {
 	device Device
 	report *Report
 	costs  costs
-	// now is what is being measured.
+	// test and row are what is being measured, top the highest rate that is tried.
 	test Test
 	row  *Row
+	top  float64
 }
 
 // Run does the benchmarks. When the context ends, or a trial fails, it returns what was measured by then and the error.
@@ -67,6 +68,9 @@ func (r *runner) size(row *Row) error {
 		r.costs.skip(row.Size)
 		return nil
 	}
+	if err := r.reach(); err != nil {
+		return err
+	}
 	for _, r.test = range r.Tests {
 		var err error
 		switch r.test {
@@ -82,7 +86,7 @@ func (r *runner) size(row *Row) error {
 		r.costs.done(row.Size, r.test)
 		var impossible impossibleError
 		if errors.As(err, &impossible) {
-			row.Failed = fmt.Sprintf("%s: %v", r.test, impossible)
+			row.Failed = append(row.Failed, fmt.Sprintf("%s: %v", r.test, impossible))
 			continue
 		}
 		if err != nil {
@@ -95,8 +99,8 @@ func (r *runner) size(row *Row) error {
 // impossibleError is why a test cannot be done, while others may.
 type impossibleError struct{ error }
 
-// maxRate returns the highest rate that is tried.
-func (r *runner) maxRate() float64 {
+// wanted returns the highest rate that is asked for.
+func (r *runner) wanted() float64 {
 	top := r.row.Line
 	if r.MaxBits > 0 {
 		top = r.row.Size.Line(r.MaxBits)
@@ -110,14 +114,39 @@ func (r *runner) maxRate() float64 {
 	return min(top, r.MaxRate)
 }
 
+// sender is what events call the trials that find out what the sender reaches.
+const sender Test = "sender"
+
+// reach finds out whether the sender reaches the highest rate: the best of three short trials. If not, no higher rate than it does reach
+// is tried: all of them would be the same one.
+func (r *runner) reach() error {
+	const trials = 3
+	r.test, r.top = sender, r.wanted()
+	t := Trial{Rate: r.top, Duration: max(r.Trial/10, min(r.Trial, 10*time.Millisecond))}
+	best := 0.0
+	for i := range trials {
+		o, err := r.trial(t, Event{Step: fmt.Sprintf("%d of %d", i+1, trials)})
+		if err != nil {
+			return err
+		}
+		if o.Sent == 0 {
+			return fmt.Errorf("nothing was sent at %.0f frames/s", t.Rate)
+		}
+		if best = max(best, o.offered(&t)); best >= t.Rate*(1-r.Shortfall) {
+			return nil
+		}
+	}
+	r.top, r.row.Sender = best, best
+	return nil
+}
+
 // rates is the range of them.
 func (r *runner) rates() search.Range {
-	top := r.maxRate()
 	low := r.MinRate
 	if low == 0 {
-		low = max(top/1000, 1/r.Trial.Seconds()) // one frame at least
+		low = max(r.top/1000, 1/r.Trial.Seconds()) // one frame at least
 	}
-	return search.Range{Min: min(low, top), Max: top}
+	return search.Range{Min: min(low, r.top), Max: r.top}
 }
 
 // trial does one, and tells of it. Remaining in the event is what the test takes after this trial.

@@ -22,7 +22,7 @@ const retries = 2
 // throughput searches the highest rate (sections 24 and 26.1).
 func (r *runner) throughput() error {
 	seen := map[float64]*offers{}
-	tooFast := math.Inf(1) // the lowest rate at which the sender fell short again and again
+	tooFast := math.Inf(1) // the lowest rate at which the sender fell short again and again, though it is within its reach
 	allowed := r.PDR
 	var received uint64
 	var told search.Event // what the search said of the trial that it asks for
@@ -128,7 +128,7 @@ func (r *runner) rate(g *search.Goal, f *search.Found, seen map[float64]*offers)
 	var notes []error
 	s := seen[f.Lower]
 	switch {
-	case s != nil && s.short:
+	case s != nil && s.short, f.End == search.AboveMax && r.row.Sender > 0:
 		out.Regular = false
 		notes = append(notes, errors.New("the sender's limit: no more was sent"))
 	case f.End != search.Narrow:
