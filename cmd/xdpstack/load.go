@@ -14,6 +14,7 @@ import (
 	"github.com/xdpstack/xdpstack/internal/report"
 	"github.com/xdpstack/xdpstack/load"
 	"github.com/xdpstack/xdpstack/stack"
+	"github.com/xdpstack/xdpstack/tcp"
 )
 
 type loadCommand struct {
@@ -179,6 +180,7 @@ func (l *loadCommand) follow(ctx context.Context, st *stack.Stack, cfg load.Conf
 			{Name: "started", Title: "sent", Second: true}, {Name: "done", Title: "done", Second: true},
 			{Name: "connects", Title: "connects", Second: true}, {Name: "retransmissions", Title: "retrans"},
 		},
+		help:   loadHelp(),
 		since:  time.Now(),
 		totals: func() report.Totals { return loadTotals(run.Snapshot()) },
 		done:   ended,
@@ -222,6 +224,14 @@ func loadTotals(s load.Snapshot) report.Totals {
 	t.Counters["retransmissions"] = s.TCP.Retransmits + s.TCP.SYNRetransmits
 	metrics.Walk("", s.TCP, func(m metrics.Metric) { t.TCP[m.Name] = m.Value })
 	return t
+}
+
+// loadHelp says what each counter means, for Prometheus.
+func loadHelp() map[string]string {
+	help := map[string]string{"retransmissions": "segments sent again, SYNs among them"}
+	metrics.Walk("", load.Counts{}, func(m metrics.Metric) { help[m.Name] = m.Help })
+	metrics.Walk("tcp", tcp.Stats{}, func(m metrics.Metric) { help[m.Name] = m.Help })
+	return help
 }
 
 // loadVocabulary is what expectations may be about.

@@ -16,6 +16,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/xdpstack/xdpstack/internal/report"
+	"github.com/xdpstack/xdpstack/load"
 )
 
 // someTotals are those of a worker that has done 1000 requests, each of which took so long.
@@ -215,5 +216,21 @@ func TestResultsStartAt(t *testing.T) {
 		totals: func() report.Totals { return someTotals(t, start, time.Millisecond) }})
 	if !strings.HasPrefix(errs.String(), "waiting until 20") || strings.Count(out.String(), "\n") != 2 || len(result.Series) != 2 {
 		t.Errorf("%q, %d entries, lines\n%s", errs, len(result.Series), out)
+	}
+}
+
+// Each counter that load has for Prometheus is explained.
+func TestLoadHelp(t *testing.T) {
+	help := loadHelp()
+	totals := loadTotals(load.Snapshot{})
+	for name := range totals.Counters {
+		if help[name] == "" && !strings.HasPrefix(name, "status_") {
+			t.Errorf("%s is not explained", name)
+		}
+	}
+	for name := range totals.TCP {
+		if help["tcp_"+name] == "" {
+			t.Errorf("tcp_%s is not explained", name)
+		}
 	}
 }

@@ -57,9 +57,19 @@ func (h *Histogram) since(earlier *Histogram) *Histogram {
 	}
 	out := &Histogram{h.PackedHistogram.Clone()}
 	out.Reset()
-	for value, count := range h.ForEachBucket {
-		if more := count - earlier.CountAtValue(value); more > 0 {
-			_ = out.RecordValues(value, more) // it came from a bucket of the same histogram
+	before := make([][2]int64, 0, earlier.Populated())
+	for value, count := range earlier.ForEachBucket {
+		before = append(before, [2]int64{value, count})
+	}
+	for value, count := range h.ForEachBucket { // both are in order
+		for len(before) > 0 && before[0][0] < value {
+			before = before[1:]
+		}
+		if len(before) > 0 && before[0][0] == value {
+			count -= before[0][1]
+		}
+		if count > 0 {
+			_ = out.RecordValues(value, count) // it came from a bucket of the same histogram
 		}
 	}
 	out.Compact()
