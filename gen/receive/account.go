@@ -31,8 +31,7 @@ type Where struct {
 	Queues  []Queue      // what became of what it redirected
 	Link    Link         // what the kernel counts of the interface
 	Driver  []Count      // what the driver counted in the meantime, by its own names; whatever of that is not 0
-	// Copying says that frames are copied to the sockets. What found no frame in the fill ring is counted as dropped then, too.
-	Copying bool
+	Copying bool         // frames are copied to the sockets: see Queue.Drops
 }
 
 // Link is what the kernel counts of the interface itself.
@@ -122,11 +121,14 @@ type Drops struct {
 // Sum returns all of them.
 func (d Drops) Sum() uint64 { return d.RingFull + d.NoFrame + d.Other + d.Invalid }
 
-// Drops returns what the kernel dropped of a queue. In copy mode it counts a packet for which the fill ring had no frame twice.
+// Drops returns what the kernel dropped of a queue. In copy mode it counts a packet for which the fill ring had no frame twice. With
+// zero-copy it counts there how often the driver wanted frames in vain, long before there is a packet.
 func (q *Queue) Drops(copying bool) Drops {
 	d := Drops{RingFull: q.Kernel.RxRingFull, NoFrame: q.Kernel.FillRingEmpty, Other: q.Kernel.RxDropped, Invalid: q.Stats.RxInvalid}
 	if copying {
 		d.Other -= min(d.NoFrame, d.Other)
+	} else {
+		d.NoFrame = 0
 	}
 	return d
 }

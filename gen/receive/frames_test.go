@@ -121,6 +121,9 @@ func (w *wire) send(b []byte) {
 func (w *wire) receive() []byte {
 	b := make([]byte, 10000)
 	n, err := unix.Read(w.fd, b)
+	for err == unix.EINTR { // by Go's scheduler
+		n, err = unix.Read(w.fd, b)
+	}
 	if err != nil {
 		return nil
 	}

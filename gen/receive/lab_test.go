@@ -167,12 +167,17 @@ func TestEveryDropHasItsReason(t *testing.T) {
 		st.start(t, lab, Config{})
 		waitFor(t, st, func(q Queue) bool { return q.Dropped == 64 })
 		where := st.stop()
-		if d := where.Queues[0].Drops(where.Copying); d != (Drops{RingFull: 436}) {
+		// A card with zero-copy may stop to give frames to a full socket.
+		full := where.Program.Redirected.UDP - 64
+		if d := where.Queues[0].Drops(where.Copying); d != (Drops{RingFull: full}) || full == 0 || lab.Veth() && full != 436 {
 			t.Errorf("%+v", d)
 		}
 	})
 	t.Run("no frame is free", func(t *testing.T) {
 		lab := netlab.ForTest(t, netlab.Config{Name: "nofill"})
+		if !lab.Veth() {
+			t.Skip("a card with zero-copy that has no frame drops before the program sees the packet")
+		}
 		st := open(t, lab, small, own())
 		h := &hoarder{}
 		st.start(t, lab, Config{Handlers: []Handler{h}})
@@ -311,13 +316,14 @@ func TestMeasuresWhatThePathDid(t *testing.T) {
 				t.Errorf("%d duplicates, want %d; %+v", r.Duplicates, path.Duplicated, r.Counts)
 			}
 		}},
-		"reordering": {impair.Config{Reorder: 0.03, ReorderBy: 8 * time.Millisecond},
+		// Held back for longer than a sender is kept from its CPU: each is overtaken.
+		"reordering": {impair.Config{Reorder: 0.03, ReorderBy: 150 * time.Millisecond},
 			func(t *testing.T, path hop.Stats, r measure.Report, _ uint64) {
 				if path.Reordered == 0 || r.Reordered != path.Reordered || r.Lost+r.Duplicates != 0 {
 					t.Errorf("%d reordered, want %d; %+v", r.Reordered, path.Reordered, r.Counts)
 				}
 				if r.Extent.Max < 10 {
-					t.Errorf("held back for 8 ms, at some 20 µs a packet: extents %+v", r.Extent)
+					t.Errorf("held back for 150 ms, at some 20 µs a packet: extents %+v", r.Extent)
 				}
 			}},
 		"damage": {impair.Config{Corrupt: 0.03}, func(t *testing.T, path hop.Stats, r measure.Report, passed uint64) {

@@ -130,7 +130,7 @@ func (r *Receiver) Snapshot() ([]Queue, error) {
 	queues := make([]Queue, 0, len(r.workers))
 	for _, w := range r.workers {
 		w.mu.Lock()
-		q := Queue{Index: w.queue.Index(), Stats: *w.queue.Stats(), Counters: w.counters}
+		q := Queue{Index: w.queue.Index(), Stats: w.stats, Counters: w.counters}
 		var err error
 		q.Kernel, err = w.queue.Statistics()
 		w.mu.Unlock()

@@ -25,6 +25,7 @@ type worker struct {
 
 	mu       sync.Mutex // held for a turn, and by who takes a snapshot
 	counters Counters
+	stats    afxdp.Stats // the queue's after the last turn: it counts its sleeps outside of turns
 	tai      clock.TAI
 	batch    [batchLen]frame.Desc
 	responder
@@ -92,6 +93,7 @@ func (w *worker) turn() (n int, err error) {
 		}
 	}
 	w.queue.Recycle()
+	w.stats = *w.queue.Stats()
 	return n, err
 }
 

@@ -64,7 +64,7 @@ func TestPackages(t *testing.T) {
 	for _, s := range all {
 		dirs = append(dirs, s.dir)
 	}
-	if got := strings.Join(dirs, " "); got != "afxdp stack bpf cmd/xdpstack internal/doctor" {
+	if got := strings.Join(dirs, " "); got != "afxdp stack gen/receive bpf cmd/xdpstack internal/doctor" {
 		t.Errorf("packages %s", got)
 	}
 }
