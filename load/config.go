@@ -119,7 +119,7 @@ type Config struct {
 	Drain          time.Duration // how long requests under way are waited for at the end; default long enough for all to time out
 
 	StartAt  time.Time // requests begin at this time of day at the earliest; connections are opened before; default at once
-	Spread   bool      // connections come from each of the stack's further addresses in turn (stack.Config.Addresses); default from its first
+	Spread   bool      // connections come from each of the stack's further addresses in turn; default from its first
 	FailFast bool      // the first failed request ends the run
 	Seed     uint64    // of Poisson arrivals; default 1
 
@@ -218,10 +218,13 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: %d connections are not within 1 to %d", ErrConfig, c.Connections, maxConnections)
 	case c.Pipeline < 1 || c.Pipeline > maxPipeline:
 		return fmt.Errorf("%w: a pipeline of %d is not within 1 to %d", ErrConfig, c.Pipeline, maxPipeline)
+	case c.Pipeline > 1 && c.TLS != nil:
+		return fmt.Errorf("%w: there is no pipeline over TLS", ErrConfig)
 	case c.Pipeline > 1 && c.Mode != Requests && c.Mode != Hold:
 		return fmt.Errorf("%w: a connection of the mode %v has no pipeline", ErrConfig, c.Mode)
 	case c.Protocol == UDP && !c.numbered && c.Pipeline > 1:
-		return fmt.Errorf("%w: datagrams with a payload of the user's have no numbers: one may be under way on a port, not %d", ErrConfig, c.Pipeline)
+		return fmt.Errorf("%w: datagrams with a payload of the user's have no numbers: one may be under way on a port, not %d", ErrConfig,
+			c.Pipeline)
 	case c.Protocol == UDP && c.Think > 0:
 		return fmt.Errorf("%w: there is no think time with UDP", ErrConfig)
 	case c.MaxOpening < 1 || c.MaxWaiting < 1:

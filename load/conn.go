@@ -222,23 +222,10 @@ func (c *conn) answer() bool {
 
 // complete counts the oldest request as answered. status 0: of a protocol that has none.
 func (c *conn) complete(status int) {
-	w, answered := c.w, c.answered
-	intended := c.remove()
-	if !w.counts(intended) {
-		return
+	answered := c.answered
+	if intended := c.remove(); c.w.counts(intended) {
+		c.w.answered(status, intended, answered, c.w.now)
 	}
-	if status != 0 {
-		w.rec.Statuses[status/100]++
-		if status >= 400 {
-			w.fail(intended, Status4xx+Reason(status/500))
-			return
-		}
-	}
-	w.rec.Done++
-	if answered != 0 {
-		since(w.rec.FirstByte, intended, answered)
-	}
-	since(w.rec.Total, intended, w.now)
 }
 
 // failHead has the oldest request fail.
@@ -295,12 +282,12 @@ func (c *conn) Closed(_ *stack.Conn, err error) {
 	connected := c.state != connOpening
 	switch {
 	case !connected:
-		c.notOpened(reasonOf(err, false))
+		c.notOpened(reasonOf(err, ConnectTimeout))
 	case err != nil && c.n > 0:
-		if c.answered != 0 && reasonOf(err, true) == Reset {
+		if c.answered != 0 && reasonOf(err, RequestTimeout) == Reset {
 			c.failHead(ShortBody)
 		}
-		c.giveUp(reasonOf(err, true))
+		c.giveUp(reasonOf(err, RequestTimeout))
 		w.rec.ClosedByPeer++
 	case err != nil && c.state != connClosing:
 		w.rec.ClosedByPeer++

@@ -52,7 +52,7 @@ func (w *worker) visit(at clock.Time) bool {
 	c := w.take()
 	if err := w.connect(c); err != nil {
 		w.free.push(c)
-		r := reasonOf(err, false)
+		r := reasonOf(err, ConnectTimeout)
 		w.refuse(at, r)
 		if w.noPort = r == NoPort; w.noPort {
 			w.retryAt = w.now.Add(portTime)
@@ -71,7 +71,7 @@ func (w *worker) refuse(at clock.Time, r Reason) {
 
 // fill opens the connections that are to be there.
 func (w *worker) fill() {
-	if w.state >= Draining || w.udp != nil || w.retryAt.After(w.now) {
+	if w.state >= Draining || w.udp != nil || w.tls != nil || w.retryAt.After(w.now) {
 		return
 	}
 	if w.cfg.Mode == Connections {
@@ -86,7 +86,7 @@ func (w *worker) fill() {
 		if err := w.connect(c); err != nil {
 			w.free.push(c)
 			w.rec.ConnectsLost++
-			w.missed(reasonOf(err, false))
+			w.missed(reasonOf(err, ConnectTimeout))
 			w.retryAt = w.now.Add(retryTime)
 			w.attempts = max(w.attempts, w.share) // none of the others would fare better now
 			return

@@ -2,6 +2,7 @@ package load
 
 import (
 	"errors"
+	"io"
 	"net"
 
 	"github.com/xdpstack/xdpstack/stack"
@@ -49,37 +50,30 @@ func (r Reason) String() string {
 // ReasonNames returns the names of all reasons.
 func ReasonNames() []string { return reasonNames[:] }
 
-// reasonOf says why a connection, or the attempt at one, ended with an error. connected: it was established.
-func reasonOf(err error, connected bool) Reason {
-	switch err { //nolint:errorlint // the stack gives these very values, and this runs for each failure
-	case nil:
+// reasons are the errors of the stack, and what they mean.
+var reasons = []struct {
+	err    error
+	reason Reason
+}{
+	{tcp.ErrRefused, Refused}, {tcp.ErrReset, Reset}, {tcp.ErrHostUnreachable, NoARP}, {tcp.ErrNetUnreachable, Unreachable},
+	{tcp.ErrProtocol, Unreachable}, {stack.ErrNoRoute, Unreachable}, {stack.ErrBroadcast, Unreachable}, {stack.ErrOwned, Unreachable},
+	{stack.ErrNoPort, NoPort}, {stack.ErrTooManyConns, NoMemory}, {stack.ErrNoFrame, NoMemory}, {net.ErrClosed, Unfinished},
+	{io.EOF, PeerClosed},
+}
+
+// reasonOf says why a connection, or the attempt at one, ended with an error. late: what it is if a time was over.
+func reasonOf(err error, late Reason) Reason {
+	if err == nil {
 		return PeerClosed
-	case tcp.ErrRefused:
-		return Refused
-	case tcp.ErrReset:
-		return Reset
-	case tcp.ErrTimeout:
-		if connected {
-			return RequestTimeout
-		}
-		return ConnectTimeout
-	case tcp.ErrHostUnreachable:
-		return NoARP
-	case tcp.ErrNetUnreachable, stack.ErrNoRoute, stack.ErrBroadcast:
-		return Unreachable
-	case tcp.ErrProtocol:
-		return BadResponse
-	case stack.ErrNoPort:
-		return NoPort
-	case stack.ErrTooManyConns, stack.ErrNoFrame:
-		return NoMemory
 	}
-	var ne net.Error
-	switch {
-	case errors.As(err, &ne) && ne.Timeout():
-		return RequestTimeout
-	case errors.Is(err, net.ErrClosed):
-		return Unfinished
+	for i := range reasons {
+		if errors.Is(err, reasons[i].err) {
+			return reasons[i].reason
+		}
+	}
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return late
 	}
 	return BadResponse
 }

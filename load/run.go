@@ -9,10 +9,8 @@ import (
 	"time"
 
 	"github.com/xdpstack/xdpstack/internal/clock"
-	"github.com/xdpstack/xdpstack/internal/metrics"
 	"github.com/xdpstack/xdpstack/internal/wheel"
 	"github.com/xdpstack/xdpstack/stack"
-	"github.com/xdpstack/xdpstack/tcp"
 )
 
 // Run is load that is being made. Its methods may be called by any goroutine that is not a shard's.
@@ -75,9 +73,9 @@ func Start(st *stack.Stack, cfg Config) (*Run, error) {
 	r.opening.Store(int32(n))
 	r.going.Store(int32(n))
 	for i := range n {
-		w := &worker{run: r, cfg: &r.cfg, shard: st.Shard(i), dialer: stack.Dialer{Stack: st, Spread: full.Spread}, id: i*full.Workers + full.Worker, of: n * full.Workers,
-			requests: requests, order: order, headRequest: full.Request.Method == "HEAD", open: len(r.phases) > 0,
-			rec: newRecorder(), due: make([]uint32, 256)}
+		w := &worker{run: r, cfg: &r.cfg, shard: st.Shard(i), dialer: stack.Dialer{Stack: st, Spread: full.Spread},
+			id: i*full.Workers + full.Worker, of: n * full.Workers, requests: requests, order: order,
+			headRequest: full.Request.Method == "HEAD", open: len(r.phases) > 0, rec: newRecorder(), due: make([]uint32, 256)}
 		if full.WarmUp > 0 {
 			w.fresh = newRecorder()
 		}
@@ -87,6 +85,11 @@ func Start(st *stack.Stack, cfg Config) (*Run, error) {
 	}
 	if !full.StartAt.IsZero() {
 		r.earliest = clockOf(full.StartAt)
+	}
+	if full.TLS != nil {
+		for _, w := range r.workers {
+			w.tls = newTLSWorker(w)
+		}
 	}
 	if full.Protocol == UDP {
 		if err := r.openUDP(); err != nil {
@@ -129,6 +132,9 @@ func (r *Run) launch() error {
 		err := w.shard.Do(func(s *stack.Shard) {
 			w.now, w.created = s.Now(), s.Now()
 			w.wheel = wheel.New(connBlock, w.now)
+			if w.tls != nil {
+				w.tls.start()
+			}
 			s.SetOnTurn(w.turn)
 		})
 		if err != nil {
@@ -182,7 +188,8 @@ func (r *Run) Stop() {
 // Done returns a channel that is closed when the run has ended.
 func (r *Run) Done() <-chan struct{} { return r.done }
 
-// Wait waits for the end of the run, gives back what it has of the stack, and returns Err. When the context is done it stops the run and waits for that.
+// Wait waits for the end of the run, gives back what it has of the stack, and returns Err. When the context is done it stops the run and
+// waits for that.
 func (r *Run) Wait(ctx context.Context) error {
 	t := time.NewTicker(200 * time.Millisecond)
 	defer t.Stop()
@@ -190,7 +197,7 @@ func (r *Run) Wait(ctx context.Context) error {
 	for {
 		select {
 		case <-r.done:
-			r.closeUDP()
+			r.close()
 			return r.Err()
 		case <-stop:
 			stop = nil
@@ -205,88 +212,12 @@ func (r *Run) Wait(ctx context.Context) error {
 	}
 }
 
-// handed is what a worker hands over for a snapshot.
-type handed struct {
-	rec      *recorder
-	epoch    int
-	state    State
-	gauges   Gauges
-	now      clock.Time
-	from     clock.Time
-	elapsed  time.Duration
-	tcp, was tcp.Stats
-	cpu      CPU
-	start    clock.Time
-}
-
-// handOver gives away what was recorded, and records in fresh from now on.
-func (w *worker) handOver(fresh *recorder) (h handed) {
-	w.gauges.Waiting = w.waiting.n
-	h = handed{rec: w.rec, epoch: w.epoch, state: w.state, gauges: w.gauges, now: w.shard.Now(), from: w.from, tcp: w.shard.TCPStats(),
-		was: w.tcpBase, cpu: w.cpuBase, start: w.start}
-	if w.idle {
-		h.state = Finished
-	}
-	if w.state > Opening {
-		end := h.now
-		if w.state >= Draining {
-			end = w.end
-		}
-		h.elapsed = max(min(end, w.end).Sub(w.from), 1)
-	}
-	w.rec = fresh
-	return h
-}
-
-// Snapshot returns what has happened so far. It does not disturb the shards, who swap what they record into.
-func (r *Run) Snapshot() Snapshot {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := Snapshot{At: time.Now(), State: Finished, Err: r.Err()}
-	total := newRecorder()
-	var now, from, start clock.Time
-	var base CPU
-	for i, w := range r.workers {
-		var h handed
-		if w.shard.Do(func(*stack.Shard) { h = w.handOver(r.spare) }) != nil {
-			h = w.handOver(r.spare) // its goroutine has ended
-		}
-		p := &r.parts[i]
-		if h.epoch != p.epoch {
-			p.epoch = h.epoch
-			if p.rec.forget(); !w.prepares() {
-				p.rec.reset()
-			}
-		}
-		p.rec.add(h.rec)
-		h.rec.reset()
-		r.spare = h.rec
-		total.add(p.rec)
-		s.State = min(s.State, h.state)
-		s.Elapsed = max(s.Elapsed, h.elapsed)
-		s.Gauges.add(&h.gauges)
-		s.TCP = metrics.Add(s.TCP, metrics.Sub(h.tcp, h.was))
-		if now, start = max(now, h.now), max(start, h.start); i == 0 || h.from > from {
-			from, base = h.from, h.cpu
+// close gives back what the run has of the stack beside connections of handlers, which close by themselves.
+func (r *Run) close() {
+	r.closeUDP()
+	for _, w := range r.workers {
+		if w.tls != nil {
+			w.tls.group.Wait()
 		}
 	}
-	s.Counts, s.Histograms = total.Counts, total.Histograms
-	if from != r.from { // said once, so that it is the same each time
-		r.from, r.since = from, dayOf(from)
-	}
-	s.Since = r.since
-	s.CPU = cpuTime()
-	s.CPU.User -= base.User
-	s.CPU.System -= base.System
-	if s.State == WarmUp || s.State == Running {
-		s.Rate = rateAt(r.phases, now.Sub(start))
-	}
-	return s
-}
-
-func (g *Gauges) add(o *Gauges) {
-	g.Open += o.Open
-	g.Opening += o.Opening
-	g.InFlight += o.InFlight
-	g.Waiting += o.Waiting
 }

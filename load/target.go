@@ -64,7 +64,8 @@ func (r *Request) build(t *Target, last bool) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the method %q", ErrConfig, r.Method)
 	}
 	if path[0] != '/' || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
-		return nil, fmt.Errorf("%w: the path %q must begin with a slash, and have blanks and what is not ASCII encoded (%%20)", ErrConfig, path)
+		return nil, fmt.Errorf("%w: the path %q must begin with a slash, and have blanks and what is not ASCII encoded (%%20)", ErrConfig,
+			path)
 	}
 	b := append(make([]byte, 0, 256+len(r.Body)), r.Method+" "+path+" HTTP/1.1\r\n"...)
 	var fields []Field

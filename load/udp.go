@@ -353,7 +353,7 @@ func (u *udpWorker) send(p *udpPort) (Reason, bool) {
 		}
 	}
 	if err := p.socket.WriteTo(u.payload, p.to); err != nil {
-		return reasonOf(err, true), false
+		return reasonOf(err, RequestTimeout), false
 	}
 	return 0, true
 }

@@ -32,11 +32,12 @@ type worker struct {
 	cfg    *Config
 	shard  *stack.Shard
 	dialer stack.Dialer
-	id     int  // among all shards of all workers
-	of     int  // how many those are
-	open   bool // an open loop
-	idle   bool // there is nothing for it to do
-	udp    *udpWorker
+	id     int        // among all shards of all workers
+	of     int        // how many those are
+	open   bool       // an open loop
+	idle   bool       // there is nothing for it to do
+	udp    *udpWorker // nil: not over UDP
+	tls    *tlsWorker // nil: not over TLS
 
 	requests    [][]byte // of each target
 	headRequest bool
@@ -108,6 +109,22 @@ func (w *worker) fail(intended clock.Time, r Reason) {
 	w.lost(r)
 }
 
+// answered counts a request that was answered. status 0: of a protocol that has none; first 0: a response without a byte.
+func (w *worker) answered(status int, intended, first, last clock.Time) {
+	if status != 0 {
+		w.rec.Statuses[status/100]++
+		if status >= 400 {
+			w.fail(intended, Status4xx+Reason(status/500))
+			return
+		}
+	}
+	w.rec.Done++
+	if first != 0 {
+		since(w.rec.FirstByte, intended, first)
+	}
+	since(w.rec.Total, intended, last)
+}
+
 // lost counts a failure that was not of a request: an attempt at a connection that requests were to be made on.
 func (w *worker) lost(r Reason) {
 	w.rec.Failed++
@@ -125,8 +142,11 @@ func (w *worker) turn(_ *stack.Shard, now clock.Time) clock.Time {
 		w.drain()
 	}
 	w.expire()
-	if w.udp != nil {
+	switch {
+	case w.udp != nil:
 		w.udp.turn()
+	case w.tls != nil:
+		w.tls.turn()
 	}
 	if w.state == Opening {
 		w.gate()
@@ -150,8 +170,7 @@ func (w *worker) turn(_ *stack.Shard, now clock.Time) clock.Time {
 // gate begins with the requests when all shards have opened their connections, or found that they cannot be opened.
 func (w *worker) gate() {
 	if w.start == 0 {
-		opening := w.prepares() && (w.attempts < w.share || w.gauges.Opening > 0) || w.udp != nil && !w.udp.found()
-		if opening && w.now.Before(w.created.Add(w.cfg.ConnectTimeout)) {
+		if w.opening() && w.now.Before(w.created.Add(w.cfg.ConnectTimeout)) {
 			return
 		}
 		w.start = clock.Never
@@ -161,6 +180,17 @@ func (w *worker) gate() {
 	if at != 0 && (w.open || !at.After(w.now)) { // a schedule has its own times
 		w.begin(at)
 	}
+}
+
+// opening reports whether there is something to be waited for before requests are made.
+func (w *worker) opening() bool {
+	switch {
+	case w.udp != nil:
+		return !w.udp.found()
+	case w.tls != nil:
+		return w.tls.away > 0
+	}
+	return w.prepares() && (w.attempts < w.share || w.gauges.Opening > 0)
 }
 
 // prepares reports whether connections are opened before requests are made.
@@ -190,9 +220,11 @@ func (w *worker) base() { w.tcpBase, w.cpuBase = w.shard.TCPStats(), cpuTime() }
 
 // resume has the connections of a closed loop make their first requests.
 func (w *worker) resume() {
-	if w.udp != nil {
+	switch {
+	case w.udp != nil:
 		w.udp.resume()
-		return
+	case w.tls != nil:
+		w.tls.resume()
 	}
 	for _, c := range w.conns {
 		w.offer(c)
@@ -249,6 +281,8 @@ func (w *worker) try(at clock.Time) bool {
 	switch {
 	case w.udp != nil:
 		return w.udp.try(at)
+	case w.tls != nil:
+		return w.tls.try(at)
 	case w.cfg.Mode == Connections:
 		return w.used < w.share && w.visit(at)
 	}
@@ -374,8 +408,11 @@ func (w *worker) finish() {
 	for w.waiting.n > 0 {
 		w.fail(w.waiting.pop(), Unfinished)
 	}
-	if w.udp != nil {
+	switch {
+	case w.udp != nil:
 		w.udp.finish()
+	case w.tls != nil:
+		w.tls.finish()
 	}
 	for _, c := range w.conns {
 		c.giveUp(Unfinished)

@@ -44,8 +44,8 @@ type Config struct {
 	TOS         uint8         // of the packets sent: the DSCP, in the upper six bits; the ECN bits are ignored; default 0
 	Seed        uint64        // makes every random choice repeatable, for simulations only; default 0: unpredictable
 
-	// OnTurn is called once in each turn of each shard, for what has a schedule of its own; nil: nothing is. All shards call the same one, each
-	// on its own goroutine.
+	// OnTurn is called once in each turn of each shard, for what has a schedule of its own; nil: nothing is. All shards call the same one,
+	// each on its own goroutine.
 	OnTurn OnTurn
 
 	// LinkEvent is told what happens to the interface of a stack that Open made, on a goroutine of its own or by Open. The next event waits

@@ -14,8 +14,8 @@ type turn struct {
 	at   clock.Time // when it is to be called; Never without one
 }
 
-// SetOnTurn replaces the shard's [Config.OnTurn]; nil: by none. It may be called only on the shard: by a handler, by the function itself, or
-// through [Shard.Do].
+// SetOnTurn replaces the shard's [Config.OnTurn]; nil: by none. It may be called only on the shard: by a handler, by the function itself,
+// or through [Shard.Do].
 func (s *Shard) SetOnTurn(f OnTurn) {
 	s.turn = turn{call: f, at: clock.Never}
 	if f != nil {

@@ -171,7 +171,7 @@ func TestOpenOnShard(t *testing.T) {
 		t.Errorf("an aborted attempt: over %v, %v", h.over, h.err)
 	}
 	outside := netip.MustParseAddrPort("192.0.2.1:7")
-	if n := testing.AllocsPerRun(100, func() { _, err = s.Open(outside, h) }); n != 0 || err != ErrNoRoute {
+	if n := testing.AllocsPerRun(100, func() { _, err = s.Open(outside, h) }); n != 0 || !errors.Is(err, ErrNoRoute) {
 		t.Errorf("%v allocations for a destination without a route, %v", n, err)
 	}
 	if _, err := s.Open(netip.AddrPort{}, h); err == nil {

@@ -60,7 +60,7 @@ func (m *Memo) parse(b []byte, headRequest bool, r *Response) (int, error) {
 }
 
 // Read takes bytes of the response to a request, up to its end. It returns how many it took, and whether the response is complete; what
-// follows is of the next one. headRequest: the request is a HEAD. An interim response (RFC 9110 section 15.2) is passed over. After an error
+// follows is of the next. headRequest: the request is a HEAD. An interim response (RFC 9110 section 15.2) is passed over. After an error
 // the Reader must not be used any more.
 func (r *Reader) Read(p []byte, headRequest bool, m *Memo) (n int, done bool, err error) {
 	for n < len(p) {

@@ -88,7 +88,7 @@ func plausible(b []byte) error {
 // responseFields is what has been seen among the header fields.
 type responseFields struct {
 	length                  int64 // -1: no Content-Length
-	encoded, chunked        bool
+	encoded                 bool
 	closeOption, keepOption bool
 }
 
