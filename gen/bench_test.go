@@ -85,6 +85,19 @@ func benchmarkWrite(b *testing.B, alloc func(*frame.Pool) frame.Index) {
 	}
 }
 
+// BenchmarkFrames takes frames from a pool and gives them back, which is part of BenchmarkWrite.
+func BenchmarkFrames(b *testing.B) {
+	pool, frames := newPool(b, 256, 64)
+	for n := 0; n < b.N; n += len(frames) {
+		for i := range frames {
+			frames[i].Frame = pool.AllocHolding()
+		}
+		for i := range frames {
+			pool.Release(frames[i].Frame)
+		}
+	}
+}
+
 // BenchmarkNext writes packets one by one, to memory that was written lately.
 func BenchmarkNext(b *testing.B) {
 	for _, c := range benchSpecs {

@@ -265,8 +265,11 @@ func (c *compiler) vary(v Values, off, width, shift int, rest uint64, order int)
 			o.list = append(o.list, rest|x<<shift)
 		}
 	}
-	if v.random {
+	switch {
+	case v.random:
 		o.how = random
+	case o.list != nil || o.odd != 0 || width != 2 && width != 4:
+		o.how = stepping
 	}
 	c.out.ops = append(c.out.ops, o)
 	c.orders = append(c.orders, order)

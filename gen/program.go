@@ -31,7 +31,8 @@ type stream struct {
 	seed     uint64
 	sigHead  uint64
 	seq      uint32
-	sigSums  uint8 // the checksums that cover the signature, a set of bits
+	groups   []uint8 // sets of checksums, as bits, that cover the same
+	sigGroup uint8   // that of the signature
 	signed   bool
 	random   bool // sizes are
 

@@ -73,6 +73,7 @@ func (c *compiler) doesVary(k *check16, inner []check16) bool {
 
 // link notes for each thing that varies which checksums it changes.
 func (c *compiler) link() {
+	signature := uint8(0)
 	for i := range c.out.checks {
 		k := &c.out.checks[i]
 		for j := i + 1; j < len(c.out.checks); j++ {
@@ -86,21 +87,39 @@ func (c *compiler) link() {
 			}
 		}
 		if c.l.sign && k.to == 0 {
-			c.out.sigSums |= 1 << i
+			signature |= 1 << i
 		}
 	}
+	for i := range c.out.ops {
+		c.out.ops[i].group = c.group(c.out.ops[i].sums)
+	}
+	for i := range c.out.checks {
+		c.out.checks[i].outerGroup = c.group(c.out.checks[i].outer)
+	}
+	c.out.sigGroup = c.group(signature)
+}
+
+// group returns the group of a set of checksums.
+func (c *compiler) group(set uint8) uint8 {
+	i := slices.Index(c.out.groups, set)
+	if i < 0 {
+		i = len(c.out.groups)
+		c.out.groups = append(c.out.groups, set)
+	}
+	return uint8(i)
 }
 
 // check16 is a checksum of a packet.
 type check16 struct {
-	field    int // where it is
-	from, to int // what it covers; to is 0 if that is up to the end of the payload
-	ip       int // where the IPv4 header is whose addresses are in the pseudo-header; -1: none
-	proto    uint8
-	udp      bool
-	flip     uint16 // the bits that are wrong on purpose
-	varies   bool
-	outer    uint8 // the checksums that this one is covered by, a set of bits
+	field      int // where it is
+	from, to   int // what it covers; to is 0 if that is up to the end of the payload
+	ip         int // where the IPv4 header is whose addresses are in the pseudo-header; -1: none
+	proto      uint8
+	udp        bool
+	flip       uint16 // the bits that are wrong on purpose
+	varies     bool
+	outer      uint8 // the checksums that this one is covered by, a set of bits
+	outerGroup uint8
 }
 
 // covers reports whether the checksum depends on the bytes.

@@ -11,6 +11,7 @@ type op struct {
 	width uint8
 	odd   uint8 // 8 if the field ends in the middle of a 16-bit word of the checksum, which it is shifted by then
 	sums  uint8 // the checksums that cover it, a set of bits
+	group uint8 // where it is added up: see work
 	how   how
 	base  uint64   // the first value, and the other bits of its word
 	step  uint64   // between values
@@ -20,6 +21,7 @@ type op struct {
 
 	index uint64 // of the value of the next packet
 	ahead uint64 // by how much that of a worker's next packet is ahead
+	value uint64 // the next packet's, of a field that is counting
 	// Of fields that do not go on with every packet: after how many they do, how many of them there were since, and how many a worker's
 	// next packet is ahead beyond whole values.
 	every, past, rest uint64
@@ -29,7 +31,8 @@ type op struct {
 type how uint8
 
 const (
-	stepping how = iota // with every packet
+	counting how = iota // by a step with every packet, in a word of 2 or 4 bytes: what most fields do, done in one go
+	stepping            // with every packet
 	nested
 	random
 )
@@ -46,44 +49,70 @@ type work struct {
 	n        int // packets
 	packets  [batch][]byte
 	variants [batch]*variant
-	x        [batch]uint64            // the values of a field
-	sums     [maxChecks][batch]uint64 // of each checksum
+	x        [batch]uint64 // the values of a field
+	// What was written, added up: not for each checksum, but for each set of checksums that cover the same fields.
+	groups [maxGroups][batch]uint64
 }
+
+// maxGroups is how many sets of checksums there are: that of none, of either of two or both, or of four in a tunnel.
+const maxGroups = 1 << maxChecks
 
 // vary writes what varies of the stream's next packets over their templates, which are in place, and goes on to those after them.
 func (s *stream) vary(w *work, now uint64) {
-	for k := range s.checks {
-		sums := &w.sums[k]
-		for i, v := range w.variants[:w.n] {
-			sums[i&(batch-1)] = v.sums[k]
-		}
+	for g := range s.groups {
+		clear(w.groups[g][:w.n])
 	}
 	for i := range s.ops {
 		o := &s.ops[i]
+		if o.how == counting {
+			o.writeCounting(w)
+			continue
+		}
 		o.values(s, w.x[:w.n])
 		o.put(w)
-		w.add(o.sums, o.odd)
+		w.add(o.group, o.odd)
 	}
 	if s.signed {
 		s.sign(w, now)
 	}
 	for k := range s.checks {
-		s.checks[k].put(w, k)
-		w.add(s.checks[k].outer, 0)
+		s.checks[k].put(w, k, s.groups)
 	}
 }
 
-// add adds the values to those of the sums that the set has.
-func (w *work) add(set, shift uint8) {
-	for k := 0; set != 0; k++ {
-		if set&1 != 0 {
-			sums := w.sums[k][:w.n]
-			for i, x := range w.x[:len(sums)] {
-				sums[i] += x << (shift & 63)
+// add adds the values to a group.
+func (w *work) add(group, shift uint8) {
+	sums := w.groups[group][:w.n]
+	for i, x := range w.x[:len(sums)] {
+		sums[i] += x << (shift & 63)
+	}
+}
+
+// writeCounting is values, put and add for a field that is counting.
+func (o *op) writeCounting(w *work) {
+	packets := w.packets[:w.n]
+	sums := w.groups[o.group][:len(packets)]
+	off, value, ahead := o.off, o.value, o.ahead*o.step
+	round := o.count * o.step
+	end := o.base + round
+	if o.width == 2 {
+		for i, b := range packets {
+			binary.BigEndian.PutUint16(b[off:], uint16(value))
+			sums[i] += value
+			if value += ahead; value >= end {
+				value -= round
 			}
 		}
-		set >>= 1
+	} else {
+		for i, b := range packets {
+			binary.BigEndian.PutUint32(b[off:], uint32(value))
+			sums[i] += value
+			if value += ahead; value >= end {
+				value -= round
+			}
+		}
 	}
+	o.value = value
 }
 
 // values returns the values of the stream's next packets, and goes on to those after them.
@@ -145,6 +174,7 @@ func (o *op) seek(number, workers uint64) {
 	o.past = number % o.every
 	o.ahead = workers / o.every % o.count
 	o.rest = workers % o.every
+	o.value = o.base + o.index*o.step
 }
 
 // put writes the values.
@@ -172,39 +202,51 @@ func (o *op) put(w *work) {
 	}
 }
 
-// sign writes the signatures and adds them to the sums.
+// sign writes the signatures and adds them up.
 func (s *stream) sign(w *work, now uint64) {
-	for i, b := range w.packets[:w.n] {
+	fixed := s.sigHead>>32 + now>>32 + now&max32
+	sums := w.groups[s.sigGroup][:w.n]
+	for i, b := range w.packets[:len(sums)] {
 		end := w.variants[i].end
 		sig := (*[SignatureLen]byte)(b[end-SignatureLen:])
-		head := s.sigHead | uint64(s.seq)
-		s.seq++
-		binary.BigEndian.PutUint64(sig[0:], head)
+		binary.BigEndian.PutUint64(sig[0:], s.sigHead|uint64(s.seq))
 		binary.BigEndian.PutUint64(sig[8:], now)
-		w.x[i] = (head>>32 + head&max32 + now>>32 + now&max32) << (8 * (end & 1))
+		sums[i] += (fixed + uint64(s.seq)) << (8 * (end & 1))
+		s.seq++
 	}
-	w.add(s.sigSums, 0)
 }
 
-// put writes checksum k of each packet, and leaves it as the values.
-func (k *check16) put(w *work, at int) {
-	sums := &w.sums[at]
-	for i, b := range w.packets[:w.n] {
-		c := k.finish(sums[i])
-		binary.BigEndian.PutUint16(b[k.field:], c)
-		w.x[i] = uint64(c)
+// put writes checksum k of each packet.
+func (c *check16) put(w *work, k int, groups []uint8) {
+	x := w.x[:w.n]
+	for i, v := range w.variants[:len(x)] {
+		x[i] = v.sums[k]
+	}
+	for g, set := range groups {
+		if set>>k&1 != 0 {
+			for i, sum := range w.groups[g][:len(x)] {
+				x[i] += sum
+			}
+		}
+	}
+	for i, b := range w.packets[:len(x)] {
+		sum := c.finish(x[i])
+		binary.BigEndian.PutUint16(b[c.field:], sum)
+		x[i] = uint64(sum)
+	}
+	if c.outer != 0 {
+		w.add(c.outerGroup, 0)
 	}
 }
 
 // finish returns the value of the field.
-func (k *check16) finish(sum uint64) uint16 {
+func (c *check16) finish(sum uint64) uint16 {
 	// Each half is added to the other, and the upper one has the carry of the lower, which is the end-around carry.
 	sum = (sum + bits.RotateLeft64(sum, 32)) >> 32
 	half := uint32(sum)
-	c := ^uint16((half + bits.RotateLeft32(half, 16)) >> 16)
-	c ^= k.flip
-	if c == 0 && k.udp {
-		c = 0xffff // zero would say that there is no checksum (RFC 768)
+	field := ^uint16((half+bits.RotateLeft32(half, 16))>>16) ^ c.flip
+	if field == 0 && c.udp {
+		return 0xffff // zero would say that there is no checksum (RFC 768)
 	}
-	return c
+	return field
 }
