@@ -20,8 +20,8 @@ const (
 	pairTimeout  = 5 * time.Minute
 )
 
-// millionGroups are the benchmarks of a million connections of which both ends are ours. They take a minute and more than a GiB each, and so
-// are run only when they are asked for.
+// millionGroups are the benchmarks of a million connections of which both ends are ours. They take most of a minute and more than a GiB
+// each, and so are run only when they are asked for.
 func millionGroups() []*group {
 	var groups []*group
 	for _, b := range []struct {
