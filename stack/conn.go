@@ -4,7 +4,6 @@ import (
 	"net/netip"
 
 	"github.com/xdpstack/xdpstack/ethernet"
-	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
 	"github.com/xdpstack/xdpstack/tcp"
 )
@@ -143,41 +142,6 @@ func (c *Conn) Shard() int { return c.shard.id }
 // Now returns the time of the shard's present step.
 func (c *Conn) Now() clock.Time { return c.shard.now }
 
-// Buffer is received payload that the application has kept. The peer's window stays smaller by its size until it is released.
-type Buffer struct {
-	frame frame.Index
-	size  uint32
-}
-
-// Retain keeps the memory of the slice that Received was given, until Release. Only Received may call it. Every buffer must be
-// released by the time that Closed returns: afterwards c must not be used, and the frame would be lost to the stack.
-func (c *Conn) Retain() Buffer {
-	s := c.shard
-	s.retained = true
-	s.pool.Retain(s.handing)
-	return Buffer{frame: s.handing, size: s.pool.Meta(s.handing).Len}
-}
-
-// Release gives back what Retain kept.
-func (c *Conn) Release(b Buffer) {
-	c.shard.pool.Release(b.frame)
-	c.tcp.Consumed(b.size)
-	c.shard.schedule(c)
-}
-
-// SendBuffer sends on connection to, of the same shard, what c has received and kept with Retain. The frame itself is sent where it has
-// room for the headers; nothing is copied then. It reports false, and takes nothing, if there is no room for all of it; Writable is called
-// when there is. Otherwise it does what Release does: the window of c's peer opens as to has room.
-func (c *Conn) SendBuffer(b Buffer, to *Conn) bool {
-	ok := to.tcp.WriteFrame(b.frame)
-	to.shard.schedule(to)
-	if ok {
-		c.tcp.Consumed(b.size)
-		c.shard.schedule(c)
-	}
-	return ok
-}
-
 // deliver hands over to the application what the last run of the connection brought, and reports whether the connection is still
 // there afterwards.
 func (s *Shard) deliver(c *Conn) bool {
@@ -226,23 +190,6 @@ func (s *Shard) established(c *Conn) {
 	c.handler().Opened(c)
 	if !c.is(connKeeps) {
 		c.tcp.SendSYN(s.now) // Unless that wrote, the handler waits for the peer.
-	}
-}
-
-// handOver gives a handler the payload that was received. Of what it has not kept the peer is told once.
-func (s *Shard) handOver(c *Conn) {
-	done := uint32(0)
-	for f := c.tcp.Recv(); f != frame.None; f = c.tcp.Recv() {
-		n := s.pool.Meta(f).Len
-		s.handing, s.retained = f, false
-		s.origins.at(c.origin).handler.Received(c, s.pool.Data(f))
-		s.pool.Release(f)
-		if !s.retained {
-			done += n
-		}
-	}
-	if done != 0 {
-		c.tcp.Consumed(done)
 	}
 }
 

@@ -43,6 +43,7 @@ type Shard struct {
 	running       *Conn       // the connection that is being run
 	handing       frame.Index // the frame that its handler is being given
 	retained      bool        // and has kept
+	copied        []byte      // what it is given in place of a frame: see handCopy
 	wheel         *wheel.Wheel
 	timeWait      *tcp.TimeWaitTable
 	adapters      map[*TCPConn]struct{}      // the net.Conns that may hold frames
@@ -77,6 +78,7 @@ type Shard struct {
 	ids                   identifications
 	reserve               int // frames that connections leave for other answers
 	scarce                int // below so many free frames, payload is copied out of them
+	least                 int // and handlers are given copies
 	pass                  passing
 	done                  chan struct{} // closed when the shard has stopped
 	stopping              bool

@@ -217,6 +217,7 @@ func (s *Shard) initProtocols() error {
 	s.core.MaxUnread = s.cfg.MaxUnread
 	s.core.ChecksumOffload = s.txSum
 	s.scarce = s.pool.Size() / 4
+	s.least = s.pool.Size() / 8
 	s.reserve = min(controlReserve, s.pool.Size()/32)
 	s.wheel = wheel.New(connBlock, clock.Time(0))
 	s.timeWait = tcp.NewTimeWaitTable(s.core, s.cfg.MaxTimeWait)

@@ -31,6 +31,7 @@ type ShardStats struct {
 	WokenByCommand   uint64 `help:"sleeps that ended because an application's goroutine asked for something"`
 	WokenByTimer     uint64 `help:"sleeps that ended because a timer was due"`
 	Commands         uint64 `help:"requests from applications' goroutines"`
+	Copied           uint64 `help:"times that a handler was given a copy of what it received, because frames are nearly used up"`
 	Opened           uint64 `help:"connections opened"`
 	Closed           uint64 `help:"connections closed"`
 	TimeWaitSegments uint64 `help:"TCP segments answered from TIME-WAIT"`

@@ -104,6 +104,45 @@ func (k *Core) grow(m *frame.Meta, b []byte) {
 	m.Len += uint32(len(b))
 }
 
+// WriteWhole is Write of all bytes or none: it reports false, and takes nothing, if there is no room for the whole; EventWritable
+// follows when there is.
+func (c *Conn) WriteWhole(p []byte) bool {
+	if !c.writable() {
+		return false
+	}
+	k, d := c.core, &c.snd
+	k.Unreserve()
+	if len(p) > c.room() {
+		c.set(flagWantWrite)
+		return false
+	}
+	c.checkLimited()
+	if uint32(len(p)) <= c.tailRoom() {
+		c.fillTail(p)
+		c.written()
+		return true
+	}
+	fill := c.fill()
+	frames := (len(p) + int(fill) - 1) / int(fill)
+	switch held := d.queue.Len(); {
+	case held > 0 && held+frames > c.mostFrames():
+		c.set(flagWantWrite)
+		return false
+	case !k.mayHold(held + frames - 1):
+		c.set(flagWantWrite)
+		c.starved()
+		return false
+	}
+	for len(p) > 0 {
+		g := k.Pool.Alloc()
+		k.Pool.Meta(g).Off = k.Headroom
+		p = p[k.appendPayload(g, fill, p):]
+		c.pushFrame(g)
+	}
+	c.written()
+	return true
+}
+
 // WriteFrame queues a frame that another connection of the Core has received, with the range of its record. The frame is sent as
 // it is, unless headers have no room in front of its payload or a send queue has had it before; then that is copied, as is a
 // short one where what was written before has room. It takes the caller's ownership over. It reports false, and takes nothing, if
