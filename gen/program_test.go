@@ -123,6 +123,37 @@ func TestWorkers(t *testing.T) {
 	}
 }
 
+// TestWorkersOfStreams: that holds for several streams, too, when each worker has gone whole rounds of their weights.
+func TestWorkersOfStreams(t *testing.T) {
+	var streams []Stream
+	for i, spec := range []string{"udp,src=10.0.0.1-10.0.0.7,signature=off", "tcp,seq=random,sport=1-9", "icmp,seq=0-65535,size=64-70"} {
+		s, err := ParseStream(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Weight = i + 1
+		streams = append(streams, s)
+	}
+	program := func(worker, workers int) *Program {
+		o := testOptions
+		o.Worker, o.Workers = worker, workers
+		p, err := Compile(streams, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	alone, together := count(write(program(0, 1), 6*700)), map[string]int{}
+	for w := range 7 {
+		for k, n := range count(write(program(w, 7), 6*100)) {
+			together[k] += n
+		}
+	}
+	if !maps.Equal(alone, together) {
+		t.Errorf("7 workers make other packets (%d different ones) than one (%d)", len(together), len(alone))
+	}
+}
+
 func count(packets [][]byte) map[string]int {
 	m := map[string]int{}
 	for _, b := range packets {

@@ -97,6 +97,14 @@ func (c *compiler) link() {
 		c.out.checks[i].outerGroup = c.group(c.out.checks[i].outer)
 	}
 	c.out.sigGroup = c.group(signature)
+	for i := range c.out.checks {
+		k := &c.out.checks[i]
+		for g, set := range c.out.groups {
+			if set>>i&1 != 0 {
+				k.groups = append(k.groups, uint8(g))
+			}
+		}
+	}
 }
 
 // group returns the group of a set of checksums.
@@ -120,6 +128,7 @@ type check16 struct {
 	varies     bool
 	outer      uint8 // the checksums that this one is covered by, a set of bits
 	outerGroup uint8
+	groups     []uint8 // those that it covers, at least one
 }
 
 // covers reports whether the checksum depends on the bytes.

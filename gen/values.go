@@ -109,11 +109,15 @@ func parseValues(text string, f *field) (Values, *valueError) {
 	at := 0
 	if rest, ok := strings.CutPrefix(text, "random"); ok && (rest == "" || rest[0] == ':') {
 		v.random = true
-		if rest == "" {
-			if f.format != address {
-				v.spans = []span{{0, f.max, 1}}
-				return v, nil
-			}
+		switch {
+		case rest != "":
+		case f.format == hardware: // of single stations, administered locally
+			v.spans = []span{{0x020000000000, 0x02ffffffffff, 1}}
+			return v, nil
+		case f.format != address:
+			v.spans = []span{{0, f.max, 1}}
+			return v, nil
+		default:
 			return v, &valueError{0, "random of which addresses? Expected a range or a prefix, such as random:10.0.0.0/8"}
 		}
 		at = len("random:")

@@ -76,7 +76,7 @@ func (s *stream) vary(w *work, now uint64) {
 		s.sign(w, now)
 	}
 	for k := range s.checks {
-		s.checks[k].put(w, k, s.groups)
+		s.checks[k].put(w, k)
 	}
 }
 
@@ -217,20 +217,19 @@ func (s *stream) sign(w *work, now uint64) {
 }
 
 // put writes checksum k of each packet.
-func (c *check16) put(w *work, k int, groups []uint8) {
+func (c *check16) put(w *work, k int) {
 	x := w.x[:w.n]
 	for i, v := range w.variants[:len(x)] {
 		x[i] = v.sums[k]
 	}
-	for g, set := range groups {
-		if set>>k&1 != 0 {
-			for i, sum := range w.groups[g][:len(x)] {
-				x[i] += sum
-			}
+	for _, g := range c.groups[1:] {
+		for i, sum := range w.groups[g][:len(x)] {
+			x[i] += sum
 		}
 	}
+	last := w.groups[c.groups[0]][:len(x)]
 	for i, b := range w.packets[:len(x)] {
-		sum := c.finish(x[i])
+		sum := c.finish(x[i] + last[i])
 		binary.BigEndian.PutUint16(b[c.field:], sum)
 		x[i] = uint64(sum)
 	}
