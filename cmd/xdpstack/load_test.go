@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,6 +66,55 @@ func TestLoadNginx(t *testing.T) {
 			}
 			if h := r.Histograms["total"]; uint64(h.TotalCount()) != r.Counters["done"] || h.Min() <= 0 {
 				t.Errorf("%d latencies, the least is %d ns", h.TotalCount(), h.Min())
+			}
+		})
+	}
+}
+
+// load against Go's net/http on the kernel's TCP, which sends what is long in chunks, and over TLS.
+func TestLoadNetHTTP(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "loadgo"})
+	host := lab.Kernel.Address.Addr().String()
+	ln, err := lab.Kernel.Listen("tcp", host+":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secure, err := lab.Kernel.Listen("tcp", host+":443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "POST" {
+			_, _ = io.Copy(w, r.Body)
+			return
+		}
+		for range 3 {
+			_, _ = w.Write(make([]byte, 3000))
+			w.(http.Flusher).Flush()
+		}
+	})
+	plain := httptest.NewUnstartedServer(handler)
+	plain.Listener = ln
+	plain.Start()
+	defer plain.Close()
+	over := httptest.NewUnstartedServer(handler)
+	over.Listener = secure
+	over.StartTLS()
+	defer over.Close()
+	for _, tt := range []struct {
+		name, args string
+		done       uint64
+	}{
+		{"chunked", "--rate 1k --duration 300ms http://" + host + "/", 300},
+		{"POST", "--requests 500 -c 8 -X POST --body hello http://" + host + "/", 500},
+		{"connections", "--kind connections --rate 500 --duration 300ms http://" + host + "/", 150},
+		{"TLS", "--insecure --rate 300 --duration 300ms -c 16 https://" + host + "/", 90},
+		{"TLS, connections", "--insecure --kind connections --requests 20 -c 4 https://" + host + "/", 20},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, r, out, errs := runLoad(t, t.Context(), lab, append(strings.Fields(tt.args), "--expect", "errors<0.001%")...)
+			if code != exitOK || r == nil || r.Counters["done"] != tt.done {
+				t.Fatalf("exit code %d\n%s%s", code, out, errs)
 			}
 		})
 	}
