@@ -14,6 +14,8 @@ const (
 	// there is some. downSleep is how long if the device says that it cannot send, while its link is down for example.
 	stalledSleep = 50 * time.Microsecond
 	downSleep    = 10 * time.Millisecond
+	// timerSlack is by how much Linux may delay the end of a sleep, to join it with that of others (PR_SET_TIMERSLACK's default).
+	timerSlack = 50 * time.Microsecond
 )
 
 // loop drives a shard until the stack is closed. When there is nothing to do it polls for a while, because the next packet often follows
@@ -80,10 +82,7 @@ func (s *Shard) countWake(frames, commands uint64) {
 
 // sleep waits for the device, a command or the next timer. It reports false if there was no need to.
 func (s *Shard) sleep(now clock.Time) bool {
-	wait := maxSleep
-	if d := s.Deadline(); d != clock.Never {
-		wait = min(wait, max(d.Sub(now), 0))
-	}
+	wait := s.wait(now)
 	if wait == 0 {
 		if s.runq.n == 0 {
 			return false
@@ -105,6 +104,19 @@ func (s *Shard) sleep(now clock.Time) bool {
 	}
 	s.sleeping.Store(false)
 	return slept
+}
+
+// wait returns how long the shard may sleep. What has a schedule is to be on time, and a sleep ends late: the last of the time until an
+// OnTurn is due the shard spends polling, unless its user has said that it is not to poll.
+func (s *Shard) wait(now clock.Time) time.Duration {
+	wait := maxSleep
+	if d := s.Deadline(); d != clock.Never {
+		wait = min(wait, max(d.Sub(now), 0))
+	}
+	if s.turn.at != clock.Never && s.cfg.SpinTime > 0 {
+		wait = min(wait, max(s.turn.at.Sub(now)-s.cfg.SpinTime-timerSlack, 0))
+	}
+	return wait
 }
 
 // wake ends the sleep of the shard, so that it sees what the caller has just left for it. Any goroutine may call it.

@@ -62,6 +62,38 @@ func TestOnTurnSetsTheDeadline(t *testing.T) {
 	}
 }
 
+// A shard does not sleep so long that it could miss the time of its OnTurn, unless it is not to poll.
+func TestOnTurnShortensSleeps(t *testing.T) {
+	const now = clock.Time(time.Hour)
+	for _, tt := range []struct {
+		spin time.Duration
+		in   time.Duration // the turn is due in so long; 0: never
+		want time.Duration
+	}{
+		{0, 10 * time.Millisecond, 10*time.Millisecond - defaultSpinTime - timerSlack},
+		{time.Millisecond, 10 * time.Millisecond, 9*time.Millisecond - timerSlack},
+		{0, defaultSpinTime, 0},
+		{0, time.Minute, maxSleep},
+		{0, 0, maxSleep},
+		{-1, 10 * time.Millisecond, 10 * time.Millisecond},
+		{-1, time.Microsecond, time.Microsecond},
+	} {
+		s := turnShard(t, func(_ *Shard, now clock.Time) clock.Time {
+			if tt.in == 0 {
+				return clock.Never
+			}
+			return now.Add(tt.in)
+		})
+		if tt.spin != 0 {
+			s.cfg.SpinTime = tt.spin
+		}
+		s.Step(now)
+		if got := s.wait(now); got != tt.want {
+			t.Errorf("polling %v, a turn in %v: it sleeps for %v, want %v", s.cfg.SpinTime, tt.in, got, tt.want)
+		}
+	}
+}
+
 func TestOnTurnTakesItselfAway(t *testing.T) {
 	calls := 0
 	s := turnShard(t, func(s *Shard, now clock.Time) clock.Time {
