@@ -14,8 +14,10 @@ type holdings struct {
 }
 
 // Write writes the next packets into frames: each descriptor says which and where the packet begins, at the same offset in all, and Write
-// sets its length. It returns how many bytes the packets have. The frames belong to the caller, who has them from AllocHolding, or Alloc,
-// and must not write to the packets afterwards, or set Holds of their records to 0.
+// sets its length. Behind the offset a frame must have room for MaxLen bytes. It returns how many bytes the packets have.
+//
+// The frames belong to the caller, who has them from AllocHolding, or Alloc. Who writes to the packets afterwards sets Holds of their
+// records to 0.
 func (p *Program) Write(pool *frame.Pool, frames []frame.Desc, now uint64) (bytes int) {
 	if len(frames) == 0 {
 		return 0
