@@ -23,6 +23,12 @@ import (
 func openOnVeth(t testing.TB, lab netlab.Config, cfg Config) (*Stack, *netlab.Lab) {
 	t.Helper()
 	l := netlab.ForTest(t, lab)
+	return openInLab(t, l, cfg), l
+}
+
+// openInLab opens a stack on the stack's side of a lab, and returns when both sides have their link.
+func openInLab(t testing.TB, l *netlab.Lab, cfg Config) *Stack {
+	t.Helper()
 	cfg.Interface, cfg.Address = l.Stack.Interface, l.Stack.Address
 	var s *Stack
 	if err := l.Stack.Do(func() (err error) { s, err = Open(cfg); return err }); err != nil {
@@ -36,7 +42,7 @@ func openOnVeth(t testing.TB, lab netlab.Config, cfg Config) (*Stack, *netlab.La
 	if err := l.WaitCarrier(); err != nil {
 		t.Fatal(err)
 	}
-	return s, l
+	return s
 }
 
 func addr(p netip.Prefix, port int) string { return fmt.Sprintf("%v:%d", p.Addr(), port) }
