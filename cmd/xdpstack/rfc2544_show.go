@@ -29,8 +29,7 @@ func writeRFC2544(w io.Writer, r *rfc2544.Report) {
 			fmt.Fprintf(w, "frames of %v bytes: not measured: %s\n", row.Size, row.Skipped)
 		}
 		if row.Sender > 0 {
-			fmt.Fprintf(w, "frames of %v bytes: this machine sends %s a second at most, and the medium carries %s: no higher rate was tried\n",
-				row.Size, count(row.Sender), count(row.Line))
+			fmt.Fprintf(w, "frames of %v bytes: this machine sends %s a second at most: no higher rate was tried\n", row.Size, count(row.Sender))
 		}
 		for _, why := range row.Failed {
 			fmt.Fprintf(w, "frames of %v bytes: %s\n", row.Size, why)
