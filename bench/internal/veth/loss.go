@@ -4,9 +4,12 @@ import (
 	"context"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/xdpstack/xdpstack/bench/internal/child"
 	"github.com/xdpstack/xdpstack/bench/internal/rawlink"
 	"github.com/xdpstack/xdpstack/bench/internal/result"
+	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
 // Further figures of a run that counts losses.
@@ -36,36 +39,16 @@ func (r *Runner) Loss(ctx context.Context, cfg rawlink.Config, part float64) res
 }
 
 func (r *Runner) loss(ctx context.Context, cfg rawlink.Config) (run result.Run, err error) {
-	lab, measured, far, err := r.rawEnds(cfg)
+	var before netlink.LinkStatistics
+	e, err := r.openRaw(ctx, cfg, func(lab *netlab.Lab) (err error) {
+		before, err = counters(lab.Stack)
+		return err
+	})
 	if err != nil {
 		return run, err
 	}
-	defer func() {
-		if e := lab.Close(); e != nil && err == nil {
-			err = e
-		}
-	}()
-	measured.Rate = 0
-	server, err := r.startRaw(ctx, lab.Stack, measured, r.ServerCPU)
-	if err != nil {
-		return run, err
-	}
-	defer server.Stop()
-	if err := lab.WaitCarrier(); err != nil {
-		return run, err
-	}
-	before, err := counters(lab.Stack)
-	if err != nil {
-		return run, err
-	}
-	client, err := r.startRaw(ctx, lab.Kernel, far, r.ClientCPU)
-	if err != nil {
-		return run, err
-	}
-	defer client.Stop()
-	if err := r.bindInterrupts(lab); err != nil {
-		return run, err
-	}
+	defer func() { err = e.close(err) }()
+	lab, server, client := e.lab, e.server, e.client
 	if err := lab.WaitCarrier(); err != nil {
 		return run, err
 	}

@@ -1,6 +1,7 @@
 package veth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -30,38 +31,12 @@ func (r *Runner) Raw(ctx context.Context, cfg rawlink.Config) result.Run {
 }
 
 func (r *Runner) raw(ctx context.Context, cfg rawlink.Config) (run result.Run, err error) {
-	lab, measured, far, err := r.rawEnds(cfg)
+	e, err := r.openRaw(ctx, cfg, nil)
 	if err != nil {
 		return run, err
 	}
-	defer func() {
-		if e := lab.Close(); e != nil && err == nil {
-			err = e
-		}
-	}()
-	var server, client *child.Process
-	startServer := func() (err error) {
-		server, err = r.startRaw(ctx, lab.Stack, measured, r.ServerCPU)
-		return err
-	}
-	startClient := func() (err error) {
-		client, err = r.startRaw(ctx, lab.Kernel, far, r.ClientCPU)
-		return err
-	}
-	// Who sends comes last: the link may be away for a while when the other's program has been attached.
-	order := []func() error{startServer, lab.WaitCarrier, startClient}
-	if cfg.Role == rawlink.Send {
-		order = []func() error{startClient, lab.WaitCarrier, startServer}
-	}
-	defer func() { stop(server, client) }()
-	for _, step := range order {
-		if err := step(); err != nil {
-			return run, err
-		}
-	}
-	if err := r.bindInterrupts(lab); err != nil {
-		return run, err
-	}
+	defer func() { err = e.close(err) }()
+	lab, server, client := e.lab, e.server, e.client
 	link := describeLink(lab)
 	at := &arena{lab: lab, server: server}
 	var got rawlink.Result
@@ -73,9 +48,9 @@ func (r *Runner) raw(ctx context.Context, cfg rawlink.Config) (run result.Run, e
 			end, err = arrived(lab.Kernel)
 		}
 	}
-	run, e := r.window(ctx, at, client, server, r.RawWindow, &got)
-	if e != nil {
-		return run, e
+	run, failure := r.window(ctx, at, client, server, r.RawWindow, &got)
+	if failure != nil {
+		return run, failure
 	}
 	if cfg.Role != rawlink.Drop {
 		got.Frames = end - begin
@@ -90,16 +65,58 @@ func (r *Runner) raw(ctx context.Context, cfg rawlink.Config) (run result.Run, e
 	return run, err
 }
 
-func stop(processes ...*child.Process) {
-	for _, p := range processes {
+// rawEnds are a laboratory with both ends at work: the measured one, which is the stack's and counts as the server, and the other.
+type rawEnds struct {
+	lab            *netlab.Lab
+	server, client *child.Process
+}
+
+// openRaw makes a laboratory and starts both ends. Who sends comes last, because the link may be away for a while when the other's program
+// has been attached; before, if it is not nil, is called before that.
+func (r *Runner) openRaw(ctx context.Context, cfg rawlink.Config, before func(*netlab.Lab) error) (e *rawEnds, err error) {
+	lab, measured, far, err := r.makeRaw(cfg)
+	if err != nil {
+		return nil, err
+	}
+	e = &rawEnds{lab: lab}
+	startServer := func() (err error) {
+		e.server, err = r.startRaw(ctx, lab.Stack, measured, r.ServerCPU)
+		return err
+	}
+	startClient := func() (err error) {
+		e.client, err = r.startRaw(ctx, lab.Kernel, far, r.ClientCPU)
+		return err
+	}
+	between := func() error {
+		if err := lab.WaitCarrier(); err != nil || before == nil {
+			return err
+		}
+		return before(lab)
+	}
+	order := []func() error{startServer, between, startClient}
+	if cfg.Role == rawlink.Send {
+		order = []func() error{startClient, between, startServer}
+	}
+	for _, step := range append(order, func() error { return r.bindInterrupts(lab) }) {
+		if err := step(); err != nil {
+			return nil, e.close(err)
+		}
+	}
+	return e, nil
+}
+
+// close ends what is at work, and returns the error that there was before, else its own.
+func (e *rawEnds) close(before error) error {
+	for _, p := range []*child.Process{e.server, e.client} {
 		if p != nil {
 			p.Stop()
 		}
 	}
+	return cmp.Or(before, e.lab.Close())
 }
 
-// rawEnds makes a laboratory and says what its ends do.
-func (r *Runner) rawEnds(cfg rawlink.Config) (lab *netlab.Lab, measured, far rawlink.Config, err error) {
+// makeRaw makes a laboratory and says what its ends do. A rate is that of the other end.
+func (r *Runner) makeRaw(cfg rawlink.Config) (lab *netlab.Lab, measured, far rawlink.Config, err error) {
 	lc := r.Lab
 	lc.Name = "bench"
 	if lab, err = netlab.New(lc); err != nil {
@@ -108,6 +125,7 @@ func (r *Runner) rawEnds(cfg rawlink.Config) (lab *netlab.Lab, measured, far raw
 	cfg.Warmup, cfg.Window = r.Warmup, r.RawWindow
 	cfg.Src, cfg.Dst = lab.Kernel.Address.Addr(), lab.Stack.Address.Addr()
 	measured, far = cfg, cfg
+	measured.Rate = 0
 	measured.Interface, measured.To = lab.Stack.Interface, net.HardwareAddr(lab.Kernel.MAC[:])
 	far.Role, far.Driver, far.Program, far.ZeroCopy = rawlink.Feed, afxdp.DriverNative, "", r.ZeroCopyPeer
 	far.Interface, far.To = lab.Kernel.Interface, net.HardwareAddr(lab.Stack.MAC[:])
