@@ -29,7 +29,8 @@ func writeRFC2544(w io.Writer, r *rfc2544.Report) {
 			fmt.Fprintf(w, "frames of %v bytes: not measured: %s\n", row.Size, row.Skipped)
 		}
 		if row.Sender > 0 {
-			fmt.Fprintf(w, "frames of %v bytes: this machine sends %s a second at most: no higher rate was tried\n", row.Size, count(row.Sender))
+			fmt.Fprintf(w, "frames of %v bytes: this machine sends %s a second at most: no higher rate was tried\n", row.Size,
+				count(row.Sender))
 		}
 		for _, why := range row.Failed {
 			fmt.Fprintf(w, "frames of %v bytes: %s\n", row.Size, why)
@@ -232,6 +233,9 @@ type trialProgress struct {
 	bars  *mpb.Progress
 	bar   *mpb.Bar
 	text  atomic.Pointer[string]
+	moves counter      // moves the bar while a trial goes on: its number is the time spent before it, in ns
+	since atomic.Int64 // when that was, in ns of Unix time
+	total atomic.Int64 // ns; a bar that reaches it goes away
 	shown time.Time
 }
 
@@ -240,8 +244,12 @@ func newTrialProgress(w io.Writer) *trialProgress {
 	p.text.Store(new(string))
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(32))
-		p.bar = p.bars.AddBar(1, mpb.BarRemoveOnComplete(),
+		p.bar = p.bars.AddBar(0, mpb.BarRemoveOnComplete(), // its length changes as the estimate does
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return *p.text.Load() })))
+		p.since.Store(time.Now().UnixNano())
+		p.moves.every(barRefresh, func(spent int64) {
+			p.bar.SetCurrent(max(0, min(spent+time.Now().UnixNano()-p.since.Load(), p.total.Load()-1)))
+		})
 	}
 	return p
 }
@@ -253,8 +261,10 @@ func (p *trialProgress) event(e rfc2544.Event) {
 	if p.bar != nil {
 		text = left + "  " + text
 		p.text.Store(&text)
-		p.bar.SetTotal(int64(e.Spent+e.Remaining)+1, false)
-		p.bar.SetCurrent(int64(e.Spent))
+		p.total.Store(int64(e.Spent + e.Remaining + time.Second))
+		p.bar.SetTotal(p.total.Load(), false)
+		p.moves.n.Store(int64(e.Spent))
+		p.since.Store(time.Now().UnixNano())
 		return
 	}
 	if now := time.Now(); e.Outcome != nil && now.Sub(p.shown) >= time.Second {
@@ -278,6 +288,7 @@ func describeTrial(e *rfc2544.Event) string {
 // end takes the bar off the screen.
 func (p *trialProgress) end() {
 	if p.bar != nil {
+		p.moves.end()
 		p.bar.Abort(true)
 		p.bars.Wait()
 	}
