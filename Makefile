@@ -37,6 +37,9 @@ NEEDS := \
 # The same, for the benchmarks alone.
 BENCH_NEEDS := \
 	nginx:nginx-light:the~rows~with~nginx \
+	iperf3:iperf3:the~rows~with~iperf3 \
+	wrk:wrk:the~rows~with~wrk \
+	ab:apache2-utils:the~row~with~ab \
 	cc:gcc:the~raw~rows~with~the~program~in~C \
 	/usr/include/xdp/xsk.h:libxdp-dev:the~raw~rows~with~the~program~in~C \
 	/usr/include/bpf/libbpf.h:libbpf-dev:the~raw~rows~with~the~program~in~C

@@ -136,6 +136,13 @@ func TestOverVeth(t *testing.T) {
 	expectNothingLeft(t)
 }
 
+// The programs among the generators run for whole seconds.
+func TestGenerators(t *testing.T) {
+	requireLab(t)
+	check(t, tiny("load-connect-1024", "load-schedule", "iperf3-send").all(t.Context(), groups()), 3)
+	expectNothingLeft(t)
+}
+
 func TestOverBadPaths(t *testing.T) {
 	requireLab(t)
 	r := tiny("loss-receive-1", "loss-send-1", "reno").all(t.Context(), groups())

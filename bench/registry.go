@@ -59,7 +59,7 @@ func groups() []*group {
 		smallGroup(), bulkGroup(),
 	}, jumboGroups(), []*group{
 		rawGroup(), latencyGroup(), netHTTPGroup(), shardsGroup(), checkGroup(), softirqGroup(),
-	}, crossingGroups(), zeroCopyGroups())
+	}, generatorGroups(), []*group{iperf3Group()}, crossingGroups(), zeroCopyGroups())
 }
 
 const (

@@ -16,6 +16,7 @@ import (
 	"github.com/xdpstack/xdpstack/bench/internal/kernel"
 	"github.com/xdpstack/xdpstack/bench/internal/load"
 	"github.com/xdpstack/xdpstack/bench/internal/ours"
+	"github.com/xdpstack/xdpstack/bench/internal/program"
 	"github.com/xdpstack/xdpstack/bench/internal/veth"
 	"github.com/xdpstack/xdpstack/bench/internal/xdp"
 )
@@ -43,7 +44,7 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 		return nil, err
 	}
 	switch *kind {
-	case "xdpstack", "xdpstack-asavie", "xdpstack-nethttp":
+	case "xdpstack", "xdpstack-asavie", "xdpstack-nethttp", "xdpstack-iperf3":
 		return serveOurs(ctx, emit, *kind, ours.ServerConfig{
 			Interface: *ifname, Address: addr, Congestion: *congestion, Spin: *spin, CPUs: cpus.several(),
 			ZeroCopy: *zeroCopy,
@@ -60,6 +61,8 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 		return serveGo(ctx, emit, addr, kernel.ServeGoNet)
 	case "nginx":
 		return serveNginx(ctx, emit, addr)
+	case "iperf3":
+		return serveIPerf3(ctx, emit)
 	}
 	return nil, fmt.Errorf("no server of kind %q", *kind)
 }
@@ -178,12 +181,25 @@ func serveNginx(ctx context.Context, emit child.Emit, addr netip.Prefix) (any, e
 	return map[string]float64{}, nil
 }
 
+func serveIPerf3(ctx context.Context, emit child.Emit) (any, error) {
+	p, err := kernel.StartIPerf3()
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	if err := emit("ready", veth.Ready{Mode: "no XDP", PID: p.PID()}); err != nil {
+		return nil, err
+	}
+	<-ctx.Done()
+	return map[string]float64{}, nil
+}
+
 // drive is the child that plays the client.
 func drive(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	fs := flag.NewFlagSet("load", flag.ContinueOnError)
 	var cfg ours.ClientConfig
 	work := fs.String("work", "", "what to ask of the server")
-	by := fs.String("client", "", "whose TCP: kernel or xdpstack")
+	by := fs.String("client", "", "whose TCP: kernel or xdpstack; or xdpstack-load, or a program")
 	fs.StringVar(&cfg.Interface, "interface", "", "interface of xdpstack's client")
 	own := fs.String("own", "", "address and prefix length of xdpstack's client")
 	fs.DurationVar(&cfg.Spin, "spin", 0, "how long xdpstack's client polls before it sleeps; negative: not at all")
@@ -217,11 +233,19 @@ func drive(ctx context.Context, emit child.Emit, args []string) (any, error) {
 		_ = emit(kind, nil)
 	}
 	var r load.Result
-	if *by == string(veth.OurClient) {
-		if cfg.Address, err = netip.ParsePrefix(*own); err == nil {
-			r, err = ours.RunClient(ctx, cfg, ready, mark)
+	switch c := veth.Client(*by); {
+	case c == veth.OurClient || c == veth.OurLoad:
+		if cfg.Address, err = netip.ParsePrefix(*own); err != nil {
+			return nil, err
 		}
-	} else {
+		run := ours.RunClient
+		if c == veth.OurLoad {
+			run = ours.RunLoad
+		}
+		r, err = run(ctx, cfg, ready, mark)
+	case program.Known(*by):
+		r, err = program.Run(ctx, *by, cfg.Config, ready, mark)
+	default:
 		r, err = load.Run(ctx, cfg.Config, ready, mark)
 	}
 	if err != nil {

@@ -15,6 +15,8 @@ func serveOurs(ctx context.Context, emit child.Emit, kind string, cfg ours.Serve
 	switch kind {
 	case "xdpstack-nethttp":
 		s, err = ours.NewNetHTTP(cfg)
+	case "xdpstack-iperf3":
+		s, err = ours.NewIPerf3(cfg)
 	case "xdpstack-asavie":
 		cfg.Driver = afxdp.DriverAsavie
 		s, err = ours.NewServer(cfg)

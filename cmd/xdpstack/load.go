@@ -73,7 +73,7 @@ Aim it only at what is yours: other targets than those of the interface's own ne
 	l.results.register(cmd)
 	l.find.register(cmd)
 	cmd.Flags().IntSliceVar(&l.cpus, "cpus", nil, "CPU of each queue's shard, -1 for any (default near the interrupt, where there is one)")
-	cmd.Flags().DurationVar(&l.spin, "spin", 0, "how long an idle shard polls before it sleeps, if it pays; -1s: not at all (default 50µs)")
+	cmd.Flags().DurationVar(&l.spin, "spin", 0, "how long an idle shard polls before it sleeps; -1s: not at all (default 50µs with a rate)")
 	cmd.Flags().DurationVar(&l.timeWait, "time-wait", time.Second, "how long a port that this side closed is not used again for its target")
 	return cmd
 }
@@ -153,6 +153,10 @@ func (l *loadCommand) stackConfig(cfg *load.Config) (stack.Config, error) {
 		return sc, err
 	}
 	sc.CPUs, sc.SpinTime = l.cpus, l.spin
+	if l.spin == 0 && len(cfg.Phases) == 0 && l.find.conditions == "" {
+		sc.SpinTime = -1 // no arrivals are to be in time, and sleeping is cheaper
+	}
+	sc.AFXDP.AdaptiveFill, sc.AFXDP.KeepProcessor = true, cfg.TLS == nil // with TLS goroutines make the requests
 	sc.TCP.TimeWait = l.timeWait
 	own := []netip.Prefix{sc.Address.Masked()}
 	targets := make([]netip.Prefix, len(cfg.Targets))

@@ -22,6 +22,7 @@ const (
 	HTTP    Work = "http"    // answer a request at a time on each of a number of connections
 	Connect Work = "connect" // connect, one request, close, on each of a number of slots
 	Ping    Work = "ping"    // send back 64 bytes, again and again
+	Arrive  Work = "arrive"  // answer requests that come at a rate, whatever the answers do; what is measured is how late they are sent
 )
 
 // Port is the server's.
@@ -62,6 +63,8 @@ type Result struct {
 	// microseconds and congestion window in segments, as the kernel has them.
 	RTT  float64 `json:"rtt_us"`
 	CWnd float64 `json:"cwnd"`
+	// CPU is the processor time of a program that was started for the work, in seconds; 0: this process has done it itself.
+	CPU float64 `json:"cpu_s,omitempty"`
 }
 
 // NewHistogram makes one for latencies in nanoseconds, up to a minute.

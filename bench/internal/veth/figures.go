@@ -9,6 +9,8 @@ const (
 	// PerServerCPU is the work done per second of processor time that the server and the threads that receive for it used. Only a
 	// laboratory with such threads has it.
 	PerServerCPU = "per server CPU s"
+	// PerClientCPU is the same of the client.
+	PerClientCPU = "per client CPU s"
 	// PerKick is how many frames moved for each system call that woke the kernel.
 	PerKick = "frames/kick"
 	// CPUPerFrame is the time of the processor that the measured end is bound to, interrupts included, for a frame, in ns.

@@ -42,14 +42,18 @@ type arena struct {
 func (r *Runner) measure(ctx context.Context, at *arena, w Work) (run result.Run, err error) {
 	at.clients++
 	threads := 1
-	if w.Client == OurClient {
+	if w.Client.ours() {
 		threads += len(at.clientCPUs) // as for the server: one more than shards
 	}
-	client, err := start(at.lab.Kernel, r.command(threads, "load", "-work", string(w.Work), "-client", string(w.Client),
+	cmd := r.command(threads, "load", "-work", string(w.Work), "-client", string(w.Client),
 		"-interface", at.lab.Kernel.Interface, "-own", clientAddress(at.clients).String(), "-spin", cmp.Or(w.Spin, -1).String(),
 		"-address", at.lab.Stack.Address.Addr().String(), "-conns", strconv.Itoa(w.Conns), "-warmup", r.Warmup.String(),
 		"-window", r.Window.String(), "-cpus", join(at.clientCPUs), "-congestion", r.Congestion,
-		"-prefer="+strconv.FormatBool(r.Path != nil), "-zero-copy="+strconv.FormatBool(r.ZeroCopyPeer)))
+		"-prefer="+strconv.FormatBool(r.Path != nil), "-zero-copy="+strconv.FormatBool(r.ZeroCopyPeer))
+	if w.Client == OurLoad {
+		child.Profiled(cmd, r.Profile)
+	}
+	client, err := start(at.lab.Kernel, cmd)
 	if err != nil {
 		return run, err
 	}
@@ -71,6 +75,9 @@ func (r *Runner) measure(ctx context.Context, at *arena, w Work) (run result.Run
 		return run, err
 	}
 	run.Value, run.Seconds = got.Count/got.Seconds*w.Scale, got.Seconds
+	if got.CPU > 0 {
+		run.Client.Process = got.CPU
+	}
 	if w.Scale == 0 {
 		run.Value = got.P50
 	}
@@ -80,6 +87,9 @@ func (r *Runner) measure(ctx context.Context, at *arena, w Work) (run result.Run
 	}
 	if spent := run.Server.Process + run.Server.Receive; run.Server.Receive > 0 && spent > 0 {
 		run.Extra[PerServerCPU] = run.Value * run.Seconds / spent
+	}
+	if spent := run.Client.Process + run.Client.Receive; run.Client.Receive > 0 && spent > 0 {
+		run.Extra[PerClientCPU] = run.Value * run.Seconds / spent
 	}
 	if got.Errors > 0 {
 		run.Failed = fmt.Sprintf("%.0f connections failed of %.0f", got.Errors, got.Count)

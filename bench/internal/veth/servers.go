@@ -54,6 +54,11 @@ var (
 	OursNetHTTP = Server{
 		Name: "xdpstack", Kind: "xdpstack-nethttp", Threads: 2, Setup: "AF_XDP, native driver, net/http on net.Conn",
 	}
+	OursIPerf3 = Server{
+		Name: "xdpstack", Kind: "xdpstack-iperf3", Threads: 2, Setup: "AF_XDP, native driver, xdpstack iperf3 -s, KeepProcessor, AdaptiveFill",
+	}
+	IPerf3 = Server{Name: "kernel", Kind: "iperf3", Threads: 1, Setup: "iperf3 -s", Kernel: true}
+
 	GoNetHTTP = Server{Name: "kernel, net/http", Kind: "go-nethttp", Threads: 2, Setup: "net/http", Kernel: true}
 )
 
@@ -80,7 +85,11 @@ type Client string
 const (
 	KernelClient Client = "kernel"
 	OurClient    Client = "xdpstack"
+	OurLoad      Client = "xdpstack-load" // package load, as the command has it
 )
+
+// ours tells whether a client has a stack of its own.
+func (c Client) ours() bool { return c == OurClient || c == OurLoad }
 
 // Work is one benchmark.
 type Work struct {
