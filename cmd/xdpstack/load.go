@@ -131,6 +131,9 @@ func (l *loadCommand) run(ctx context.Context, urls []string) (err error) {
 	}
 	defer out.close()
 	cfg.Worker, cfg.Workers, cfg.StartAt = out.worker, out.workers, out.start
+	if sc.Addresses, err = sourcesOf(sc.Addresses, out.worker, out.workers); err != nil {
+		return err
+	}
 	st, err := stack.Open(sc)
 	if err != nil {
 		return err
@@ -189,6 +192,11 @@ func (l *loadCommand) follow(ctx context.Context, st *stack.Stack, cfg load.Conf
 		totals: func() report.Totals { return loadTotals(run.Snapshot()) },
 		done:   ended,
 	})
+	if ctx.Err() != nil {
+		result.Notes = append(result.Notes, "it was interrupted, before its end")
+	} else if failure != nil {
+		result.Notes = append(result.Notes, failure.Error())
+	}
 	return result, failure
 }
 

@@ -140,9 +140,9 @@ func judgeTrial(t search.Trial, r *report.Result, conditions []report.Expectatio
 	if h := r.Histograms[r.Main]; h != nil && h.TotalCount() > 0 {
 		one.P50, one.P99 = h.ValueAtPercentile(50), h.ValueAtPercentile(99)
 	}
-	outcomes, holds := report.CheckAll(conditions, r)
+	holds := report.CheckAll(conditions, r)
 	var why []string
-	for _, o := range outcomes {
+	for _, o := range r.Outcomes {
 		if !o.Met {
 			why = append(why, o.Expectation+": "+o.Measured)
 		}

@@ -59,6 +59,9 @@ func (o *reportOutput) write(io streams, r *report.Result) error {
 		}
 		expectations = append(expectations, more...)
 	}
+	if len(expectations) > 0 { // else those that it was written with stay
+		report.CheckAll(expectations, r)
+	}
 	verdicts := io.out
 	if o.asJSON {
 		verdicts = io.err
@@ -71,7 +74,10 @@ func (o *reportOutput) write(io streams, r *report.Result) error {
 	if err := writeResult(io, r, o.json, o.hdr, o.html); err != nil {
 		return err
 	}
-	return checkResult(verdicts, r, expectations)
+	if err := showOutcomes(verdicts, r.Outcomes); len(expectations) > 0 {
+		return err
+	}
+	return nil
 }
 
 func newReportShow(io streams) *cobra.Command {

@@ -171,7 +171,10 @@ func TestResultsFollow(t *testing.T) {
 		t.Errorf("a run that fails an expectation ends with %v", err)
 	}
 	got, err := report.Read(strings.NewReader(out.String()))
-	if err != nil || got.Counters["done"] != 1000 || got.Workers != 3 || got.Of[0] != 1 || len(got.Series) == 0 {
+	if err != nil || len(got.Outcomes) != 2 || !got.Outcomes[0].Met || got.Outcomes[1].Met {
+		t.Fatalf("the verdicts in the JSON: %+v, %v", got, err)
+	}
+	if got.Counters["done"] != 1000 || got.Workers != 3 || got.Of[0] != 1 || len(got.Series) == 0 {
 		t.Errorf("the JSON on standard output: %+v, %v", got, err)
 	}
 	for _, want := range []string{"done/s", "timeout 10", "http://127.0.0.1:", "met      p99<5ms", "NOT MET  errors<0.1%: expected below 0.1%, measured 0.9901%"} {

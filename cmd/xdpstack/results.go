@@ -153,11 +153,12 @@ func (r *results) follow(s source) *report.Result {
 
 // finish prints the summary, writes the files that were asked for, and fails if an expectation is not met.
 func (r *results) finish(result *report.Result) error {
+	report.CheckAll(r.expectations, result)
 	showResult(r.text.out, result)
 	if err := writeResult(r.streams, result, r.flags.json, r.flags.hdr, r.flags.html); err != nil {
 		return err
 	}
-	return checkResult(r.text.out, result, r.expectations)
+	return showOutcomes(r.text.out, result.Outcomes)
 }
 
 // writeResult writes the files whose names are given.

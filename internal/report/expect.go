@@ -69,7 +69,7 @@ type Outcome struct {
 	Expectation string `json:"expectation"`
 	Met         bool   `json:"met"`
 	Measured    string `json:"measured"` // the value, or why there is none
-	Line        string `json:"-"`        // for people: expected and measured
+	Line        string `json:"line"`     // for people: expected and measured
 }
 
 // Check compares a result with an expectation. What was not measured meets none.
@@ -86,15 +86,16 @@ func (e *Expectation) Check(r *Result) Outcome {
 	return o
 }
 
-// CheckAll compares a result with all expectations and reports whether all are met.
-func CheckAll(all []Expectation, r *Result) (outcomes []Outcome, met bool) {
+// CheckAll compares a result with all expectations, keeps what came of it with the result, and reports whether all are met.
+func CheckAll(all []Expectation, r *Result) (met bool) {
+	r.Outcomes = nil
 	met = true
 	for i := range all {
 		o := all[i].Check(r)
 		met = met && o.Met
-		outcomes = append(outcomes, o)
+		r.Outcomes = append(r.Outcomes, o)
 	}
-	return outcomes, met
+	return met
 }
 
 // quantity is something that a result has a value of.

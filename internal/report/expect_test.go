@@ -64,7 +64,7 @@ func TestExpect(t *testing.T) {
 			t.Errorf("%s: %v", c.in, err)
 			continue
 		}
-		outcomes, met := CheckAll(all, r)
+		met, outcomes := CheckAll(all, r), r.Outcomes
 		if met != c.met || len(outcomes) != 1 || outcomes[0].Line != c.in+": "+c.line {
 			t.Errorf("%s: met %v, %q, want %v, %q", c.in, met, outcomes[0].Line, c.met, c.line)
 		}
@@ -79,8 +79,8 @@ func TestExpectOfNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if outcomes, met := CheckAll(all, r); met != want {
-			t.Errorf("%s: met %v: %s", in, met, outcomes[0].Line)
+		if met := CheckAll(all, r); met != want {
+			t.Errorf("%s: met %v: %s", in, met, r.Outcomes[0].Line)
 		}
 	}
 }
@@ -90,7 +90,8 @@ func TestExpectList(t *testing.T) {
 	if err != nil || len(all) != 3 || all[1].Text != "errors<0.1%" {
 		t.Fatalf("%d, %v", len(all), err)
 	}
-	outcomes, met := CheckAll(all, measured(t))
+	r := measured(t)
+	met, outcomes := CheckAll(all, r), r.Outcomes
 	if met || !outcomes[0].Met || outcomes[1].Met || outcomes[2].Met {
 		t.Errorf("%+v", outcomes)
 	}

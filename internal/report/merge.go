@@ -142,7 +142,7 @@ func joinInts(n []int) string {
 // clone returns a copy that shares nothing that add changes.
 func (r *Result) clone() *Result {
 	out := *r
-	out.Of, out.Notes = slices.Clone(r.Of), slices.Clone(r.Notes)
+	out.Of, out.Notes, out.Outcomes = slices.Clone(r.Of), slices.Clone(r.Notes), nil
 	out.Counters, out.Errors, out.TCP = addCounts(nil, r.Counters), addCounts(nil, r.Errors), addCounts(nil, r.TCP)
 	out.Histograms, _ = addHistograms(nil, r.Histograms) // copies of them fit
 	out.Series, _ = addSeries(nil, r.Series)

@@ -34,7 +34,10 @@ type Result struct {
 	CPU      CPU               `json:"cpu"`
 
 	Histograms map[string]*Histogram `json:"histograms"`
-	Series     []Second              `json:"series,omitempty"`
+
+	// Outcomes say which expectations were met. They are of this result alone: merging leaves them out.
+	Outcomes []Outcome `json:"expectations,omitempty"`
+	Series   []Second  `json:"series,omitempty"`
 }
 
 // Setting is one fact about what was to be done: "rate", "10000/s".
