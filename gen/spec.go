@@ -79,6 +79,9 @@ func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 // parseLayer splits a layer into its name and fields. A part without = behind a comma belongs to the value before it, which is a list.
 func parseLayer(text string, at place, m *Mistakes) draftLayer {
 	l := draftLayer{at: at}
+	if i := strings.LastIndexByte(text, '"'); strings.Count(text, `"`)%2 != 0 {
+		m.add(at.after(i), "", "a quote that does not end: expected another one")
+	}
 	for i, part := range splitCommas(text) {
 		name, value, ok := strings.Cut(part, "=")
 		switch {

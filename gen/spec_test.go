@@ -54,6 +54,7 @@ func TestParseStreamMistakes(t *testing.T) {
 			`28 seed: expected a number, got "x"`,
 			`40 signature: expected auto, on or off, got "maybe"`,
 		}},
+		{`udp/payload,text="a,b/udp`, []string{`18 a quote that does not end: expected another one`}},
 		{"udp/payload,hex=123", []string{`17 payload.hex: expected pairs of hexadecimal digits, got "123"`}},
 		{"udp/payload,text=a,fill=3", []string{`25 payload.fill: contradicts text: expected one of the two`}},
 		{"udp/payload,len=9,size=64", []string{`17 payload.len: contradicts size: expected one of the two`}},
