@@ -13,6 +13,14 @@ type holdings struct {
 	first uint32 // of as many numbers as the program has templates; 0: there were none left, and no frame is known
 }
 
+// number returns the number of a template, 0 if none has one.
+func (h *holdings) number(v *variant) uint32 {
+	if h.first == 0 {
+		return 0
+	}
+	return h.first + v.index
+}
+
 // Write writes the next packets into frames: each descriptor says which and where the packet begins, at the same offset in all, and Write
 // sets its length. Behind the offset a frame must have room for MaxLen bytes. It returns how many bytes the packets have.
 //
@@ -45,6 +53,9 @@ func (p *Program) templates() int {
 func (p *Program) write(frames []frame.Desc, now uint64) (bytes int) {
 	if len(p.streams) == 1 {
 		s := &p.streams[0]
+		if len(s.turn) == 1 {
+			return p.writeSame(s, frames, now)
+		}
 		for i := range frames {
 			bytes += p.place(s, &frames[i], now)
 		}
@@ -75,6 +86,29 @@ func (p *Program) write(frames []frame.Desc, now uint64) (bytes int) {
 	return bytes
 }
 
+// writeSame is write for a stream whose packets have all one size, and so one template, when there is no other stream.
+func (p *Program) writeSame(s *stream, frames []frame.Desc, now uint64) (bytes int) {
+	w, v, pool := &p.work, &s.variants[0], p.holds.pool
+	holds := p.holds.number(v)
+	packets, variants := w.packets[:len(frames)], w.variants[:len(frames)]
+	for i := range frames {
+		d := &frames[i]
+		d.Len = uint32(v.len)
+		b := pool.Bytes(*d)
+		packets[i] = b
+		if variants[i] != v {
+			variants[i] = v
+		}
+		if m := pool.Meta(d.Frame); m.Holds != holds || holds == 0 {
+			v.copy(b)
+			m.Holds = holds
+		}
+	}
+	w.n = len(frames)
+	p.finish(s, now)
+	return len(frames) * int(v.len)
+}
+
 // place adds a packet to the work: it writes the template to the frame, unless that holds it, and returns the length.
 func (p *Program) place(s *stream, d *frame.Desc, now uint64) int {
 	w := &p.work
@@ -82,12 +116,9 @@ func (p *Program) place(s *stream, d *frame.Desc, now uint64) int {
 	d.Len = uint32(v.len)
 	b := p.holds.pool.Bytes(*d)
 	m := p.holds.pool.Meta(d.Frame)
-	if holds := p.holds.first + v.index; m.Holds != holds || p.holds.first == 0 {
+	if holds := p.holds.number(v); m.Holds != holds || holds == 0 {
 		v.copy(b)
 		m.Holds = holds
-		if p.holds.first == 0 {
-			m.Holds = 0
-		}
 	}
 	w.packets[w.n], w.variants[w.n] = b, v
 	w.n++

@@ -102,20 +102,29 @@ func disturb(pool *frame.Pool, r *rand.Rand) {
 	pool.Reclaim()
 }
 
-// TestWriteNoMoreHoldings: a pool that has no more numbers for what frames hold has every template written.
+// TestWriteNoMoreHoldings: a pool that has no more numbers for what frames hold has every template written, and others are not misled.
 func TestWriteNoMoreHoldings(t *testing.T) {
+	const known, fixed, mixed = "udp,sport=1,size=80", "udp,sport=2,size=64", "udp,sport=3,size=64-99"
 	pool, frames := newPool(t, 8, 1)
-	pool.NewHoldings(1<<32 - 10)
-	p, q := compile(t, "udp,sport=1,size=64-99", testOptions), compile(t, "udp,sport=1,size=64-99", testOptions)
+	first := compile(t, known, testOptions)
+	frames[0].Frame = pool.AllocHolding()
+	first.Write(pool, frames, 1)
+	pool.Release(frames[0].Frame)
+	for pool.NewHoldings(1<<20) != 0 {
+	}
+	for pool.NewHoldings(1) != 0 {
+	}
+	programs := []*Program{first, compile(t, fixed, testOptions), compile(t, mixed, testOptions)}
+	judges := []*Program{compile(t, known, testOptions), compile(t, fixed, testOptions), compile(t, mixed, testOptions)}
 	want := make([]byte, 2048)
-	for range 200 {
+	judges[0].Next(want, 1)
+	for i := range 300 {
 		frames[0].Frame = pool.AllocHolding()
-		p.Write(pool, frames, 1)
-		n := q.Next(want, 1)
+		programs[(i*7+i/5)%3].Write(pool, frames, 1)
+		n := judges[(i*7+i/5)%3].Next(want, 1)
 		if !bytes.Equal(pool.Bytes(frames[0]), want[:n]) {
-			t.Fatalf("got %x, want %x", pool.Bytes(frames[0]), want[:n])
+			t.Fatalf("turn %d: got %x, want %x", i, pool.Bytes(frames[0]), want[:n])
 		}
-		clear(pool.Bytes(frames[0]))
 		pool.Release(frames[0].Frame)
 	}
 }
