@@ -55,6 +55,7 @@ type worker struct {
 	start    clock.Time // of the first request
 	end      clock.Time // from when on no more are begun
 	drained  clock.Time // from when on those under way are not waited for
+	closed   clock.Time // from when on connections are not waited for that are being closed; 0: none are yet
 	left     uint64     // requests that may be begun
 	waiting  times      // arrivals that wait for a connection
 	tcpBase  tcp.Stats
@@ -157,8 +158,7 @@ func (w *worker) turn(_ *stack.Shard, now clock.Time) clock.Time {
 	}
 	w.fill()
 	w.launch()
-	if w.state == Draining && w.quiet() {
-		w.finish()
+	if w.state == Draining && w.ended() {
 		return clock.Never
 	}
 	if more {
@@ -368,7 +368,11 @@ func (w *worker) deadline() clock.Time {
 	case Running:
 		d = min(d, w.end)
 	case Draining:
-		d = min(d, w.drained)
+		if w.closed == 0 {
+			d = min(d, w.drained)
+		} else {
+			d = min(d, w.closed)
+		}
 	}
 	if w.state < Draining && w.schedule != nil {
 		d = min(d, w.schedule.next)
@@ -403,8 +407,26 @@ func (w *worker) quiet() bool {
 	return w.gauges.InFlight == 0 && w.waiting.n == 0 || !w.now.Before(w.drained)
 }
 
-// finish ends everything. Connections close by themselves; what is left of the run is what they have recorded.
-func (w *worker) finish() {
+// ended goes on with the end of a run: requests are waited for, then all connections are closed, and that is waited for.
+func (w *worker) ended() bool {
+	if w.closed == 0 {
+		if !w.quiet() {
+			return false
+		}
+		w.close()
+	}
+	if w.used > 0 && w.now.Before(w.closed) {
+		return false
+	}
+	w.state = Finished
+	w.shard.SetOnTurn(nil)
+	w.run.finished()
+	return true
+}
+
+// close gives up what has not ended, and closes all connections.
+func (w *worker) close() {
+	w.closed = w.now.Add(2 * closeTimeout) // those that take longer have been reset
 	for w.waiting.n > 0 {
 		w.fail(w.waiting.pop(), Unfinished)
 	}
@@ -429,9 +451,6 @@ func (w *worker) finish() {
 	if w.cfg.Count > 0 && !w.open {
 		w.end = w.now // its answers are what it took the time for
 	}
-	w.state = Finished
-	w.shard.SetOnTurn(nil)
-	w.run.finished()
 }
 
 // remote returns the next target.
