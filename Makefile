@@ -40,6 +40,8 @@ BENCH_NEEDS := \
 	iperf3:iperf3:the~rows~with~iperf3 \
 	wrk:wrk:the~rows~with~wrk \
 	ab:apache2-utils:the~row~with~ab \
+	trafgen:netsniff-ng:the~rows~of~generators~with~trafgen \
+	tcpreplay:tcpreplay:the~rows~of~generators~with~tcpreplay \
 	cc:gcc:the~raw~rows~with~the~program~in~C \
 	/usr/include/xdp/xsk.h:libxdp-dev:the~raw~rows~with~the~program~in~C \
 	/usr/include/bpf/libbpf.h:libbpf-dev:the~raw~rows~with~the~program~in~C

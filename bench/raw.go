@@ -45,18 +45,31 @@ func raw(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	report := func(kind string) { _ = emit(kind, nil) }
+	if cfg.Role == rawlink.Foreign {
+		r, err := rawlink.RunForeign(ctx, &cfg, fs.Args(), report)
+		if err != nil {
+			return nil, err
+		}
+		return r, last(ctx, emit, r)
+	}
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("start %s: %w", fs.Arg(0), unix.Exec(fs.Arg(0), fs.Args(), os.Environ()))
 	}
-	r, err := rawlink.Run(ctx, cfg, func(kind string) { _ = emit(kind, nil) })
+	r, err := rawlink.Run(ctx, cfg, report)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return nil, err
 	}
+	return r, last(ctx, emit, r)
+}
+
+// last tells the result, and waits, because the parent still reads this process's CPU clock.
+func last(ctx context.Context, emit child.Emit, r rawlink.Result) error {
 	if err := emit("result", r); err != nil {
-		return nil, err
+		return err
 	}
-	<-ctx.Done() // the parent still reads this process's CPU clock
-	return r, nil
+	<-ctx.Done()
+	return nil
 }
 
 // programC is the kind of the side that is the program in C; the others are drivers.
@@ -97,7 +110,7 @@ func rawGroup() *group {
 			if err == nil {
 				defer func() { _ = os.RemoveAll(dir) }()
 				driver = ""
-				program, err = rawlink.Compile(dir)
+				program, err = rawlink.Compile(dir, rawlink.XDP)
 			}
 			if err != nil {
 				for _, n := range t.names {

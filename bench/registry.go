@@ -58,7 +58,9 @@ func groups() []*group {
 	return slices.Concat(coreGroups(), scaleGroups(), millionGroups(), []*group{
 		smallGroup(), bulkGroup(),
 	}, jumboGroups(), []*group{
-		rawGroup(), latencyGroup(), netHTTPGroup(), shardsGroup(), checkGroup(), softirqGroup(),
+		rawGroup(), packetGroup(),
+	}, rateGroups(), []*group{
+		latencyGroup(), netHTTPGroup(), shardsGroup(), checkGroup(), softirqGroup(),
 	}, generatorGroups(), []*group{iperf3Group()}, crossingGroups(), zeroCopyGroups())
 }
 

@@ -29,13 +29,21 @@ const (
 	Forward Role = "forward"
 	Feed    Role = "feed"
 	Sink    Role = "sink"
+
+	// Generate sends packets whose addresses and ports vary, at Config.Rate. Foreign has a program of somebody else's send.
+	Generate Role = "generate"
+	Foreign  Role = "foreign"
 )
+
+// Sends reports whether an end of that role only sends.
+func (r Role) Sends() bool { return r == Send || r == Generate || r == Foreign }
 
 // Config says what an end does.
 type Config struct {
 	Role      Role
-	Driver    string // of package afxdp, or
-	Program   string // the path of the program in C
+	Driver    string   // of package afxdp, or
+	Program   string   // the path of the program in C
+	Command   []string // of a foreign program, in place of both
 	Interface string
 	Size      int     // bytes of a frame, without its checksum
 	ZeroCopy  bool    // zero-copy or an error; else frames are copied
@@ -59,6 +67,10 @@ type Result struct {
 	Mode    string  `json:"mode"`
 	Kicks   uint64  `json:"kicks"`   // system calls that woke the kernel, to transmit or to look at the fill ring
 	Dropped uint64  `json:"dropped"` // what the kernel dropped for want of room in the socket's rings
+
+	Process float64 `json:"process,omitempty"` // processor seconds of a foreign program
+
+	Extra map[string]float64 `json:"extra,omitempty"` // further figures, by name with unit
 }
 
 // end is one end at work.
@@ -77,8 +89,11 @@ type end struct {
 // Run plays an end: a measured one for a window that begins warmup after its first frame, one that is not until the context ends.
 // It calls mark when it is ready, and at the window's start and end.
 func Run(ctx context.Context, cfg Config, mark func(string)) (res Result, err error) {
-	if cfg.Role == Sink {
+	switch cfg.Role {
+	case Sink:
 		return res, sink(ctx, cfg.Interface, mark)
+	case Generate:
+		return generate(ctx, &cfg, mark)
 	}
 	e := &end{Config: cfg}
 	if err := e.open(); err != nil {

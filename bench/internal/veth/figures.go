@@ -20,6 +20,11 @@ const (
 	ProcessPerFrame = "process ns/frame"
 )
 
+// PerSenderCPU is how many millions of frames have arrived for each second of processor time of who sent them: of its process, with
+// what the kernel did there, receiving at the other end included, and of the kernel thread that goes on with that if it is much
+// (ksoftirqd).
+const PerSenderCPU = "M/sender CPU s"
+
 // perFrame are the figures of processor time for each of so many frames, where the two ends have processors of their own.
 func (r *Runner) perFrame(run *result.Run, frames float64) map[string]float64 {
 	extra := make(map[string]float64)

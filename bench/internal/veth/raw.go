@@ -4,8 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -41,11 +47,15 @@ func (r *Runner) raw(ctx context.Context, cfg rawlink.Config) (run result.Run, e
 	at := &arena{lab: lab, server: server}
 	var got rawlink.Result
 	var begin, end uint64
+	var helped time.Duration // of ksoftirqd
+	helper := softirqThread(r.ServerCPU)
 	at.mark = func(start bool) {
 		if start {
 			begin, err = arrived(lab.Kernel)
+			helped = helper()
 		} else if err == nil {
 			end, err = arrived(lab.Kernel)
+			helped = helper() - helped
 		}
 	}
 	run, failure := r.window(ctx, at, client, server, r.RawWindow, &got)
@@ -61,8 +71,36 @@ func (r *Runner) raw(ctx context.Context, cfg rawlink.Config) (run result.Run, e
 	run.Seconds, run.Value = got.Seconds, float64(got.Frames)/got.Seconds/1e6
 	run.GC, run.Link, run.Mode = server.GC(), link, got.Mode
 	run.Extra = r.perFrame(&run, float64(got.Frames))
-	run.Extra[PerKick] = float64(got.Frames) / float64(max(got.Kicks, 1))
+	if got.Kicks > 0 {
+		run.Extra[PerKick] = float64(got.Frames) / float64(got.Kicks)
+	}
+	if got.Process > 0 {
+		run.Server.Process = got.Process
+		run.Extra[ProcessPerFrame] = got.Process * 1e9 / float64(got.Frames)
+	}
+	if cfg.Role == rawlink.Generate || cfg.Role == rawlink.Foreign {
+		run.Extra[PerSenderCPU] = float64(got.Frames) / 1e6 / (run.Server.Process + helped.Seconds())
+	}
+	maps.Copy(run.Extra, got.Extra)
 	return run, err
+}
+
+// softirqThread returns what reads the processor time of a processor's ksoftirqd; of one that cannot be found it is none.
+func softirqThread(cpu int) func() time.Duration {
+	name := fmt.Sprintf("ksoftirqd/%d\n", cpu)
+	all, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, file := range all {
+		if b, err := os.ReadFile(file); err != nil || string(b) != name {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+			return func() time.Duration {
+				d, _ := child.CPU(pid)
+				return d
+			}
+		}
+	}
+	return func() time.Duration { return 0 }
 }
 
 // rawEnds are a laboratory with both ends at work: the measured one, which is the stack's and counts as the server, and the other.
@@ -94,7 +132,7 @@ func (r *Runner) openRaw(ctx context.Context, cfg rawlink.Config, before func(*n
 		return before(lab)
 	}
 	order := []func() error{startServer, between, startClient}
-	if cfg.Role == rawlink.Send {
+	if cfg.Role.Sends() {
 		order = []func() error{startClient, between, startServer}
 	}
 	for _, step := range append(order, func() error { return r.bindInterrupts(lab) }) {
@@ -125,11 +163,17 @@ func (r *Runner) makeRaw(cfg rawlink.Config) (lab *netlab.Lab, measured, far raw
 	cfg.Warmup, cfg.Window = r.Warmup, r.RawWindow
 	cfg.Src, cfg.Dst = lab.Kernel.Address.Addr(), lab.Stack.Address.Addr()
 	measured, far = cfg, cfg
-	measured.Rate = 0
+	if cfg.Role != rawlink.Generate {
+		measured.Rate = 0
+	}
+	measured.Command = slices.Clone(cfg.Command)
+	for i, word := range cfg.Command {
+		measured.Command[i] = strings.ReplaceAll(word, rawlink.AnInterface, lab.Stack.Interface)
+	}
 	measured.Interface, measured.To = lab.Stack.Interface, net.HardwareAddr(lab.Kernel.MAC[:])
 	far.Role, far.Driver, far.Program, far.ZeroCopy = rawlink.Feed, afxdp.DriverNative, "", r.ZeroCopyPeer
 	far.Interface, far.To = lab.Kernel.Interface, net.HardwareAddr(lab.Stack.MAC[:])
-	if cfg.Role == rawlink.Send {
+	if cfg.Role.Sends() {
 		far.Role = rawlink.Sink
 		measured.Src, measured.Dst = cfg.Dst, cfg.Src
 	}
@@ -144,10 +188,14 @@ func (r *Runner) startRaw(ctx context.Context, side *netlab.Side, cfg rawlink.Co
 		"-to", cfg.To.String(), "-src", cfg.Src.String(), "-dst", cfg.Dst.String(), "-cpu", strconv.Itoa(cpu),
 		"-warmup", cfg.Warmup.String(), "-window", cfg.Window.String(),
 	}
-	if cfg.Program != "" {
+	if cfg.Program != "" || cfg.Role == rawlink.Foreign {
 		args = append(append(args, "--"), cfg.Arguments()...)
 	}
-	cmd := r.command(1, args...)
+	threads := 1
+	if cfg.Role == rawlink.Generate { // its worker never sleeps, and there is who ends the window
+		threads = 2
+	}
+	cmd := r.command(threads, args...)
 	if cfg.Role != rawlink.Feed && cfg.Role != rawlink.Sink {
 		child.Profiled(cmd, r.Profile)
 	}

@@ -219,13 +219,63 @@ static void prepare(const char *ifname, const char *dst_mac, const char *src, co
 	}
 }
 
+/* add returns a checksum in which a word has become another (RFC 1624, equation 3). */
+static __u16 add(__u16 check, __u16 was, __u16 is)
+{
+	__u32 s = (__u16)~check + (__u16)~was + is;
+	s = (s & 0xffff) + (s >> 16);
+	return ~(s + (s >> 16));
+}
+
+static __u16 get(const unsigned char *p) { return p[0] << 8 | p[1]; }
+static void put(unsigned char *p, __u16 v) { p[0] = v >> 8, p[1] = v; }
+
+/*
+ * vary gives a prepared frame the next port and the next address, which it sends from, and right checksums: of 64,512 ports and of the 256
+ * addresses beside its own.
+ */
+static void vary(unsigned char *p)
+{
+	static __u16 port = 1024, address;
+	__u16 low = (get(p + 28) & 0xff00) | (address++ & 0xff);
+
+	put(p + 24, add(get(p + 24), get(p + 28), low));
+	put(p + 40, add(add(get(p + 40), get(p + 28), low), get(p + 34), port));
+	put(p + 28, low);
+	put(p + 34, port);
+	if (!++port)
+		port = 1024;
+}
+
+/* check gives the prepared frames a UDP checksum, as those that are generated have. */
+static void check(void)
+{
+	unsigned char pseudo[12], *p;
+	__u32 s;
+	int i;
+
+	for (i = 0; i < PREPARED; i++) {
+		p = area + (size_t)i * FRAME_SIZE;
+		memcpy(pseudo, p + 26, 8);
+		pseudo[8] = 0, pseudo[9] = 17, pseudo[10] = p[38], pseudo[11] = p[39];
+		s = (__u16)~sum(pseudo, 12) + (__u16)~sum(p + 34, (size - 34) & ~1);
+		s = (s & 0xffff) + (s >> 16);
+		put(p + 40, ~(s + (s >> 16)));
+	}
+}
+
+static int varying;
+
 static void transmit(void)
 {
 	__u32 i, first, n = ready_n < BATCH ? ready_n : BATCH;
 
 	n = n ? xsk_ring_prod__reserve(&tx, n, &first) : 0;
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		*xsk_ring_prod__tx_desc(&tx, first + i) = (struct xdp_desc){.addr = ready[--ready_n], .len = size};
+		if (varying)
+			vary(area + ready[ready_n]);
+	}
 	if (n)
 		xsk_ring_prod__submit(&tx, n);
 	kick();
@@ -246,6 +296,8 @@ int main(int argc, char **argv)
 		fail("arguments", EINVAL);
 	if (!strcmp(argv[1], "send"))
 		turn = transmit, receives = 0;
+	else if (!strcmp(argv[1], "generate"))
+		turn = transmit, receives = 0, varying = 1;
 	else if (!strcmp(argv[1], "forward"))
 		turn = forward;
 	size = atoi(argv[3]), warmup = atof(argv[4]) / 1e3, window = atof(argv[5]) / 1e3;
@@ -253,6 +305,8 @@ int main(int argc, char **argv)
 	open_socket(argv[2], receives);
 	if (!receives)
 		prepare(argv[2], argv[6], argv[7], argv[8]);
+	if (varying)
+		check();
 	say("ready");
 	while (!frames && !over())
 		turn();
