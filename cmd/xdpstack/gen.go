@@ -13,6 +13,7 @@ import (
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/gen/engine"
+	"github.com/xdpstack/xdpstack/gen/rate"
 )
 
 // genCommand sends packets of templates.
@@ -40,12 +41,13 @@ type genCommand struct {
 func newGen(io streams) *cobra.Command {
 	g := &genCommand{streams: io}
 	cmd := &cobra.Command{
-		Use:   "gen -i IFACE {TEMPLATE... | --receive}",
-		Short: "Send packets of templates at an exact rate",
+		Use:   "gen -i IFACE {TEMPLATE... | --profile FILE | --replay FILE | --receive}",
+		Short: "Send packets of templates, or of a capture, at an exact rate",
 		Long: `Sends packets as templates say, at the rate that is asked for, without a connection: from one thread for each
 queue, through AF_XDP. Each second it prints what was sent; at the end, or when it is interrupted, a summary.
 
-A template is a list of layers with fields, whose values may be ranges or lists; docs/profiles.md has all of it.
+A template is a list of layers with fields, whose values may be ranges or lists; a profile is a file with templates;
+docs/profiles.md has all of it. A capture is replayed at its own times, scaled, or at a rate.
 Packets go to the hardware address of --dst-mac, or to that of the first target or its gateway, as the kernel's
 tables or ARP say. Targets outside the interface's own networks need --allow or --i-own-this-network.
 
@@ -60,6 +62,8 @@ for example. What comes is what is sent to -a ADDR/LEN, an address that nobody h
 		Example: `  sudo xdpstack gen -i eth0 udp,dst=192.0.2.20,dport=9 --rate 100kpps --duration 10s
   sudo xdpstack gen -i eth0 udp,src=192.0.2.100-192.0.2.199,dst=192.0.2.20,sport=1024-65535,size=imix --rate 40%
   sudo xdpstack gen -i eth0 tcp,dst=192.0.2.20,dport=80,flags=syn --rate max --count 1000000 --queues 0,1 --cpus 2,3
+  sudo xdpstack gen -i eth0 --profile office.toml --duration 1m
+  sudo xdpstack gen -i eth0 --replay trace.pcapng --speed 2x --loop 0 --dst-mac 02:00:00:00:00:01
   sudo xdpstack gen -i eth0 udp,dst=192.0.2.20 --ramp 10kpps..1Mpps/30s --tolerance 0.1% --json >gen.json
   sudo xdpstack gen -i eth0 --receive -a 192.0.2.20/24 --idle 2s
   sudo xdpstack gen -i eth0 -a 192.0.2.10/24 udp,dst=192.0.2.20 --rate 100kpps --duration 10s --round-trip
@@ -104,8 +108,19 @@ func (g *genCommand) run(ctx context.Context) error {
 	if g.back.receive {
 		return g.runReceive(ctx, tolerance)
 	}
-	if err := g.source.parse(); err != nil {
+	if err := g.source.parse(g.pace.given()); err != nil {
 		return err
+	}
+	if err := g.pace.adopt(g.source.read); err != nil {
+		return err
+	}
+	if r := &g.source.replay; r.capture != nil && r.scale == 0 {
+		if !g.pace.given() {
+			g.pace.rate = rate.Max
+		}
+		if !g.pace.changed("count") {
+			g.pace.count = r.packets()
+		}
 	}
 	if g.print > 0 || g.pcapOut != "" {
 		return g.write()

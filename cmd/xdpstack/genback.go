@@ -64,6 +64,8 @@ func (b *genBack) check(g *genCommand) (err error) {
 		return nil
 	case b.receive && len(g.source.templates) > 0:
 		return usagef("--receive sends nothing: leave out the template %s", g.source.templates[0])
+	case b.receive && (g.source.profile != "" || g.source.replay.file != ""):
+		return usagef("--receive sends nothing: leave out --profile and --replay")
 	case b.receive && (changed("rate") || changed("ramp") || changed("step") || changed("warm-up")):
 		return usagef("--receive sends nothing: leave out the rate")
 	case b.clock != "auto" && b.clock != "worker":

@@ -53,16 +53,31 @@ func (g *genCommand) printPackets(source engine.Source) {
 // mostWritten bounds a file that has no other bound.
 const mostWritten = 1_000_000
 
-// writeFile writes packets with the times of the schedule, one after the other without a rate.
-func (g *genCommand) writeFile(source engine.Source) (err error) {
+// schedule is when the packets that are written would leave.
+func (g *genCommand) schedule(source engine.Source) (engine.Schedule, error) {
+	if t, ok := source.(engine.Timed); ok {
+		if g.source.replay.loop == 0 {
+			return nil, usagef("--pcap-out: say how often, with --loop")
+		}
+		return rate.NewReplay(t, 0), nil
+	}
 	cfg := g.pace.config()
 	cfg.Mean = source.MeanLen()
-	if cfg.Count == 0 && g.pace.duration == 0 && g.pace.steps == "" {
-		return usagef("--pcap-out: say how much, with --count or --duration")
+	if cfg.Count == 0 && cfg.Phases[len(cfg.Phases)-1].For == 0 {
+		return nil, usagef("--pcap-out: say how much, with --count or --duration")
 	}
-	pacer, err := rate.New(cfg)
+	p, err := rate.New(cfg)
 	if err != nil {
-		return usageError{err}
+		return nil, usageError{err}
+	}
+	return p, nil
+}
+
+// writeFile writes packets with the times of the schedule, one after the other without a rate.
+func (g *genCommand) writeFile(source engine.Source) (err error) {
+	pacer, err := g.schedule(source)
+	if err != nil {
+		return err
 	}
 	f, err := os.Create(g.pcapOut)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/gen"
 	"github.com/xdpstack/xdpstack/gen/rate"
 )
 
@@ -44,6 +46,43 @@ func (r *genRate) register(cmd *cobra.Command) {
 	f.DurationVar(&r.catchUp, "catch-up", rate.DefaultCatchUp, "how much of the schedule to make up for when packets are late")
 }
 
+// given reports whether a flag says how fast.
+func (r *genRate) given() bool { return r.changed("rate") || r.changed("ramp") || r.changed("step") }
+
+// adopt takes from a profile what no flag says.
+func (r *genRate) adopt(p *gen.Profile) error {
+	if p == nil {
+		return nil
+	}
+	s := &p.Schedule
+	if !r.changed("burst") && s.Burst != 0 {
+		r.burst = s.Burst
+	}
+	if !r.changed("count") {
+		r.count = s.Count
+	}
+	if !r.changed("warm-up") {
+		r.warmUp = s.WarmUp
+	}
+	if !r.changed("catch-up") && s.CatchUp != 0 {
+		r.catchUp = s.CatchUp
+	}
+	r.bits = s.Line
+	if r.given() || len(s.Phases) == 0 {
+		if !r.changed("duration") {
+			r.duration = p.Duration
+		}
+		return nil
+	}
+	if r.phases = slices.Clone(s.Phases); r.changed("duration") {
+		if len(r.phases) != 1 || r.phases[0].From != r.phases[0].To {
+			return usagef("--duration %v: the profile's ramp or steps have times of their own", r.duration)
+		}
+		r.phases[0].For = r.duration
+	}
+	return nil
+}
+
 // check makes the phases, and finds the line's rate where it is needed.
 func (r *genRate) check(info *afxdp.Info) (err error) {
 	switch {
@@ -57,6 +96,7 @@ func (r *genRate) check(info *afxdp.Info) (err error) {
 		return usagef("--burst %d: want a number of packets", r.burst)
 	}
 	switch {
+	case r.phases != nil: // the profile's
 	case r.steps != "":
 		r.phases, err = rate.ParseSteps(r.steps)
 	case r.ramp != "":
@@ -84,7 +124,9 @@ func (r *genRate) findLine(info *afxdp.Info) error {
 		r.bits, err = parseLineRate(r.line)
 		return err
 	}
-	r.bits = speed(info.Name)
+	if r.bits == 0 {
+		r.bits = speed(info.Name)
+	}
 	for _, p := range r.phases {
 		if (p.From.Unit == rate.Line || p.To.Unit == rate.Line) && r.bits == 0 {
 			return usagef("%v of the line: %s does not say how fast it is: give --line-rate, 10G for example", p.From, info.Name)
@@ -137,8 +179,21 @@ func (r *genRate) describe() string {
 		return r.steps
 	case r.ramp != "":
 		return r.ramp
+	case r.given() || len(r.phases) == 0:
+		return r.rate.String()
 	}
-	return r.rate.String()
+	var all []string // a profile's
+	for _, p := range r.phases {
+		text := p.From.String()
+		if p.From != p.To {
+			text += ".." + p.To.String()
+		}
+		if p.For > 0 && len(r.phases) > 1 {
+			text += ":" + p.For.String()
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ",")
 }
 
 // parseShare reads a share such as 0.1%; of nothing it is negative.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,10 +96,25 @@ func (g *genCommand) announce(iface *afxdp.Interface) {
 			to = fmt.Sprintf("%v, %v by %s", way.MAC, way.Hop, way.How)
 		}
 	}
-	fmt.Fprintf(g.out, "%s\nto %s, at %s\n", iface.Describe(), to, g.pace.describe())
+	fmt.Fprintf(g.out, "%s\nto %s, at %s\n", iface.Describe(), to, g.speed())
 	if why := iface.Queues()[0].Mode().NoZeroCopy; why != nil {
 		fmt.Fprintf(g.err, "xdpstack: no zero-copy: %v\n", why)
 	}
+}
+
+// speed says how fast the packets leave.
+func (g *genCommand) speed() string {
+	if g.source.replay.capture != nil {
+		if text := g.source.replay.describe(); text != "" {
+			return text
+		}
+	}
+	return g.pace.describe()
+}
+
+// what says what is sent.
+func (g *genCommand) what() string {
+	return cmp.Or(g.source.profile, g.source.replay.file, strings.Join(g.source.templates, " "))
 }
 
 // line prints what a second has brought.
@@ -157,7 +173,7 @@ func (g *genCommand) record(start time.Time) *report.Recorder {
 	head := report.Result{
 		Tool: "gen", Version: readVersion().Version, Command: os.Args, Main: histLate, RateOf: "packets",
 		Setup: []report.Setting{
-			{Name: "templates", Value: strings.Join(g.source.templates, " ")}, {Name: "rate", Value: g.pace.describe()},
+			{Name: "packets", Value: g.what()}, {Name: "rate", Value: g.speed()},
 			{Name: "queues", Value: fmt.Sprint(len(g.queues))},
 		},
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,12 +19,15 @@ import (
 // genSource says what is sent, and where to.
 type genSource struct {
 	templates []string
+	profile   string
+	replay    genReplay
 	mac       string
 	ownText   string
 	toText    string
 	gateText  string
 
 	streams []gen.Stream
+	read    *gen.Profile // nil: none
 	from    netip.Prefix // the packets' own address, for templates without one
 	to      netip.Addr   // and their target
 	gateway netip.Addr
@@ -32,16 +36,40 @@ type genSource struct {
 
 func (s *genSource) register(cmd *cobra.Command) {
 	f := cmd.Flags()
+	f.StringVar(&s.profile, "profile", "", "file with templates and a rate, in TOML or YAML: docs/profiles.md")
+	s.replay.register(cmd)
 	f.StringVarP(&s.ownText, "address", "a", "", "source address of templates without one, with prefix length (default the interface's)")
 	f.StringVar(&s.toText, "to", "", "target of templates without one")
 	f.StringVar(&s.mac, "dst-mac", "", "hardware address that packets go to (default that of the first target or its gateway)")
 	f.StringVar(&s.gateText, "gateway", "", "router that packets go to, in place of what the kernel's routes say")
 }
 
-// parse reads what was given, without a look at the system.
-func (s *genSource) parse() (err error) {
-	if len(s.templates) == 0 {
-		return usagef("what is to be sent? give a template, such as udp,dst=192.0.2.20,dport=9")
+// parse reads what was given, without a look at the system. byRate says that a rate was.
+func (s *genSource) parse(byRate bool) (err error) {
+	if err := s.parseAddresses(); err != nil {
+		return err
+	}
+	given := 0
+	for _, is := range []bool{len(s.templates) > 0, s.profile != "", s.replay.file != ""} {
+		if is {
+			given++
+		}
+	}
+	switch {
+	case given == 0:
+		return usagef("what is to be sent? give a template, such as udp,dst=192.0.2.20,dport=9, or --profile or --replay")
+	case given > 1:
+		return usagef("templates, --profile and --replay: give one of them")
+	case s.replay.file != "":
+		return s.replay.parse(s.way.MAC, byRate)
+	case s.profile != "":
+		var mistakes *gen.Mistakes
+		if s.read, err = gen.LoadProfile(s.profile); errors.As(err, &mistakes) {
+			return usageError{err}
+		} else if err != nil {
+			return err
+		}
+		s.streams = s.read.Streams
 	}
 	for _, text := range s.templates {
 		stream, err := gen.ParseStream(text)
@@ -50,6 +78,11 @@ func (s *genSource) parse() (err error) {
 		}
 		s.streams = append(s.streams, stream)
 	}
+	return nil
+}
+
+// parseAddresses reads the flags for addresses.
+func (s *genSource) parseAddresses() (err error) {
 	if s.ownText != "" {
 		if s.from, err = netip.ParsePrefix(s.ownText); err != nil || !s.from.Addr().Is4() {
 			return usagef("-a %s: want an IPv4 address with its prefix length, such as 192.0.2.10/24", s.ownText)
@@ -92,6 +125,9 @@ func (s *genSource) address(info *afxdp.Info) {
 
 // targets are where the packets go.
 func (s *genSource) targets() (all []netip.Prefix) {
+	if s.replay.capture != nil {
+		return s.replay.goals
+	}
 	for i := range s.streams {
 		t := s.streams[i].Targets()
 		if len(t) == 0 && s.to.IsValid() {
@@ -122,7 +158,7 @@ func (s *genSource) resolve(ctx context.Context, info *afxdp.Info) error {
 	return nil
 }
 
-// addressed reports whether all templates have a hardware address of their own.
+// addressed reports whether all packets have a hardware address of their own.
 func (s *genSource) addressed() bool {
 	for i := range s.streams {
 		found := false
@@ -138,6 +174,9 @@ func (s *genSource) addressed() bool {
 
 // programs makes what writes the packets, for each of some workers.
 func (s *genSource) programs(info *afxdp.Info, workers int) ([]engine.Source, error) {
+	if s.replay.capture != nil {
+		return s.replay.sources(info, workers)
+	}
 	var all []engine.Source
 	for w := range workers {
 		o := gen.Options{

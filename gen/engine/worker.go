@@ -14,8 +14,8 @@ import (
 	"github.com/xdpstack/xdpstack/internal/clock"
 )
 
-// schedule is a *rate.Pacer or a *rate.Replay.
-type schedule interface {
+// Schedule is a *rate.Pacer or a *rate.Replay.
+type Schedule interface {
 	Start(at clock.Time)
 	Due(now clock.Time) int
 	Sent(n, bytes int) (first, last clock.Time)
@@ -31,7 +31,7 @@ type worker struct {
 	pool     *frame.Pool
 	source   Source
 	writer   Writer // the source, if it is one
-	schedule schedule
+	schedule Schedule
 	receiver Receiver
 	tai      tai
 	spin     time.Duration
@@ -210,4 +210,4 @@ func (w *worker) all() Counters {
 	return c
 }
 
-var _ = []schedule{(*rate.Pacer)(nil), (*rate.Replay)(nil)}
+var _ = []Schedule{(*rate.Pacer)(nil), (*rate.Replay)(nil)}
