@@ -114,6 +114,49 @@ func foreign(kind, dir string, size int) ([]string, error) {
 	return []string{trafgen, "--out", rawlink.AnInterface, "--cpus", "1", "--num", "0", "--no-sock-mem", "--in", file}, err
 }
 
+// packetName is the side without AF_XDP.
+const packetName = "AF_PACKET"
+
+// zeroCopyGenerated is generated packets on two network cards: with zero-copy, copied, and through a packet socket.
+func zeroCopyGenerated() *group {
+	g := &group{
+		sides: []side{
+			{name: ourName, setup: "zero-copy, gen/engine and a template", kind: afxdp.ModeZeroCopy.String()},
+			{name: copyName, setup: "gen/engine and a template", kind: afxdp.ModeCopy.String()},
+			{name: packetName, setup: "TX ring, no queueing discipline, the same template", kind: rawlink.DriverPacket},
+		},
+		need:    needCards,
+		repeats: func(t *times) int { return t.repeats },
+		takes: func(t *times, n int) time.Duration {
+			return time.Duration(n) * (t.warmup + t.rawWindow + 5*time.Second)
+		},
+	}
+	works := make(map[string]rawlink.Config)
+	for _, size := range []int{64, 1514} {
+		b := benchmark{
+			name: fmt.Sprintf("zerocopy-generate-%d", size), row: "14", unit: "Mpps", extra: true,
+			title:   fmt.Sprintf("generated frames of %d bytes, ports and addresses vary", size),
+			targets: []result.Target{{Against: packetName, AtLeast: 2}, {Against: copyName, Aim: 2}},
+		}
+		works[b.name] = rawlink.Config{Role: rawlink.Generate, Size: size}
+		g.benchmarks = append(g.benchmarks, b)
+	}
+	g.run = func(ctx context.Context, s *session, t turn) map[string]result.Run {
+		runs := make(map[string]result.Run)
+		for _, n := range t.names {
+			r, cfg := s.runner(), works[n]
+			s.useCards(r)
+			cfg.Driver, cfg.ZeroCopy = afxdp.DriverNative, t.side.kind == afxdp.ModeZeroCopy.String()
+			if t.side.kind == rawlink.DriverPacket {
+				cfg.Driver = rawlink.DriverPacket
+			}
+			runs[n] = r.Raw(ctx, cfg)
+		}
+		return runs
+	}
+	return g
+}
+
 // rateGroups are packets at a rate: how exact it is, and what it costs.
 func rateGroups() []*group {
 	var all []*group
@@ -126,7 +169,7 @@ func rateGroups() []*group {
 			benchmarks: []benchmark{{
 				name: "gen-rate-" + r.name, row: "15", unit: "Mpps", limit: true,
 				title:   "generated frames of 64 bytes, " + r.name + " a second",
-				targets: []result.Target{{Figure: rawlink.RateError, AtMost: 0.1}},
+				targets: []result.Target{{Side: ourName, Figure: rawlink.RateError, AtMost: 0.1}},
 			}},
 			sides:   []side{{name: ourName, setup: "gen/engine, signed packets; GOMAXPROCS 2, bound to one processor"}},
 			need:    needLab,

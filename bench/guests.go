@@ -137,7 +137,7 @@ func (o *guestOptions) run(ctx context.Context, g *vm.Guest, run guestRun, errs 
 // countedOnly is what a clock that counts instructions says something about: what one processor does for both ends without waiting.
 func countedOnly(only string) string {
 	var names []string
-	for _, counted := range []string{"zerocopy-send", "zerocopy-bulk"} {
+	for _, counted := range []string{"zerocopy-send", "zerocopy-generate", "zerocopy-bulk"} {
 		for prefix := range strings.SplitSeq(only, ",") {
 			if strings.HasPrefix(counted, prefix) {
 				names = append(names, counted)

@@ -28,7 +28,9 @@ func zeroCopyGroups() []*group {
 	if cardDriver() == "virtio_net" { // whose every frame costs the emulation more than the copy
 		sending = result.Target{Against: copyName, Aim: 2}
 	}
-	return []*group{zeroCopyRaw(sending), zeroCopyBulk("kernel", veth.KernelClient), zeroCopyBulk("stack", veth.OurClient)}
+	return []*group{
+		zeroCopyRaw(sending), zeroCopyGenerated(), zeroCopyBulk("kernel", veth.KernelClient), zeroCopyBulk("stack", veth.OurClient),
+	}
 }
 
 // cardDriver names the driver of the first card, "" if there is none.

@@ -37,7 +37,7 @@ func (c *Config) template() string {
 		c.Dst, c.Size+gen.FCSLen)
 }
 
-func (c *Config) engine(q afxdp.Queue) (*engine.Engine, error) {
+func (c *Config) program(from ethernet.Addr) (*gen.Program, error) {
 	stream, err := gen.ParseStream(c.template())
 	if err != nil {
 		return nil, err
@@ -45,7 +45,11 @@ func (c *Config) engine(q afxdp.Queue) (*engine.Engine, error) {
 	if c.Rate == 0 {
 		stream.Sign = gen.SignNever // the others have none
 	}
-	program, err := gen.Compile([]gen.Stream{stream}, gen.Options{Source: ethernet.Addr(q.HardwareAddr()), Target: ethernet.Addr(c.To)})
+	return gen.Compile([]gen.Stream{stream}, gen.Options{Source: from, Target: ethernet.Addr(c.To)})
+}
+
+func (c *Config) engine(q afxdp.Queue) (*engine.Engine, error) {
+	program, err := c.program(ethernet.Addr(q.HardwareAddr()))
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +96,9 @@ func WriteCapture(name string, size, packets int) (err error) {
 
 // generate sends as xdpstack gen does: at a rate for the time of the window, or as fast as it goes until that is over.
 func generate(ctx context.Context, cfg *Config, mark func(string)) (res Result, err error) {
+	if cfg.Driver == DriverPacket {
+		return generatePacket(ctx, cfg, mark)
+	}
 	o := afxdp.Options{Driver: cfg.Driver, Mode: afxdp.ModeCopy, KeepProcessor: true, SendOnly: true}
 	if cfg.ZeroCopy {
 		o.Mode = afxdp.ModeZeroCopy
