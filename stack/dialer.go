@@ -84,8 +84,8 @@ func (d *Dialer) Connect(remote netip.AddrPort, h Handler) error {
 	return nil
 }
 
-// OpenOn is Shard.Open for connections as the dialer has them: it may be called only on that shard, and a port of LocalAddr must be one whose
-// connections belong to it. A TCP that is set is completed for each connection anew: for very many, rather set the stack's.
+// OpenOn is Shard.Open for connections as the dialer has them: it may be called only on that shard, and a port of LocalAddr must be one
+// whose connections belong to it. A TCP that is set is completed for each connection anew: for very many, rather set the stack's.
 func (d *Dialer) OpenOn(sh *Shard, remote netip.AddrPort, h Handler) (*Conn, error) {
 	from, cfg, err := d.prepare(remote)
 	if err != nil {

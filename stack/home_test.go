@@ -81,7 +81,11 @@ func newSpreadStack(t *testing.T, c *card, queues []int, all int) *spreadStack {
 		}
 	}
 	start := func(p netip.Prefix, devices ...Device) *Stack {
-		s, err := New(Config{Address: p, Seed: 1}, devices...)
+		cfg := Config{Address: p, Seed: 1}
+		if p == prefixA {
+			cfg.Addresses = ranges(t, "10.1.0.64/29")
+		}
+		s, err := New(cfg, devices...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,9 +129,17 @@ func (c *caller) Closed(_ *Conn, err error)  { c.err = err }
 // dial opens connections, and fails the test if one of them does not get its answer.
 func (w *spreadStack) dial(t *testing.T, n int) (all []*caller) {
 	t.Helper()
-	for range n {
+	return w.dialWith(t, n, func(int) Dialer { return Dialer{} })
+}
+
+// dialWith is dial with a dialer for each connection.
+func (w *spreadStack) dialWith(t *testing.T, n int, dialer func(i int) Dialer) (all []*caller) {
+	t.Helper()
+	for i := range n {
 		c := &caller{}
-		if err := w.Connect(netip.AddrPortFrom(prefixB.Addr(), 7), c); err != nil {
+		d := dialer(i)
+		d.Stack = w.Stack
+		if err := d.Connect(netip.AddrPortFrom(prefixB.Addr(), 7), c); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, c)
@@ -178,6 +190,37 @@ func TestDialedConnectionsComeHome(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSpreadConnectionsComeHome dials from many addresses: the answers come to the shards that dialed, too.
+func TestSpreadConnectionsComeHome(t *testing.T) {
+	nic := &card{}
+	nic.set(t, 0, 1, 0, 1)
+	w := newSpreadStack(t, nic, []int{0, 1}, 2)
+	w.dialWith(t, 16, func(int) Dialer { return Dialer{Spread: true} }) // The peer asks for each address, and lets few segments wait.
+	from := map[netip.Addr]int{}
+	for _, c := range w.dialWith(t, 160, func(int) Dialer { return Dialer{Spread: true} }) {
+		from[c.conn.LocalAddr().Addr()]++
+	}
+	if passed, _, _ := w.counts(); passed != 0 || len(from) != 8 || from[netip.MustParseAddr("10.1.0.71")] != 20 {
+		t.Errorf("%d segments came to a wrong shard, connections by address: %v", passed, from)
+	}
+}
+
+// TestLowPortsComeHome dials from ports that are not ephemeral, and has all answers come to the wrong shard: they are passed on.
+func TestLowPortsComeHome(t *testing.T) {
+	nic := &card{}
+	nic.set(t, 0, 1)
+	w := newSpreadStack(t, nic, []int{0, 1}, 2)
+	nic.set(t, 1, 0)
+	low := func(i int) Dialer {
+		return Dialer{LocalAddr: netip.AddrPortFrom(netip.MustParseAddr("10.1.0.66"), uint16(1000+i))}
+	}
+	w.dialWith(t, 1, low) // The peer asks for the address.
+	w.dialWith(t, 20, func(i int) Dialer { return low(1 + i) })
+	if passed, _, _ := w.counts(); passed < 40 {
+		t.Errorf("%d segments were passed on", passed)
 	}
 }
 

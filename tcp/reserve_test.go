@@ -216,6 +216,45 @@ func TestWriteFrame(t *testing.T) {
 	}
 }
 
+// TestWriteWhole takes all of what is written, in as many segments as it needs, or nothing: beyond the send buffer, or when frames are scarce.
+func TestWriteWhole(t *testing.T) {
+	s := established(t, scriptOptions{mss: 1000, cfg: Config{SendBuffer: 8000, NoDelay: true, InitialWindow: 10}})
+	message := make([]byte, 3500)
+	for i := range message {
+		message[i] = pattern(1 + uint32(i))
+	}
+	if !s.c.WriteWhole(message) {
+		t.Fatal("refused")
+	}
+	for _, at := range []uint32{1, 1001, 2001} {
+		s.want(seg{flags: fA, seq: at, len: 1000, ack: 1})
+	}
+	s.drain(1)
+	if s.c.WriteWhole(make([]byte, 4501)) || s.c.Room() != 4500 {
+		t.Errorf("taken beyond the send buffer, which has room for %d", s.c.Room())
+	}
+	s.events = 0
+	s.inject(seg{flags: fA, seq: 1, ack: 3501})
+	s.wantEvents(EventWritable)
+	var held []frame.Index
+	for s.k.mayHold(2) {
+		held = append(held, s.k.Pool.Alloc())
+	}
+	if s.c.WriteWhole(make([]byte, 3001)) {
+		t.Error("taken although there are too few frames")
+	}
+	if n := s.c.snd.queue.Len(); n != 0 {
+		t.Errorf("%d frames are in the send queue", n)
+	}
+	for _, f := range held {
+		s.k.Pool.Release(f)
+	}
+	s.c.CloseWrite(s.now)
+	if s.c.WriteWhole([]byte("late")) {
+		t.Error("taken after the FIN")
+	}
+}
+
 // TestWriteFrameJoins has short frames be copied behind what waits.
 func TestWriteFrameJoins(t *testing.T) {
 	s := established(t, scriptOptions{})

@@ -148,3 +148,23 @@ func BenchmarkHas(b *testing.B) {
 		b.Fatal("not found")
 	}
 }
+
+// FuzzParse has a range that is read be one that a set can be made of, and be read again from what it is written as.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"10.0.0.0/24", "10.0.0.5-10.0.0.20", "10.0.0.7", "0.0.0.0/0", "10.0.0.9-10.0.0.8", "::/0", "-", "/"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := Parse(text)
+		if err != nil {
+			return
+		}
+		s, err := New(r)
+		if err != nil || s.Len() == 0 || !s.Has(s.At(0)) || !s.Has(s.At(s.Len()-1)) {
+			t.Fatalf("%q: a set of %d addresses, %v", text, s.Len(), err)
+		}
+		if again, err := Parse(r.String()); err != nil || again.String() != r.String() {
+			t.Fatalf("%q is written as %v, which is read as %v, %v", text, r, again, err)
+		}
+	})
+}
