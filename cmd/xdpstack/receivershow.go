@@ -68,11 +68,7 @@ func (l *receiverWatch) line(now time.Time, queues []receive.Queue, copying bool
 
 // thousands writes a whole number with commas between thousands.
 func thousands[N uint64 | int64 | float64](n N) string {
-	s := fmt.Sprintf("%.0f", float64(n))
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	return grouped(float64(n))
 }
 
 // tellWhere writes where every frame went.

@@ -62,9 +62,9 @@ func (w *worker) fill(now clock.Time, room int) []frame.Desc {
 		before := len(out)
 		var packets, bytes int
 		if w.scratch == nil {
-			out, packets, bytes = w.write(out, due, w.tai.convert(now))
+			out, packets, bytes = w.write(out, due, w.tai.Convert(now))
 		} else {
-			out, packets, bytes = w.writeLarge(out, due, w.tai.convert(now))
+			out, packets, bytes = w.writeLarge(out, due, w.tai.Convert(now))
 		}
 		if packets == 0 {
 			w.own.NoFrame++

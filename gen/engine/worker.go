@@ -33,7 +33,7 @@ type worker struct {
 	writer   Writer // the source, if it is one
 	schedule Schedule
 	receiver Receiver
-	tai      tai
+	tai      clock.TAI
 	spin     time.Duration
 	cpu      int
 	batch    int  // packets
@@ -120,7 +120,7 @@ func (w *worker) receive() {
 		if n == 0 {
 			return
 		}
-		w.receiver.Received(w.descs[:n], w.pool, w.tai.convert(clock.Now()))
+		w.receiver.Received(w.descs[:n], w.pool, w.tai.Convert(clock.Now()))
 		for _, d := range w.descs[:n] {
 			w.pool.Release(d.Frame)
 		}
