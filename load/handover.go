@@ -47,7 +47,7 @@ func (r *Run) Snapshot() Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := Snapshot{At: time.Now(), State: Finished, Err: r.Err()}
-	total := newRecorder()
+	var total *recorder
 	var now, from, start clock.Time
 	var base CPU
 	for i, w := range r.workers {
@@ -65,7 +65,11 @@ func (r *Run) Snapshot() Snapshot {
 		p.rec.add(h.rec)
 		h.rec.reset()
 		r.spare = h.rec
-		total.add(p.rec)
+		if total == nil {
+			total = p.rec.clone()
+		} else {
+			total.add(p.rec)
+		}
 		s.State = min(s.State, h.state)
 		s.Elapsed = max(s.Elapsed, h.elapsed)
 		s.Gauges.add(&h.gauges)

@@ -51,6 +51,15 @@ func (r *recorder) forget() {
 	}
 }
 
+// clone returns a copy.
+func (r *recorder) clone() *recorder {
+	c := *r
+	for _, h := range c.all() {
+		*h = (*h).Clone()
+	}
+	return &c
+}
+
 // add adds what another has recorded.
 func (r *recorder) add(o *recorder) {
 	r.Counts.add(&o.Counts)
