@@ -222,7 +222,7 @@ func percentilePoints(h *Histogram) (points plotter.XYs) {
 }
 
 // rarity turns a share of the values into a place on the axis: 0.9 is 1, 0.99 is 2.
-func rarity(share float64) float64 { return -math.Log10(1 - share) }
+func rarity(share float64) float64 { return -math.Log10(math.Max(1-share, 1e-18)) }
 
 // errorChart shows the failures by kind.
 func errorChart(r *Result, series []Second) (*plot.Plot, error) {

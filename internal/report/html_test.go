@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"regexp"
 	"strings"
@@ -163,6 +164,51 @@ func TestRoundTo125(t *testing.T) {
 		down, up := roundDown125(c.v), roundUp125(c.v)
 		if fmt.Sprintf("%.6g %.6g", down, up) != fmt.Sprintf("%.6g %.6g", c.down, c.up) {
 			t.Errorf("%v: %v and %v, want %v and %v", c.v, down, up, c.down, c.up)
+		}
+	}
+}
+
+// A file may say anything; its page is made all the same, and soon.
+func TestHTMLOfLies(t *testing.T) {
+	for name, lie := range map[string]func(*Result){
+		"times far apart":  func(r *Result) { r.Series[0].Time, r.Series[3].Time = math.MinInt64, math.MaxInt64 },
+		"a start long ago": func(r *Result) { r.Start = time.Time{} },
+		"an endless span":  func(r *Result) { r.Series[1].Span = math.MaxInt64 },
+		"no span":          func(r *Result) { r.Series[1].Span, r.Duration = 0, 0 },
+		"great counts":     func(r *Result) { r.Series[1].Counters["done"], r.Counters["started"] = math.MaxUint64, 1 },
+		"great errors":     func(r *Result) { r.Errors["timeout"], r.Series[1].Errors["timeout"] = math.MaxUint64, math.MaxUint64 },
+		"great values": func(r *Result) {
+			h := hdrhistogram.New(1, math.MaxInt64, 5)
+			_ = h.RecordValues(math.MaxInt64, math.MaxInt64-10)
+			_ = h.RecordValue(0)
+			r.Histograms["total"] = CopyHistogram(h)
+			r.Series[1].Histograms["total"] = r.Histograms["total"]
+		},
+		"only zeros": func(r *Result) {
+			h := NewHistogram()
+			_ = h.RecordValues(0, 5)
+			r.Histograms, r.Series = map[string]*Histogram{"total": h}, nil
+		},
+		"all workers": func(r *Result) { r.Workers = maxWorkers },
+	} {
+		r := sample(t, 0, 1, began)
+		lie(r)
+		var file, page bytes.Buffer
+		if err := r.Write(&file); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		read, err := Read(&file)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if err := errors.Join(read.WriteHTML(&page), read.WriteHDRLog(io.Discard)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		checkPage(t, page.String())
+		if page.Len() > 1<<20 {
+			t.Errorf("%s: the page has %d bytes", name, page.Len())
 		}
 	}
 }

@@ -35,7 +35,7 @@ func Merge(results ...*Result) (*Result, error) {
 // Missing returns the numbers of the workers whose results are not in it.
 func (r *Result) Missing() (missing []int) {
 	for n := range r.Workers {
-		if !slices.Contains(r.Of, n) {
+		if _, ok := slices.BinarySearch(r.Of, n); !ok {
 			missing = append(missing, n)
 		}
 	}
@@ -58,7 +58,7 @@ func (r *Result) fits(o *Result) error {
 		return fmt.Errorf("%w: one is of %d workers, another of %d", ErrMerge, r.Workers, o.Workers)
 	}
 	for _, n := range o.Of {
-		if slices.Contains(r.Of, n) {
+		if _, ok := slices.BinarySearch(r.Of, n); ok {
 			return fmt.Errorf("%w: number %d of %d (each copy needs a number of its own: --worker i/n)", ErrSameWork, n, r.Workers)
 		}
 	}

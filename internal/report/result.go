@@ -208,7 +208,7 @@ func Read(from io.Reader) (*Result, error) {
 
 // check finds what no Write has written.
 func (r *Result) check() error {
-	if r.Workers < 1 || len(r.Of) == 0 || len(r.Of) > r.Workers {
+	if r.Workers < 1 || r.Workers > maxWorkers || len(r.Of) == 0 || len(r.Of) > r.Workers {
 		return fmt.Errorf("the result is of %d workers out of %d", len(r.Of), r.Workers)
 	}
 	for i, n := range r.Of {

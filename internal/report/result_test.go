@@ -2,6 +2,8 @@ package report
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -62,7 +64,7 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// Whatever is read can be summed up, merged and written again.
+// Whatever is read can be summed up, merged, drawn and written again.
 func FuzzRead(f *testing.F) {
 	var b bytes.Buffer
 	if err := sample(f, 0, 2, began).Write(&b); err != nil {
@@ -82,8 +84,11 @@ func FuzzRead(f *testing.F) {
 		if merged, err := Merge(r, other); err == nil {
 			merged.Missing()
 		}
-		if err := r.Write(new(bytes.Buffer)); err != nil {
+		if err := errors.Join(r.Write(io.Discard), r.WriteHDRLog(io.Discard)); err != nil && !strings.Contains(err.Error(), "tag string") {
 			t.Errorf("what was read cannot be written: %v", err)
+		}
+		if err := r.WriteHTML(io.Discard); err != nil {
+			t.Errorf("what was read has no page: %v", err)
 		}
 	})
 }

@@ -32,6 +32,7 @@ func (timeTicks) Ticks(low, high float64) (ticks []plot.Tick) {
 		}
 		step = s
 	}
+	step = max(step, math.Ceil((high-low)/10)) // whatever a file says
 	for n := math.Ceil(low / step); n*step <= high; n++ {
 		ticks = append(ticks, plot.Tick{Value: n * step, Label: FormatCount(math.Round(n*step*10) / 10)})
 	}
