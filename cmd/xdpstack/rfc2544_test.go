@@ -61,7 +61,7 @@ func TestRFC2544(t *testing.T) {
 	lab, from, to := twoPorts(t, impair.Config{Rate: rate * 508 * 8, QueueLen: 40})
 	args := func(more ...string) []string {
 		return append([]string{"rfc2544", "-i", from, "--to", to, "--line-rate", "1Gbit", "--wait", "10ms", "--settle", "1ms",
-			"--trial", "100ms", "--shortfall", "20%"}, more...)
+			"--trial", "100ms", "--shortfall", "5%"}, more...)
 	}
 	t.Run("JSON", func(t *testing.T) {
 		code, out, errs := inside(t.Context(), lab, nil, args("--json", "--sizes", "512,9000", "--search", "mlr", "--pdr", "2%", "--width", "3%",
@@ -72,9 +72,9 @@ func TestRFC2544(t *testing.T) {
 		}
 		row := r.Rows[0]
 		got := row.Throughput[0]
-		busy := strings.Contains(got.Note, "sender's limit") // the machine, so that little can be sent, and the report says so
-		if got.Rate < rate*0.9 && !busy || got.Rate > rate*1.09 || got.Goal != "PDR" {
-			t.Errorf("throughput %+v, the network's is %d, and 400 in such a trial for what waits in its end", got, rate)
+		// 40 frames that wait in the end are 400 a second in such a trial. A machine too busy to send has no regular result.
+		if got.Goal != "PDR" || got.Rate > 1.1*(rate+400) || got.Regular && (got.Lower > 1.1*(rate+400) || got.Upper < 0.9*rate) {
+			t.Errorf("throughput %+v, the network's is %d", got, rate)
 		}
 		if row.Latency == nil || row.Latency.Frames == 0 || row.Latency.Min < 1000 {
 			t.Errorf("latency %+v", row.Latency)
