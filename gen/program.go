@@ -109,24 +109,28 @@ func (p *Program) next() *stream {
 	return s
 }
 
-// variant returns the template of the stream's next packet, or of the one that comes i packets after it, before the workers shift.
-func (s *stream) variant(i int) *variant {
+// variant returns the template of the stream's next packet after those that it was called for since skip, so many.
+func (s *stream) variant(since int) *variant {
 	if len(s.turn) == 1 {
 		return &s.variants[0]
 	}
 	if s.random {
-		number := s.number + uint64(i)*s.workers
+		number := s.number + uint64(since)*s.workers
 		i, _ := bits.Mul64(mix(s.seed+number*golden), uint64(len(s.turn)))
 		return &s.variants[s.turn[i]]
 	}
-	return &s.variants[s.turn[(s.slot+i*s.slotStep)%len(s.turn)]]
+	v := &s.variants[s.turn[s.slot]]
+	if s.slot += s.slotStep; s.slot >= len(s.turn) {
+		s.slot -= len(s.turn)
+	}
+	return v
 }
 
 // shiftEvery is after how many of its packets a worker takes the place of the next one among the workers, where packets have several
 // sizes: otherwise of two workers one would send all the short packets of a stream whose packets are short and long in turn.
 const shiftEvery = 64
 
-// skip goes on by n packets of this worker, not beyond where the workers shift. The fields are there already.
+// skip goes on by n packets of this worker, not beyond where the workers shift. The fields and the turn are there already.
 func (s *stream) skip(n int) {
 	s.sent += uint64(n)
 	if s.untilShift -= uint64(n); s.untilShift == 0 {
@@ -134,9 +138,6 @@ func (s *stream) skip(n int) {
 		return
 	}
 	s.number += uint64(n) * s.workers
-	if len(s.turn) > 1 {
-		s.slot = (s.slot + n*s.slotStep) % len(s.turn)
-	}
 }
 
 // seek sets everything for the packet after those that were sent. Of each row of packets, one for each worker, each worker has one.
