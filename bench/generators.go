@@ -61,7 +61,8 @@ func generatorGroups() []*group {
 	return []*group{
 		serving{
 			benchmarks: []benchmark{{
-				name: "load-requests", row: "16", title: "requests to nginx, 256 connections", unit: "requests/s", targets: perClient(wrk.name, 2),
+				name: "load-requests", row: "16", title: "requests to nginx, 256 connections", unit: "requests/s",
+				targets: perClient(wrk.name, 2),
 			}},
 			works: []veth.Work{asking},
 		}.driven(veth.Nginx, ourLoad, wrk, ownEpoll),

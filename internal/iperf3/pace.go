@@ -11,8 +11,8 @@ import (
 // paceTick is how often a paced sender is looked at: iperf3's --pacing-timer.
 const paceTick = time.Millisecond
 
-// pace bounds what a sender writes (-b). Blocks are written whole, since an iperf3 that receives waits for all of one; what was missed is made
-// up for, so that the mean rate is exact.
+// pace bounds what a sender writes (-b). Blocks are written whole, since an iperf3 that receives waits for all of one; what was missed is
+// made up for, so that the mean rate is exact.
 type pace struct {
 	rate  uint64 // bytes per second; 0: no bound
 	since clock.Time

@@ -190,3 +190,24 @@ func TestOneOff(t *testing.T) {
 		t.Error("the server is still there")
 	}
 }
+
+// What runs for each segment and block allocates nothing.
+func TestNoAllocations(t *testing.T) {
+	p := Params{Num: 1 << 40}
+	p.Defaults()
+	test := newTest(nil, p, true)
+	timed := &stream{test: newTest(nil, Params{TCP: true, Parallel: 1, Len: 1, Time: 1}, true), counting: true}
+	data := make([]byte, 1448)
+	rate := pace{rate: 1e9}
+	n := testing.AllocsPerRun(1000, func() {
+		timed.Received(nil, data)
+		test.limit.received(len(data))
+		if test.limit.take(DefaultBlock) > 0 {
+			test.limit.wrote()
+		}
+		rate.due(rate.since.Add(time.Second))
+	})
+	if n != 0 || timed.bytes == 0 {
+		t.Errorf("%v allocations, %d bytes", n, timed.bytes)
+	}
+}

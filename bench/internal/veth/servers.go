@@ -55,7 +55,8 @@ var (
 		Name: "xdpstack", Kind: "xdpstack-nethttp", Threads: 2, Setup: "AF_XDP, native driver, net/http on net.Conn",
 	}
 	OursIPerf3 = Server{
-		Name: "xdpstack", Kind: "xdpstack-iperf3", Threads: 2, Setup: "AF_XDP, native driver, xdpstack iperf3 -s, KeepProcessor, AdaptiveFill",
+		Name: "xdpstack", Kind: "xdpstack-iperf3", Threads: 2,
+		Setup: "AF_XDP, native driver, xdpstack iperf3 -s, KeepProcessor, AdaptiveFill",
 	}
 	IPerf3 = Server{Name: "kernel", Kind: "iperf3", Threads: 1, Setup: "iperf3 -s", Kernel: true}
 
