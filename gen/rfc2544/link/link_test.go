@@ -5,8 +5,11 @@ import (
 	"errors"
 	"math"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
 
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/bpf"
@@ -175,6 +178,52 @@ func TestKnownLimit(t *testing.T) {
 	}
 	between(t, "latency", float64(row.Latency.Min), 1e6, 1e10) // the delay, and what a busy machine adds
 	between(t, "burst", row.Burst.Mean, queue*0.5, queue*1.5)  // a search is decided by one unlucky burst, as the RFC has it
+}
+
+// TestThroughARouter: the kernel forwards between two networks, decrements the TTL, and asks the receiving port for the target's MAC
+// address.
+func TestThroughARouter(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "rfc2544", Hop: true})
+	err := lab.Hop.Do(func() error {
+		for name, address := range map[string]string{lab.Hop.Stack.Interface: "198.18.0.254/24", lab.Hop.Kernel.Interface: "198.19.0.254/24"} {
+			port, err := netlink.LinkByName(name)
+			if err != nil {
+				return err
+			}
+			a, err := netlink.ParseAddr(address)
+			if err != nil {
+				return err
+			}
+			if err := netlink.AddrAdd(port, a); err != nil {
+				return err
+			}
+		}
+		return os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := open(t, lab.Stack), open(t, lab.Kernel)
+	cfg := Config{Send: a.Queues(), Receive: b.Queues(), Source: lab.Stack.MAC, Line: 1e9,
+		SourceIP: netip.MustParseAddr("198.18.0.1"), TargetIP: netip.MustParseAddr("198.19.0.1")}
+	if cfg.Target, err = Resolve(t.Context(), cfg.Send, cfg.SourceIP, netip.MustParseAddr("198.18.0.254")); err != nil {
+		t.Fatal(err)
+	}
+	l, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := quick(rfc2544.Loss)
+	c.MaxRate, c.LossStep, c.Sizes = 2000, 0.5, []rfc2544.Size{rfc2544.IMIX}
+	r, err := rfc2544.Run(t.Context(), l, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range r.Rows[0].Loss { // the frames before the answer were those of the trials that ask what the sender reaches
+		if p.Sent == 0 || p.Loss > 0.1 {
+			t.Errorf("%+v", p)
+		}
+	}
 }
 
 func TestKnownLoss(t *testing.T) {
