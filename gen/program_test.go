@@ -119,6 +119,15 @@ func TestWorkers(t *testing.T) {
 			if !maps.Equal(alone, together) {
 				t.Errorf("%s: %d workers make other packets (%d different ones) than one (%d)", spec, workers, len(together), len(alone))
 			}
+			few := map[string]int{} // not a whole number of shifts
+			for w := range workers {
+				o := testOptions
+				o.Worker, o.Workers = w, workers
+				maps.Copy(few, count(write(compile(t, spec, o), 101)))
+			}
+			if want := count(write(compile(t, spec, testOptions), 101*workers)); len(few) != len(want) {
+				t.Errorf("%s: of 101 packets each, %d workers make %d different ones, want %d", spec, workers, len(few), len(want))
+			}
 		}
 	}
 }
