@@ -26,7 +26,7 @@ func packetGroup() *group {
 	g := &group{
 		sides: []side{
 			{name: ourName, setup: "gen/engine and a template; GOMAXPROCS 2, bound to one processor", kind: afxdp.DriverNative},
-			{name: "C", setup: "libxdp, the same rings, batches and variation", kind: programC, need: rawlink.CanCompile},
+			{name: "C", setup: "libxdp, the same rings and variation, batches of 64", kind: programC, need: rawlink.CanCompile},
 			{name: "AF_PACKET, C", setup: "TX ring, no queueing discipline, the same variation", kind: programPacket,
 				need: rawlink.CanCompilePacket},
 			{name: trafgen, setup: "netsniff-ng's, one process, ports vary, checksums", kind: trafgen, need: needs(trafgen, "netsniff-ng")},

@@ -81,7 +81,7 @@ for example. What comes is what is sent to -a ADDR/LEN, an address that nobody h
 	f.IntSliceVar(&g.queues, "queues", []int{0}, "queues to send from, each with a worker")
 	f.IntSliceVar(&g.cpus, "cpus", nil, "CPU of each worker (default any)")
 	f.DurationVar(&g.spin, "spin", 50*time.Microsecond, "how long before a departure to poll the clock; 0: sleep only, and be later")
-	f.IntVar(&g.batch, "batch", 64, "packets that are handed over at a time, at most")
+	f.IntVar(&g.batch, "batch", 0, "packets that are handed over at a time, at most (default 64; 256 with --rate max)")
 	f.IntVar(&g.stamps, "tx-stamps", 0, "ask the driver when it sends one packet in so many, to measure jitter (default none)")
 	f.StringVar(&g.tolerance, "tolerance", "", "exit with 1 if more than this share of packets did not leave: 0.1% (default: only tell)")
 	f.IntVar(&g.print, "print", 0, "print so many packets and send none; needs no root")
@@ -162,7 +162,7 @@ func (g *genCommand) prepare(ctx context.Context) (info afxdp.Info, err error) {
 		return info, usagef("--queues: want one at least")
 	case len(g.cpus) != 0 && len(g.cpus) != len(g.queues):
 		return info, usagef("--cpus: want one for each of the %d queues", len(g.queues))
-	case g.batch < 1 || g.batch > 2048:
+	case g.batch < 0 || g.batch > 2048:
 		return info, usagef("--batch %d: want 1 to 2048", g.batch)
 	case g.stamps < 0:
 		return info, usagef("--tx-stamps %d: want a number of packets", g.stamps)

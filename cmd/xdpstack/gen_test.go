@@ -31,7 +31,7 @@ func TestGenUsageErrors(t *testing.T) {
 		{"udp,dst=192.0.2.1 -i lo -r 40%", "give --line-rate"},
 		{"udp,dst=192.0.2.1 -i lo --line-rate 10pps", "--line-rate 10pps"},
 		{"udp,dst=192.0.2.1 -i lo --queues 0,1 --cpus 1", "--cpus"},
-		{"udp,dst=192.0.2.1 -i lo --batch 0", "--batch 0"},
+		{"udp,dst=192.0.2.1 -i lo --batch -1", "--batch -1"},
 		{"udp,dst=192.0.2.1 -i lo --tx-stamps -1", "--tx-stamps -1"},
 		{"udp,dst=192.0.2.1 -i lo --spin -1s", "--spin -1s"},
 		{"udp,dst=192.0.2.1 -i lo --tolerance 2", "--tolerance 2"},

@@ -51,7 +51,8 @@ type Config struct {
 	// sends what has become due while it slept. Default 50 µs.
 	Spin time.Duration
 	CPUs []int // that the workers are bound to, one for each; default none
-	// Batch is how many packets are handed over at a time, at most; default 64.
+	// Batch is how many packets are handed over at a time, at most. Default 64; 256 where nothing but rate.Max is asked for: a frame then
+	// costs a tenth less in copy mode, and no packet has a time that it could be late for.
 	Batch int
 	// StampEvery asks the driver when it sends one packet in so many; 0: of none. The queues must have been opened with TxStamps.
 	StampEvery int
@@ -66,6 +67,7 @@ var ErrConfig = errors.New("unusable configuration of the generator")
 const (
 	defaultSpin  = 50 * time.Microsecond
 	defaultBatch = 64
+	longBatch    = 256
 	defaultDrain = time.Second
 )
 
@@ -93,7 +95,12 @@ func (c *Config) check() error {
 		c.Spin = defaultSpin
 	}
 	if c.Batch == 0 {
-		c.Batch = defaultBatch
+		c.Batch = longBatch
+		for _, p := range c.Rate.Phases {
+			if p.From.Unit != rate.Unlimited {
+				c.Batch = defaultBatch
+			}
+		}
 	}
 	if c.Drain == 0 {
 		c.Drain = defaultDrain

@@ -302,6 +302,16 @@ func TestLarge(t *testing.T) {
 	accounted(t, q)
 }
 
+// TestBatch has the default follow the rate.
+func TestBatch(t *testing.T) {
+	for want, c := range map[int]rate.Config{256: {}, 64: constant(1e6, 0)} {
+		w, _ := turner(t, newFakeQueue(t, 1024), Config{Rate: c})
+		if w.batch != want {
+			t.Errorf("batches of %d, want %d", w.batch, want)
+		}
+	}
+}
+
 // TestLateness looks at the clock half a millisecond late: the packets of a batch are late by what each has waited.
 func TestLateness(t *testing.T) {
 	q := newFakeQueue(t, 256)
