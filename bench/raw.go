@@ -28,6 +28,8 @@ func raw(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	fs.StringVar(&cfg.Interface, "interface", "", "this end's interface")
 	fs.IntVar(&cfg.Size, "size", 0, "bytes of a frame")
 	fs.BoolVar(&cfg.ZeroCopy, "zero-copy", false, "insist on zero-copy; else frames are copied")
+	fs.StringVar((*string)(&cfg.Arrival), "arrival", "", "who notes when frames come, of role measure: worker or xdp; default nobody")
+	fs.BoolVar(&cfg.Sign, "sign", false, "give frames signatures, of role feed")
 	fs.Float64Var(&cfg.Rate, "rate", 0, "frames a second that it sends; 0: as many as it can")
 	to := fs.String("to", "", "hardware address of the other end")
 	fs.TextVar(&cfg.Src, "src", netip.Addr{}, "the sender's address")

@@ -58,7 +58,7 @@ func groups() []*group {
 	return slices.Concat(coreGroups(), scaleGroups(), millionGroups(), []*group{
 		smallGroup(), bulkGroup(),
 	}, jumboGroups(), []*group{
-		rawGroup(), packetGroup(),
+		rawGroup(), packetGroup(), measureGroup(),
 	}, rateGroups(), []*group{
 		latencyGroup(), netHTTPGroup(), shardsGroup(), checkGroup(), softirqGroup(),
 	}, generatorGroups(), []*group{iperf3Group()}, crossingGroups(), zeroCopyGroups())

@@ -29,6 +29,7 @@ const (
 	Forward Role = "forward"
 	Feed    Role = "feed"
 	Sink    Role = "sink"
+	Measure Role = "measure" // drop, after a look as Config.Arrival says
 
 	// Generate sends packets whose addresses and ports vary, at Config.Rate. Foreign has a program of somebody else's send.
 	Generate Role = "generate"
@@ -48,6 +49,8 @@ type Config struct {
 	Size      int     // bytes of a frame, without its checksum
 	ZeroCopy  bool    // zero-copy or an error; else frames are copied
 	Rate      float64 // frames a second of an end that sends or feeds; 0: as many as it can
+	Arrival   Arrival // of an end that measures
+	Sign      bool    // of an end that feeds: its frames have signatures
 	Warmup    time.Duration
 	Window    time.Duration
 
@@ -84,6 +87,8 @@ type end struct {
 	given  uint64 // to the device, of an end that sends
 	began  time.Time
 	descs  [batch]frame.Desc
+
+	measuring measuring
 }
 
 // Run plays an end: a measured one for a window that begins warmup after its first frame, one that is not until the context ends.
@@ -116,7 +121,7 @@ func Run(ctx context.Context, cfg Config, mark func(string)) (res Result, err er
 	if err := until(ctx, turn, func(now time.Time) bool { return now.After(warm) }); err != nil {
 		return res, err
 	}
-	e.before = e.frames
+	e.before, e.measuring.before = e.frames, e.measuring.spent
 	start, kicks := time.Now(), e.kicks()
 	mark("start")
 	err = until(ctx, turn, func(now time.Time) bool {
@@ -132,6 +137,9 @@ func Run(ctx context.Context, cfg Config, mark func(string)) (res Result, err er
 // result is what was counted since a time, at which the end had made so many kicks.
 func (e *end) result(start time.Time, kicks uint64) Result {
 	r := Result{Frames: e.frames - e.before, Seconds: time.Since(start).Seconds(), Mode: e.iface.Describe(), Kicks: e.kicks() - kicks}
+	if e.Role == Measure && r.Frames > 0 {
+		r.Extra = map[string]float64{Handling: float64(e.measuring.spent-e.measuring.before) / float64(r.Frames)}
+	}
 	if s, err := e.queue.Statistics(); err == nil {
 		r.Dropped = s.RxDropped + s.RxRingFull + s.FillRingEmpty
 	}
@@ -159,6 +167,7 @@ func until(ctx context.Context, turn func() error, over func(now time.Time) bool
 func (e *end) open() error {
 	var err error
 	o := afxdp.Options{Driver: e.Driver, Mode: afxdp.ModeCopy, KeepProcessor: true, AdaptiveFill: true} // the program does nothing else
+	o.RxHints = e.Arrival == ByProgram
 	if e.ZeroCopy {
 		o.Mode = afxdp.ModeZeroCopy
 	}
@@ -176,6 +185,8 @@ func (e *end) turn() (func() error, error) {
 	switch e.Role {
 	case Drop, Count:
 		return e.drop, nil
+	case Measure:
+		return e.measure, e.prepareMeasuring()
 	case Forward:
 		return e.forward, nil
 	case Send, Feed:
@@ -232,6 +243,9 @@ func (e *end) send() error {
 			break
 		}
 		out = append(out, frame.Desc{Frame: f, Len: uint32(e.Size)})
+	}
+	if e.Sign {
+		e.sign(out)
 	}
 	e.queue.Transmit(out)
 	for _, d := range out {

@@ -62,7 +62,7 @@ func (r *Runner) raw(ctx context.Context, cfg rawlink.Config) (run result.Run, e
 	if failure != nil {
 		return run, failure
 	}
-	if cfg.Role != rawlink.Drop {
+	if cfg.Role != rawlink.Drop && cfg.Role != rawlink.Measure {
 		got.Frames = end - begin
 	}
 	if got.Frames == 0 {
@@ -173,6 +173,7 @@ func (r *Runner) makeRaw(cfg rawlink.Config) (lab *netlab.Lab, measured, far raw
 	measured.Interface, measured.To = lab.Stack.Interface, net.HardwareAddr(lab.Kernel.MAC[:])
 	far.Role, far.Driver, far.Program, far.ZeroCopy = rawlink.Feed, afxdp.DriverNative, "", r.ZeroCopyPeer
 	far.Interface, far.To = lab.Kernel.Interface, net.HardwareAddr(lab.Stack.MAC[:])
+	far.Sign, far.Arrival = cfg.Role == rawlink.Measure, rawlink.NoArrival
 	if cfg.Role.Sends() {
 		far.Role = rawlink.Sink
 		measured.Src, measured.Dst = cfg.Dst, cfg.Src
@@ -186,7 +187,8 @@ func (r *Runner) startRaw(ctx context.Context, side *netlab.Side, cfg rawlink.Co
 		"raw", "-role", string(cfg.Role), "-driver", cfg.Driver, "-interface", cfg.Interface, "-size", strconv.Itoa(cfg.Size),
 		"-zero-copy=" + strconv.FormatBool(cfg.ZeroCopy), "-rate", strconv.FormatFloat(cfg.Rate, 'f', -1, 64),
 		"-to", cfg.To.String(), "-src", cfg.Src.String(), "-dst", cfg.Dst.String(), "-cpu", strconv.Itoa(cpu),
-		"-warmup", cfg.Warmup.String(), "-window", cfg.Window.String(),
+		"-warmup", cfg.Warmup.String(), "-window", cfg.Window.String(), "-arrival", string(cfg.Arrival),
+		"-sign=" + strconv.FormatBool(cfg.Sign),
 	}
 	if cfg.Program != "" || cfg.Role == rawlink.Foreign {
 		args = append(append(args, "--"), cfg.Arguments()...)
