@@ -72,6 +72,8 @@ func TestHelp(t *testing.T) {
 		"report show",
 		"report merge",
 		"report compare",
+		"rx",
+		"reflect",
 		"version",
 	} {
 		t.Run("xdpstack "+name, func(t *testing.T) {
