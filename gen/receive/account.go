@@ -74,17 +74,24 @@ func (a *Account) Read(r *Receiver) (Where, error) {
 	program, err2 := a.iface.Program().Counters()
 	w.Queues, w.Program = queues, program
 	w.Copying = a.Copying()
-	now := lookAt(a.iface.Info().Name)
-	w.Link = Link{
-		Packets: now.link.RxPackets - a.before.link.RxPackets, Dropped: now.link.RxDropped - a.before.link.RxDropped,
-		Missed: now.link.RxMissedErrors - a.before.link.RxMissedErrors, Errors: now.link.RxErrors - a.before.link.RxErrors,
+	w.Link, w.Driver = lookAt(a.iface.Info().Name).since(&a.before)
+	return w, errors.Join(err, err2)
+}
+
+// since returns what was counted after an earlier look. An interface that has gone, or begun anew, has counted nothing.
+func (n nic) since(before *nic) (l Link, driver []Count) {
+	grown := func(now, before uint64) uint64 { return now - min(before, now) }
+	was := &before.link
+	l = Link{
+		Packets: grown(n.link.RxPackets, was.RxPackets), Dropped: grown(n.link.RxDropped, was.RxDropped),
+		Missed: grown(n.link.RxMissedErrors, was.RxMissedErrors), Errors: grown(n.link.RxErrors, was.RxErrors),
 	}
-	for _, name := range slices.Sorted(maps.Keys(now.driver)) {
-		if n := now.driver[name] - a.before.driver[name]; n != 0 {
-			w.Driver = append(w.Driver, Count{name, n})
+	for _, name := range slices.Sorted(maps.Keys(n.driver)) {
+		if v := grown(n.driver[name], before.driver[name]); v != 0 {
+			driver = append(driver, Count{name, v})
 		}
 	}
-	return w, errors.Join(err, err2)
+	return l, driver
 }
 
 // Copying reports whether frames are copied to the sockets.
