@@ -152,7 +152,7 @@ func newPair(t testing.TB, shards int) (client, server *stack.Stack) {
 // wait runs load in real time.
 func wait(t testing.TB, st *stack.Stack, cfg Config) Snapshot {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	r, err := Start(st, cfg)
 	if err != nil {

@@ -25,10 +25,10 @@ func TestModes(t *testing.T) {
 		p50      time.Duration
 	}{
 		{name: "requests, open", cfg: Config{Targets: targets(80), Phases: constant(1000, time.Second)}, done: [2]uint64{1000, 1000}, connects: 64, p50: rtt},
-		{name: "requests, closed", cfg: Config{Targets: targets(80), Duration: time.Second, Connections: 10},
-			done: [2]uint64{45_000, 50_010}, connects: 10, p50: rtt},
-		{name: "requests, pipelined", cfg: Config{Targets: targets(80), Duration: time.Second / 4, Connections: 2, Pipeline: 8},
-			done: [2]uint64{15_000, 20_016}, connects: 2, p50: rtt},
+		{name: "requests, closed", cfg: Config{Targets: targets(80), Duration: time.Second / 5, Connections: 10},
+			done: [2]uint64{9000, 10_010}, connects: 10, p50: rtt},
+		{name: "requests, pipelined", cfg: Config{Targets: targets(80), Duration: time.Second / 10, Connections: 2, Pipeline: 8},
+			done: [2]uint64{6000, 8016}, connects: 2, p50: rtt},
 		{name: "requests, think", cfg: Config{Targets: targets(80), Duration: time.Second, Connections: 10, Think: 9 * time.Millisecond},
 			done: [2]uint64{900, 1100}, connects: 10, p50: rtt},
 		{name: "requests, count", cfg: Config{Targets: targets(80), Count: 777, Connections: 10}, done: [2]uint64{777, 777}, connects: 10, p50: rtt},
@@ -40,8 +40,8 @@ func TestModes(t *testing.T) {
 			done: [2]uint64{1000, 1000}, p50: 2 * rtt},
 		{name: "connections, reset", cfg: Config{Mode: Connections, Targets: targets(80), Phases: constant(1000, time.Second), Reset: true},
 			done: [2]uint64{1000, 1000}, p50: 2 * rtt},
-		{name: "connections, closed", cfg: Config{Mode: Connections, Targets: targets(80), Duration: time.Second, Connections: 5},
-			done: [2]uint64{6000, 12_505}, p50: 2 * rtt},
+		{name: "connections, closed", cfg: Config{Mode: Connections, Targets: targets(80), Duration: time.Second / 5, Connections: 5},
+			done: [2]uint64{1200, 2505}, p50: 2 * rtt},
 		{name: "connections, closed, think", cfg: Config{Mode: Connections, Targets: targets(80), Duration: time.Second, Connections: 5,
 			Think: 10 * time.Millisecond}, done: [2]uint64{350, 500}, p50: 2 * rtt},
 		{name: "connections, echo", cfg: Config{Mode: Connections, Protocol: Echo, Targets: targets(7), Phases: constant(500, time.Second)},
@@ -169,7 +169,7 @@ func TestUDP(t *testing.T) {
 		done [2]uint64
 	}{
 		{name: "open", cfg: Config{Phases: constant(10_000, time.Second)}, done: [2]uint64{10_000, 10_000}},
-		{name: "closed", cfg: Config{Duration: time.Second, Connections: 4}, done: [2]uint64{19_000, 20_004}},
+		{name: "closed", cfg: Config{Duration: time.Second / 5, Connections: 4}, done: [2]uint64{3800, 4004}},
 		{name: "payload, open", cfg: Config{Payload: []byte("hello"), Phases: constant(1000, time.Second)}, done: [2]uint64{1000, 1000}},
 		{name: "payload, closed", cfg: Config{Payload: []byte("hello"), Count: 1000}, done: [2]uint64{1000, 1000}},
 		{name: "loss, open", cfg: Config{Phases: constant(10_000, time.Second), RequestTimeout: 100 * time.Millisecond}, loss: 0.05,

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -23,7 +24,7 @@ func tlsServer(t *testing.T, ln net.Listener) *x509.CertPool {
 	}))
 	s.Listener.Close()
 	s.Listener = ln
-	s.Config.ErrorLog = nil
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes fail on purpose
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	pool := x509.NewCertPool()
@@ -59,6 +60,7 @@ func TestTLS(t *testing.T) {
 			map[string]uint64{"refused": 4}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			tt.cfg.ConnectTimeout = time.Minute // handshakes take long under the race detector
 			s := wait(t, client, tt.cfg)
 			if s.Done != tt.done || s.Total.TotalCount() != int64(s.Done) || s.InFlight != 0 {
 				t.Errorf("%d started, %d done, want %d, %v", s.Started, s.Done, tt.done, s.ErrorsByName())
