@@ -34,6 +34,8 @@ type Core struct {
 	held   uint32
 	unread uint64 // bytes received in order and not consumed
 
+	poolNext clock.Time // when the next connection without a frame may look again: see poolTurn
+
 	// Connections that receive in bulk share the budget. They are counted anew in each epoch; the share follows the larger of the
 	// last full count and the running one.
 	epochEnd  clock.Time

@@ -20,8 +20,14 @@ type timers struct {
 	received clock.Time // when the last segment came
 }
 
-// poolRetry is how long a connection that found the frame pool used up waits before it looks again.
-const poolRetry = 5 * time.Millisecond
+// Of a connection that found the frame pool used up. It waits for poolRetry before it looks again, or longer: only one of them looks in
+// poolSpacing, or thousands would have no time left in which to take in the ACKs that set frames free. None waits longer than
+// poolPatience.
+const (
+	poolRetry    = 5 * time.Millisecond
+	poolSpacing  = 50 * time.Microsecond
+	poolPatience = time.Second
+)
 
 func (t *timers) init() {
 	t.rtx, t.loss, t.ack, t.slow = clock.Never, clock.Never, clock.Never, clock.Never
@@ -138,8 +144,15 @@ func (c *Conn) settle(now clock.Time) {
 func (c *Conn) starved() {
 	c.core.Stats.WriteStarved++
 	if x := c.needRare(); x.pool == clock.Never {
-		x.pool = c.core.now.Add(poolRetry)
+		x.pool = c.core.poolTurn(c.core.now)
 	}
+}
+
+// poolTurn returns when a connection may look again whether there are frames.
+func (k *Core) poolTurn(now clock.Time) clock.Time {
+	at := min(max(now.Add(poolRetry), k.poolNext), now.Add(poolPatience))
+	k.poolNext = at.Add(poolSpacing)
+	return at
 }
 
 // poolExpired looks whether there are frames again.
@@ -149,7 +162,7 @@ func (c *Conn) poolExpired(now clock.Time) {
 		return
 	}
 	if !c.core.mayHold(c.snd.queue.Len()) {
-		c.needRare().pool = now.Add(poolRetry)
+		c.needRare().pool = c.core.poolTurn(now)
 		return
 	}
 	c.notifyWritable()
