@@ -36,7 +36,7 @@ interrupted, it says where each frame went, as rx does.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
 	registerInterface(cmd, &c.iface)
-	c.receiverFlags.register(cmd)
+	c.register(cmd)
 	cmd.Flags().IntVar(&c.layer, "layer", 3, "up to which layer source and destination are exchanged: 2, 3 or 4")
 	cmd.Flags().StringVar(&c.allow, "allow", "", "networks that are answered beside the interface's own: 198.51.100.0/24,203.0.113.9")
 	cmd.Flags().BoolVarP(&c.watch, "watch", "w", false, "a line each second")

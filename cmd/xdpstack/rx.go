@@ -42,7 +42,7 @@ docs/measure.md says what each number means.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
 	registerInterface(cmd, &c.iface)
-	c.receiverFlags.register(cmd)
+	c.register(cmd)
 	cmd.Flags().BoolVarP(&c.watch, "watch", "w", false, "a line each second")
 	cmd.Flags().BoolVar(&c.asJSON, "json", false, "write the result as JSON, in place of lines and tables")
 	c.driver.register(cmd)
