@@ -143,6 +143,12 @@ func TestGenerators(t *testing.T) {
 	expectNothingLeft(t)
 }
 
+func TestGeneratedPackets(t *testing.T) {
+	requireLab(t)
+	check(t, tiny("gen-64", "gen-rate-10k").all(t.Context(), groups()), 2)
+	expectNothingLeft(t)
+}
+
 func TestOverBadPaths(t *testing.T) {
 	requireLab(t)
 	r := tiny("loss-receive-1", "loss-send-1", "reno").all(t.Context(), groups())
