@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -146,7 +147,19 @@ func (l *loadCommand) run(ctx context.Context, urls []string) (err error) {
 	if result == nil {
 		return err
 	}
-	return errors.Join(err, out.finish(result))
+	if err = errors.Join(err, out.finish(result)); err == nil {
+		err = inVain(&cfg, result)
+	}
+	return err
+}
+
+// inVain returns an error if not one request has been answered: nobody should take that for a success, whatever is expected.
+func inVain(cfg *load.Config, result *report.Result) error {
+	failed := result.Counters["failed"]
+	if cfg.Mode >= load.Upload || failed == 0 || result.Counters["done"] > 0 {
+		return nil
+	}
+	return fmt.Errorf("nothing was answered: all of %d attempts failed", failed)
 }
 
 // stackConfig returns how the stack is to be, after a look at whether it may be aimed at the targets.

@@ -148,7 +148,11 @@ func TestLoadFailures(t *testing.T) {
 			}
 		})
 	}
-	code, _, _, errs := runLoad(t, t.Context(), lab, "http://192.0.2.1/")
+	code, _, _, errs := runLoad(t, t.Context(), lab, "--requests", "5", "http://"+host.String()+":9/")
+	if code != exitFailure || !strings.Contains(errs, "nothing was answered") {
+		t.Errorf("a run in vain, without --expect: exit code %d, %s", code, errs)
+	}
+	code, _, _, errs = runLoad(t, t.Context(), lab, "http://192.0.2.1/")
 	if code != exitUsage || !strings.Contains(errs, "--i-own-this-network") {
 		t.Errorf("a target elsewhere: exit code %d, %s", code, errs)
 	}
