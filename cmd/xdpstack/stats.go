@@ -156,8 +156,9 @@ func (s *statsCommand) show(snap *snapshot.Snapshot, over time.Duration) error {
 		}
 		return writeJSON(s.out, snap)
 	}
+	addresses := strings.Join(append([]string{snap.Address}, snap.Addresses...), " ")
 	fmt.Fprintf(s.out, "%s  %s on %s: %d shards, %d connections, %d half open, %d in TIME-WAIT\n",
-		snap.Time.Format(time.TimeOnly), strings.Join(append([]string{snap.Address}, snap.Addresses...), " "), snap.Device, snap.Shards, snap.Connections, snap.HalfOpen, snap.TimeWait)
+		snap.Time.Format(time.TimeOnly), addresses, snap.Device, snap.Shards, snap.Connections, snap.HalfOpen, snap.TimeWait)
 	if n, reason := snap.Copied(); n > 0 {
 		fmt.Fprintf(s.out, "frames are copied on %d of %d queues: %s\n", n, len(snap.Queues), reason)
 	}

@@ -87,8 +87,8 @@ func (s *Side) Renegotiate() error {
 	})
 }
 
-// MoveTo puts the interface into the namespace of another side, whose interface it then is not: all that the lab is good for afterwards is to
-// be closed.
+// MoveTo puts the interface into the namespace of another side, whose interface it then is not: all that the lab is good for
+// afterwards is to be closed.
 func (s *Side) MoveTo(other *Side) error { return s.move(s, other) }
 
 // TakeBack undoes MoveTo.
