@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netns"
@@ -74,6 +75,14 @@ func (s *Side) configureReceive(cfg *Config) error {
 		}
 		// The interface remembers the setting when its NAPI goes, and applies it when NAPI comes back.
 		if err := s.setSysfs("threaded", "1"); err != nil {
+			return err
+		}
+	}
+	if cfg.Coalesce > 0 {
+		if err := s.setSysfs("napi_defer_hard_irqs", "1"); err != nil {
+			return err
+		}
+		if err := s.setSysfs("gro_flush_timeout", strconv.FormatInt(cfg.Coalesce.Nanoseconds(), 10)); err != nil {
 			return err
 		}
 	}

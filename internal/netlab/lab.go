@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -41,6 +42,10 @@ type Config struct {
 	// end has NAPI, which this is about, only while an XDP program is attached to it or GRO is on: a kernel side that should have its
 	// own threads needs GRO.
 	Threaded bool
+	// Coalesce has both ends wait for so long, when they have received, before they receive again, so that they take many packets
+	// together: what network cards do with their interrupts. The NAPI of a veth, which this is about, waits with a timer
+	// (napi_defer_hard_irqs, gro_flush_timeout). Default: not.
+	Coalesce time.Duration
 	// Qdisc is the root queueing discipline of both ends, "pfifo" for example. The default, none, drops what does not fit into
 	// veth's ring of 256 frames; with a discipline the sender is pushed back instead.
 	Qdisc string

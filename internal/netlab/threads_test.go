@@ -6,11 +6,14 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/internal/netdev"
 )
 
 // attachPass attaches an XDP program that passes every frame to a side's interface, and returns the function that removes it.
@@ -80,6 +83,29 @@ func TestThreadedKernelSideNeedsGRO(t *testing.T) {
 	for _, s := range []*Side{lab.Stack, lab.Kernel} {
 		if pids := receiveThreads(t, s); len(pids) != 2 {
 			t.Errorf("%s: threads %v, want 2", s, pids)
+		}
+	}
+}
+
+func TestCoalesce(t *testing.T) {
+	const wait = 70 * time.Microsecond
+	lab := ForTest(t, Config{Name: "coalesce", GRO: true, Coalesce: wait})
+	for _, s := range []*Side{lab.Stack, lab.Kernel} {
+		var all []netdev.NAPI
+		err := s.Do(func() error {
+			c, err := netdev.Dial()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			all, err = c.NAPIs(s.Index)
+			return err
+		})
+		if errors.Is(err, netdev.ErrUnknown) || err == nil && len(all) > 0 && all[0].GROFlush == netdev.Unknown {
+			t.Skip("needs Linux 6.13: ", err)
+		}
+		if err != nil || len(all) != 1 || all[0].DeferHardIRQs != 1 || all[0].GROFlush != wait {
+			t.Errorf("%s: %v, %v; want one that waits 1 round and %v", s.Interface, all, err, wait)
 		}
 	}
 }
