@@ -47,10 +47,10 @@ BENCH_NEEDS := \
 	/usr/include/bpf/libbpf.h:libbpf-dev:the~raw~rows~with~the~program~in~C
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-zerocopy guest bin/guest setup race fuzz soak lint bench bench-quick bench-zerocopy packetdrill generate clean
+.PHONY: help build demo test test-zerocopy guest bin/guest setup race fuzz soak lint bench bench-quick bench-generators bench-zerocopy packetdrill generate clean
 
 help: ## list these tasks
-	@awk -F ":.*## " '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ":.*## " '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/xdpstack
 	$(GO) build -o $(BIN) ./cmd/xdpstack
@@ -101,6 +101,10 @@ bench: build ## run the benchmarks beside their peers (root), print the table, w
 
 bench-quick: ## the same in three minutes, to see that it works: numbers not to be quoted
 	@$(MAKE) bench ARGS="-quick $(ARGS)"
+
+bench-generators: build ## generators beside theirs, in eight minutes (root): packets with C, trafgen and tcpreplay, requests with wrk and ab
+	@.ci/setup $(BENCH_NEEDS)
+	@cd bench && $(GO) run . -only gen-,load-,iperf3 $(ARGS)
 
 bench-zerocopy: ## zero-copy beside copy mode in guests with igb and virtio_net, 15 minutes; ARGS="-nic igb -only zerocopy-send -quick"
 	@cd bench && CGO_ENABLED=0 $(GO) build -ldflags '-s -w' -o ../bin/bench . && exec ../bin/bench zerocopy $(ARGS)

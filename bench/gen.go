@@ -40,7 +40,7 @@ func packetGroup() *group {
 	works := make(map[string]rawlink.Config)
 	for _, size := range []int{64, 1514} {
 		b := benchmark{
-			name: fmt.Sprintf("gen-%d", size), row: "14", unit: "Mpps",
+			name: fmt.Sprintf("gen-%d", size), row: "14", unit: "Mpps", extra: true,
 			title: fmt.Sprintf("generated frames of %d bytes, ports and addresses vary", size),
 			targets: []result.Target{
 				{Figure: veth.PerSenderCPU, Against: "C", AtLeast: 0.97},
@@ -167,7 +167,7 @@ func rateGroups() []*group {
 		cfg := rawlink.Config{Role: rawlink.Generate, Driver: afxdp.DriverNative, Size: 64, Rate: r.pps}
 		all = append(all, &group{
 			benchmarks: []benchmark{{
-				name: "gen-rate-" + r.name, row: "15", unit: "Mpps", limit: true,
+				name: "gen-rate-" + r.name, row: "15", unit: "Mpps", limit: true, extra: true,
 				title:   "generated frames of 64 bytes, " + r.name + " a second",
 				targets: []result.Target{{Side: ourName, Figure: rawlink.RateError, AtMost: 0.1}},
 			}},

@@ -61,7 +61,7 @@ func TestReportOfGuest(t *testing.T) {
 
 func TestCountedOnly(t *testing.T) {
 	for only, want := range map[string]string{
-		"zerocopy": "zerocopy-send,zerocopy-bulk", "zerocopy-send-64": "zerocopy-send-64", "zerocopy-receive": "", "zerocopy-b": "zerocopy-bulk",
+		"zerocopy": "zerocopy-send,zerocopy-generate,zerocopy-bulk", "zerocopy-send-64": "zerocopy-send-64", "zerocopy-receive": "", "zerocopy-b": "zerocopy-bulk",
 	} {
 		if got := countedOnly(only); got != want {
 			t.Errorf("%s: %q, want %q", only, got, want)

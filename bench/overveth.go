@@ -22,12 +22,14 @@ type serving struct {
 	servers    []veth.Server
 	// shared leaves receiving to the sender's processor, as veth does by itself. Otherwise each side has a kernel thread that
 	// receives for it on its own processor.
-	shared  bool
-	mtu     int // 0: 1500
-	repeats func(t *times) int
-	finish  func(s *session, found map[string]*result.Benchmark)
-	need    map[string]func() error // of servers, by kind
-	cards   bool                    // over two network cards, as they are by default, with their offloads
+	shared bool
+	// coalesce is how long the kernel waits at both ends for more packets, as network cards do, before it receives; 0: not at all.
+	coalesce time.Duration
+	mtu      int // 0: 1500
+	repeats  func(t *times) int
+	finish   func(s *session, found map[string]*result.Benchmark)
+	need     map[string]func() error // of servers, by kind
+	cards    bool                    // over two network cards, as they are by default, with their offloads
 }
 
 func (v serving) group() *group {
@@ -44,7 +46,7 @@ func (v serving) group() *group {
 			if !v.shared {
 				r.Lab.Threaded, r.Lab.GRO = true, true
 			}
-			r.Lab.MTU = v.mtu
+			r.Lab.MTU, r.Lab.Coalesce = v.mtu, v.coalesce
 			if v.cards {
 				s.useCards(r)
 				r.Lab.Offloads = true
