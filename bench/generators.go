@@ -77,7 +77,8 @@ func generatorGroups() []*group {
 		}.driven(veth.Nginx, ourLoad, wrk, ownEpoll),
 		serving{
 			benchmarks: []benchmark{{
-				name: "load-requests-nethttp", row: "16", title: "requests to net/http on the kernel, 256 connections", unit: "requests/s", extra: true,
+				name: "load-requests-nethttp", row: "16", unit: "requests/s", extra: true,
+				title:   "requests to net/http on the kernel, 256 connections",
 				targets: perClient(wrk.name, 2),
 			}},
 			works: []veth.Work{asking}, coalesce: coalesced,
@@ -85,7 +86,8 @@ func generatorGroups() []*group {
 		serving{
 			benchmarks: []benchmark{
 				{
-					name: "load-connect", row: "17", title: "connections to nginx, a request on each, 64 at a time", unit: "connections/s", extra: true,
+					name: "load-connect", row: "17", unit: "connections/s", extra: true,
+					title:   "connections to nginx, a request on each, 64 at a time",
 					targets: perClient("kernel", 3),
 				},
 				{
@@ -97,7 +99,8 @@ func generatorGroups() []*group {
 		}.driven(veth.Nginx, ourLoad, wrk, ab, ownEpoll),
 		serving{
 			benchmarks: []benchmark{{
-				name: "load-schedule", row: "18", title: "how late 100,000 requests a second are sent: median", unit: "µs", extra: true, lower: true,
+				name: "load-schedule", row: "18", unit: "µs", extra: true, lower: true,
+				title:   "how late 100,000 requests a second are sent: median",
 				targets: []result.Target{{Figure: "p99 µs", AtMost: 50}},
 			}},
 			works:  []veth.Work{arriving},

@@ -31,7 +31,7 @@ type Config struct {
 	TCP tcp.Config
 
 	BatchSize   int           // packets taken from a queue in one turn; default 64
-	SpinTime    time.Duration // how long an idle shard polls before it sleeps, if it pays, or before an OnTurn; default 50 µs, negative: not
+	SpinTime    time.Duration // how long a shard polls before it sleeps, if it pays, or before an OnTurn; default 50 µs, negative: not
 	MaxConns    int           // connections of one shard, at most; default 1048576
 	MaxTimeWait int           // connections of one shard in TIME-WAIT, 32 bytes each, at most; default 65536
 	Backlog     int           // connections of one listener and shard that wait for Accept, at most; default 1024

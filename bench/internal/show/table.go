@@ -108,7 +108,8 @@ var extras = []struct{ name, format string }{
 	{"CPU ns/frame", "CPU %s ns/frame"}, {"both ends' CPU ns/frame", "both ends' %s ns/frame"},
 	{"process ns/frame", "process %s ns/frame"}, {"frames/kick", "%s frames/kick"},
 	{"M/sender CPU s", "%s M per sender's CPU s"}, {"rate error %", "rate off by %s %%"}, {"missed %", "%s %% missed"},
-	{"late p50 µs", "late p50 %s µs"}, {"late p99 µs", "p99 %s µs"}, {"late p99.9 µs", "p99.9 %s µs"}, {"sleeps/packet", "%s sleeps/packet"},
+	{"late p50 µs", "late p50 %s µs"}, {"late p99 µs", "p99 %s µs"}, {"late p99.9 µs", "p99.9 %s µs"},
+	{"sleeps/packet", "%s sleeps/packet"},
 	{"offered Mpps", "offered %s Mpps"}, {"delivered Mpps", "delivered %s Mpps"}, {"missed by card", "%s missed by the card"},
 }
 
