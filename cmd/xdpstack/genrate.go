@@ -129,6 +129,9 @@ func (r *genRate) findLine(info *afxdp.Info) error {
 	}
 	for _, p := range r.phases {
 		if (p.From.Unit == rate.Line || p.To.Unit == rate.Line) && r.bits == 0 {
+			if info.Name == "" {
+				return usagef("%v of which line? give --line-rate, 10G for example, or an interface", p.From)
+			}
 			return usagef("%v of the line: %s does not say how fast it is: give --line-rate, 10G for example", p.From, info.Name)
 		}
 	}
