@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"context"
 	"testing"
 
 	"github.com/xdpstack/xdpstack/internal/impair"
@@ -13,24 +12,7 @@ import (
 func openOverHop(t *testing.T, imp impair.Config, cfg Config) (*Stack, *netlab.Lab, *hop.Hop) {
 	t.Helper()
 	l := netlab.ForTest(t, netlab.Config{Name: "hop", Hop: true})
-	var h *hop.Hop
-	err := l.Hop.Do(func() (err error) {
-		h, err = hop.Open(hop.Config{A: l.Hop.Stack.Interface, B: l.Hop.Kernel.Interface, AB: imp, BA: imp, Seed: 1})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- h.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		h.Close()
-	})
+	h := hop.ForTest(t, l.Hop.Do, hop.Config{A: l.Hop.Stack.Interface, B: l.Hop.Kernel.Interface, AB: imp, BA: imp, Seed: 1})
 	cfg.Interface, cfg.Address = l.Stack.Interface, l.Stack.Address
 	var s *Stack
 	if err := l.Stack.Do(func() (err error) { s, err = Open(cfg); return err }); err != nil {

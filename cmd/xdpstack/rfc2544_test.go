@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -35,24 +34,7 @@ func twoPorts(t *testing.T, path impair.Config) (lab *netlab.Lab, from, to strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	var h *hop.Hop
-	err = lab.Hop.Do(func() (err error) {
-		h, err = hop.Open(hop.Config{A: lab.Hop.Stack.Interface, B: lab.Hop.Kernel.Interface, AB: path, Seed: 1})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- h.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-		h.Close()
-	})
+	hop.ForTest(t, lab.Hop.Do, hop.Config{A: lab.Hop.Stack.Interface, B: lab.Hop.Kernel.Interface, AB: path, Seed: 1})
 	return lab, lab.Stack.Interface, lab.Kernel.Interface
 }
 

@@ -392,23 +392,5 @@ func TestMeasuresWhatThePathDid(t *testing.T) {
 // openHop has frames from the kernel's side to the stack's go a bad way.
 func openHop(t *testing.T, lab *netlab.Lab, cfg impair.Config) *hop.Hop {
 	t.Helper()
-	var h *hop.Hop
-	err := lab.Hop.Do(func() (err error) {
-		h, err = hop.Open(hop.Config{A: lab.Hop.Kernel.Interface, B: lab.Hop.Stack.Interface, AB: cfg, Seed: 7})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- h.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		h.Close()
-	})
-	return h
+	return hop.ForTest(t, lab.Hop.Do, hop.Config{A: lab.Hop.Kernel.Interface, B: lab.Hop.Stack.Interface, AB: cfg, Seed: 7})
 }

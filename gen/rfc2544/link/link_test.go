@@ -2,7 +2,6 @@ package link
 
 import (
 	"context"
-	"errors"
 	"math"
 	"net/netip"
 	"os"
@@ -27,24 +26,7 @@ import (
 func network(t *testing.T, path impair.Config) *Link {
 	t.Helper()
 	lab := netlab.ForTest(t, netlab.Config{Name: "rfc2544", Hop: true})
-	var h *hop.Hop
-	err := lab.Hop.Do(func() (err error) {
-		h, err = hop.Open(hop.Config{A: lab.Hop.Stack.Interface, B: lab.Hop.Kernel.Interface, AB: path, Seed: 1})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- h.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-		h.Close()
-	})
+	hop.ForTest(t, lab.Hop.Do, hop.Config{A: lab.Hop.Stack.Interface, B: lab.Hop.Kernel.Interface, AB: path, Seed: 1})
 	a, b := open(t, lab.Stack), open(t, lab.Kernel)
 	l, err := New(Config{Send: a.Queues(), Receive: b.Queues(), Source: lab.Stack.MAC, Target: lab.Kernel.MAC, Line: 1e9,
 		SourceIP: netip.MustParseAddr("198.18.0.1"), TargetIP: netip.MustParseAddr("198.19.0.1")})
