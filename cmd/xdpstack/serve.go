@@ -2,20 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/xdpstack/xdpstack/internal/control"
+	"github.com/xdpstack/xdpstack/internal/daemon"
 	"github.com/xdpstack/xdpstack/internal/service"
-	"github.com/xdpstack/xdpstack/internal/snapshot"
 	"github.com/xdpstack/xdpstack/stack"
 )
 
@@ -31,8 +25,7 @@ type serveCommand struct {
 	cpus    []int
 	spin    time.Duration
 	logJSON bool
-	socket  string
-	log     *slog.Logger
+	socket  control.Config
 }
 
 // serviceNames are the services in the order of the help, with their ports.
@@ -89,7 +82,7 @@ answered one after another.`,
 	cmd.Flags().IntSliceVar(&s.cpus, "cpus", nil, "CPU of each queue's shard, -1 for any (default near the interrupt, where there is one)")
 	cmd.Flags().DurationVar(&s.spin, "spin", 0, "how long an idle shard polls before it sleeps, if it pays; -1s: not at all (default 50µs)")
 	cmd.Flags().BoolVar(&s.logJSON, "log-json", false, "log in JSON")
-	cmd.Flags().StringVar(&s.socket, "socket", "", "path of the control socket for stats (default: by PID in "+control.Dir()+")")
+	cmd.Flags().StringVar(&s.socket.Path, "socket", "", "path of the control socket for stats (default: by PID in "+control.Dir()+")")
 	return cmd
 }
 
@@ -141,144 +134,23 @@ func (s *serveCommand) check(args []string) (stack.Config, error) {
 }
 
 func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
-	cfg, err := s.check(args)
-	if err != nil {
+	cfg := daemon.Config{Control: s.socket, Log: s.logger()}
+	if cfg.Stack, err = s.check(args); err != nil {
 		return err
 	}
-	options := &slog.HandlerOptions{Level: slog.LevelInfo}
-	s.log = slog.New(slog.NewTextHandler(s.err, options))
-	if s.logJSON {
-		s.log = slog.New(slog.NewJSONHandler(s.err, options))
-	}
-	var web *service.HTTP
+	app := &services{names: args, port: s.port, netHTTP: s.netHTTP}
 	if contains(args, "http") {
-		if web, err = service.NewHTTP(s.web); err != nil {
-			return err
-		}
-		defer web.Close()
-	}
-	cfg.LinkEvent = s.linkEvent
-	st, err := stack.Open(cfg)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, st.Close()) }()
-	s.warn(st)
-
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	socket, err := control.Listen(s.socket, func() (any, error) { return snapshot.Take(st, time.Now()) })
-	if err != nil {
-		return err
-	}
-	failed := make(chan error, len(args)+1)
-	controlDone := make(chan struct{})
-	go func() { defer close(controlDone); failed <- socket.Run(ctx) }()
-	defer func() { cancel(); <-controlDone }()
-
-	for _, name := range args {
-		if err := s.start(st, name, web, failed); err != nil {
+		if app.http, err = service.NewHTTP(s.web); err != nil {
 			return err
 		}
 	}
-	address := st.Address().String()
-	for _, r := range st.Addresses() {
-		address += " " + r.String()
-	}
-	s.log.Info("ready", "address", address, "device", st.Describe(), "services", strings.Join(args, " "),
-		"control", socket.Path())
-	select {
-	case <-ctx.Done():
-		s.log.Info("ending, as asked")
-		return nil
-	case err := <-failed:
-		return err
-	case <-st.Gone():
-		return st.Err()
-	}
+	return daemon.Run(ctx, cfg, app)
 }
 
-// warn says what the stack runs without that it might have.
-func (s *serveCommand) warn(st *stack.Stack) {
-	if why := st.Interface().Program().Fallback(); why != nil {
-		s.log.Warn("generic XDP, which costs throughput", "because", why)
+func (s *serveCommand) logger() *slog.Logger {
+	options := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if s.logJSON {
+		return slog.New(slog.NewJSONHandler(s.err, options))
 	}
-	for _, q := range st.Interface().Queues() {
-		if why := q.Mode().NoZeroCopy; why != nil {
-			s.log.Warn("no zero-copy: frames are copied", "queue", q.Index(), "because", why)
-			break // the others' reason is the same, most likely; stats counts them
-		}
-	}
-	if why := st.Interface().Queues()[0].Mode().NoMultiBuffer; why != nil {
-		s.log.Warn("packets are smaller than the interface's MTU allows", "mtu", st.MTU(), "because", why)
-	}
-	if why := st.Interface().Queues()[0].Mode().NoTxChecksum; why != nil {
-		s.log.Warn("the stack computes checksums", "because", why)
-	}
-}
-
-// linkEvent logs what happens to the interface.
-func (s *serveCommand) linkEvent(e stack.LinkEvent) {
-	level := slog.LevelWarn
-	if e.Kind == stack.LinkUp {
-		level = slog.LevelInfo
-	}
-	s.log.Log(context.Background(), level, "link", "interface", e.Interface, "event", e.String())
-}
-
-// start begins one service.
-func (s *serveCommand) start(st *stack.Stack, name string, web *service.HTTP, failed chan<- error) error {
-	port := s.port
-	for _, n := range serviceNames {
-		if n.name == name && port == 0 {
-			port = n.port
-		}
-	}
-	address := net.JoinHostPort("", strconv.Itoa(int(port)))
-	var handler stack.Handler
-	var packets stack.PacketHandler
-	switch name {
-	case "echo":
-		handler, packets = service.Echo{}, service.EchoPackets{}
-	case "discard":
-		handler, packets = service.Discard{}, service.DiscardPackets{}
-	case "chargen":
-		handler, packets = service.Chargen{}, service.ChargenPackets{}
-	case "http":
-		if s.netHTTP {
-			return s.startNetHTTP(st, address, web, failed)
-		}
-		for i, turn := range web.OnTurns(st.Shards()) {
-			if err := st.Shard(i).Do(func(sh *stack.Shard) { sh.SetOnTurn(turn) }); err != nil {
-				return err
-			}
-		}
-		handler = web
-	}
-	if _, err := st.Handle(address, handler); err != nil {
-		return err
-	}
-	if packets != nil {
-		if err := st.HandlePacket(address, packets); err != nil {
-			return err
-		}
-	}
-	s.log.Info("accepting", "service", name, "address", fmt.Sprintf("%s:%d", st.Address().Addr(), port))
-	return nil
-}
-
-// startNetHTTP serves with net/http. Closing the stack ends it.
-func (s *serveCommand) startNetHTTP(st *stack.Stack, address string, web *service.HTTP, failed chan<- error) error {
-	ln, err := st.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	server := &http.Server{Handler: web.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	go func() {
-		if err := server.Serve(ln); !errors.Is(err, net.ErrClosed) {
-			failed <- err
-		}
-	}()
-	s.log.Info("accepting", "service", "http", "with", "net/http", "address", ln.Addr().String())
-	return nil
+	return slog.New(slog.NewTextHandler(s.err, options))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,7 +17,7 @@ import (
 
 type statsCommand struct {
 	streams
-	socket   string
+	process  processFlags
 	asJSON   bool
 	all      bool
 	watch    bool
@@ -36,95 +35,41 @@ runs is meant. --watch shows what is added in each interval.`,
 		Example: "  sudo xdpstack stats\n  sudo xdpstack stats --watch --interval 2s\n  sudo xdpstack stats 4711 --json | jq .connections",
 		RunE:    s.run,
 	}
-	cmd.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) > 1 {
-			return usagef("too many arguments: %s", strings.Join(args[1:], " "))
-		}
-		return nil
-	}
-	cmd.Flags().StringVar(&s.socket, "socket", "", "path of the control socket, instead of a PID")
+	s.process.register(cmd)
 	cmd.Flags().BoolVar(&s.asJSON, "json", false, "write JSON; one line for each interval with --watch")
 	cmd.Flags().BoolVar(&s.all, "all", false, "show the counters that are zero, too")
 	cmd.Flags().BoolVarP(&s.watch, "watch", "w", false, "go on until interrupted, showing what is added in each interval")
 	cmd.Flags().DurationVar(&s.interval, "interval", time.Second, "time between two looks with --watch")
-	cmd.ValidArgsFunction = completePID
 	return cmd
-}
-
-func completePID(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	all, _ := control.List() // no offer is better than an error in the middle of a line
-	var out []string
-	for _, p := range all {
-		out = append(out, fmt.Sprintf("%d\t%s", p.PID, p.Command))
-	}
-	return out, cobra.ShellCompDirectiveNoFileComp
 }
 
 func (s *statsCommand) run(cmd *cobra.Command, args []string) error {
 	if s.interval < 10*time.Millisecond {
 		return usagef("--interval %v: want 10ms or more", s.interval)
 	}
-	path, err := s.find(args)
+	client, err := s.process.find(s.err, args)
 	if err != nil {
 		return err
 	}
-	snap, err := fetch(cmd.Context(), path)
+	snap, err := fetch(cmd.Context(), client)
 	if err != nil {
 		return err
 	}
 	if !s.watch {
 		return s.show(&snap, 0)
 	}
-	return s.follow(cmd.Context(), path, snap)
+	return s.follow(cmd.Context(), client, snap)
 }
 
-// find returns the path of the control socket that is meant.
-func (s *statsCommand) find(args []string) (string, error) {
-	if s.socket != "" {
-		return s.socket, nil
-	}
-	all, err := control.List()
-	if err != nil {
-		return "", err
-	}
-	if len(args) == 1 {
-		for _, p := range all {
-			if fmt.Sprint(p.PID) == args[0] {
-				return p.Path, nil
-			}
-		}
-		return "", fmt.Errorf("process %s has no control socket in %s; it may belong to another user", args[0], control.Dir())
-	}
-	switch len(all) {
-	case 0:
-		return "", fmt.Errorf("no xdpstack process of this user runs: there is no control socket in %s (those of root need sudo)",
-			control.Dir())
-	case 1:
-		return all[0].Path, nil
-	}
-	t := newTable(s.err, table.Row{"PID", "command"})
-	for _, p := range all {
-		t.AppendRow(table.Row{p.PID, p.Command})
-	}
-	t.Render()
-	return "", errors.New("several processes run: say which, by PID")
-}
-
-func fetch(ctx context.Context, path string) (snap snapshot.Snapshot, err error) {
+func fetch(ctx context.Context, client control.Client) (snap snapshot.Snapshot, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	raw, err := control.Get(ctx, path)
-	if err != nil {
-		return snap, err
-	}
-	if err := json.Unmarshal(raw, &snap); err != nil {
-		return snap, fmt.Errorf("the answer of %s is of another version of xdpstack: %w", path, err)
-	}
-	return snap, nil
+	err = client.Get(ctx, "/stats", &snap)
+	return snap, err
 }
 
 // follow shows the difference to the look before, until the context ends or the process does.
-func (s *statsCommand) follow(ctx context.Context, path string, before snapshot.Snapshot) error {
+func (s *statsCommand) follow(ctx context.Context, client control.Client, before snapshot.Snapshot) error {
 	tick := time.NewTicker(s.interval)
 	defer tick.Stop()
 	for {
@@ -133,7 +78,7 @@ func (s *statsCommand) follow(ctx context.Context, path string, before snapshot.
 			return nil
 		case <-tick.C:
 		}
-		now, err := fetch(ctx, path)
+		now, err := fetch(ctx, client)
 		if ctx.Err() != nil {
 			return nil
 		}

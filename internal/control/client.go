@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -24,6 +25,9 @@ type Process struct {
 // maxAnswer bounds an answer in bytes: a socket at a path that the user typed may be anybody's.
 const maxAnswer = 64 << 20
 
+// maxError bounds what is shown of an error.
+const maxError = 64 << 10
+
 // List returns the running processes in Dir by pid, and removes the sockets that dead ones left behind. A process that does not
 // answer within a second is listed without its command.
 func List() ([]Process, error) {
@@ -39,9 +43,7 @@ func List() ([]Process, error) {
 		}
 		p := Process{Info: Info{PID: pid}, Path: path}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		if body, err := get(ctx, path, "/info"); err == nil {
-			_ = json.Unmarshal(body, &p.Info) // the pid from the name remains
-		}
+		_ = Client{path}.Get(ctx, "/info", &p.Info) // else the pid from the name remains
 		cancel()
 		all = append(all, p)
 	}
@@ -49,37 +51,76 @@ func List() ([]Process, error) {
 	return all, nil
 }
 
-// Get returns the counters of the process behind a control socket, as JSON.
-func Get(ctx context.Context, path string) (json.RawMessage, error) { return get(ctx, path, "/stats") }
+// Client asks the process whose control socket is at Path.
+type Client struct{ Path string }
 
-func get(ctx context.Context, path, what string) ([]byte, error) {
+// Get asks for what, a path such as "/stats", and puts the answer into v, as json.Unmarshal does. v may be a *json.RawMessage.
+func (c Client) Get(ctx context.Context, what string, v any) error {
+	return c.ask(ctx, http.MethodGet, what, nil, v)
+}
+
+// Post sends in, as JSON, and puts the answer into out, unless that is nil.
+func (c Client) Post(ctx context.Context, what string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	return c.ask(ctx, http.MethodPost, what, body, out)
+}
+
+// Stream asks for what goes on until ctx is done, or the process ends. The caller closes what it returns.
+func (c Client) Stream(ctx context.Context, what string) (io.ReadCloser, error) {
+	return c.do(ctx, http.MethodGet, what, nil)
+}
+
+func (c Client) ask(ctx context.Context, method, what string, in []byte, out any) error {
+	r, err := c.do(ctx, method, what, in)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	body, err := io.ReadAll(io.LimitReader(r, maxAnswer))
+	switch {
+	case err != nil:
+		return fmt.Errorf("control: %s: %w", c.Path, err)
+	case out == nil:
+		return nil
+	case !json.Valid(body):
+		return fmt.Errorf("control: %s: the answer is not JSON: is it an xdpstack process?", c.Path)
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return fmt.Errorf("control: %s: the answer is of another version of xdpstack: %w", c.Path, err)
+	}
+	return nil
+}
+
+// do returns the body of an answer.
+func (c Client) do(ctx context.Context, method, what string, in []byte) (io.ReadCloser, error) {
 	var dialer net.Dialer
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", path)
+			return dialer.DialContext(ctx, "unix", c.Path)
 		},
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://xdpstack"+what, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://xdpstack"+what, bytes.NewReader(in))
 	if err != nil {
 		return nil, fmt.Errorf("control: %w", err)
 	}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("control: no process has its control socket at %s: %w", path, err)
+			return nil, fmt.Errorf("control: no process has its control socket at %s: %w", c.Path, err)
 		}
 		return nil, fmt.Errorf("control: %w", err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("control: %s: %w", path, err)
-	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("control: %s: the process answered: %s", path, strings.TrimSpace(string(body)))
-	case !json.Valid(body):
-		return nil, fmt.Errorf("control: %s: the answer is not JSON: is it an xdpstack process?", path)
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
 	}
-	return body, nil
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxError))
+	if err != nil {
+		return nil, fmt.Errorf("control: %s: %w", c.Path, err)
+	}
+	return nil, fmt.Errorf("control: %s: the process answered: %s", c.Path, strings.TrimSpace(string(body)))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -13,15 +14,18 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // start runs a server until the test ends and returns its path.
 func start(t *testing.T, path string, snapshot func() (any, error)) string {
 	t.Helper()
-	s, err := Listen(path, snapshot)
+	s, err := Listen(Config{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.HandleJSON("GET /stats", func(*http.Request) (any, error) { return snapshot() })
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -37,6 +41,11 @@ func start(t *testing.T, path string, snapshot func() (any, error)) string {
 	return s.Path()
 }
 
+func stats(ctx context.Context, path string) error {
+	var body json.RawMessage
+	return Client{path}.Get(ctx, "/stats", &body)
+}
+
 // private points Dir into a directory of the test's own; as root that is not possible, since root's is fixed.
 func private(t *testing.T) {
 	t.Helper()
@@ -48,13 +57,9 @@ func private(t *testing.T) {
 
 func TestGet(t *testing.T) {
 	path := start(t, filepath.Join(t.TempDir(), "c.sock"), func() (any, error) { return map[string]int{"rx": 7}, nil })
-	body, err := Get(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var got map[string]int
-	if err := json.Unmarshal(body, &got); err != nil || got["rx"] != 7 {
-		t.Errorf("got %s, %v", body, err)
+	if err := (Client{path}).Get(t.Context(), "/stats", &got); err != nil || got["rx"] != 7 {
+		t.Errorf("got %v, %v", got, err)
 	}
 	st, err := os.Stat(path)
 	if err != nil || st.Mode().Perm() != 0o600 {
@@ -62,9 +67,69 @@ func TestGet(t *testing.T) {
 	}
 }
 
+func TestPost(t *testing.T) {
+	s, err := Listen(Config{Path: filepath.Join(t.TempDir(), "c.sock")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.HandleJSON("POST /double", func(r *http.Request) (any, error) {
+		var n int
+		if err := json.NewDecoder(r.Body).Decode(&n); err != nil {
+			return nil, BadRequest{err}
+		}
+		return 2 * n, nil
+	})
+	done := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { done <- s.Run(ctx) }()
+	c := Client{s.Path()}
+	var got int
+	if err := c.Post(ctx, "/double", 21, &got); err != nil || got != 42 {
+		t.Errorf("got %d, %v", got, err)
+	}
+	if err := c.Post(ctx, "/double", "x", &got); err == nil || !strings.Contains(err.Error(), "cannot unmarshal string") {
+		t.Errorf("of a string: %v", err)
+	}
+	if err := c.Get(ctx, "/double", &got); err == nil || !strings.Contains(err.Error(), "Method Not Allowed") {
+		t.Errorf("GET: %v", err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestGroup has members of a group ask, and nobody else besides the process's own user and root.
+func TestGroup(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a socket to another group")
+	}
+	s, err := Listen(Config{Path: filepath.Join(t.TempDir(), "c.sock"), Group: "4711"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	st, err := os.Stat(s.Path())
+	if err != nil || st.Mode().Perm() != 0o660 || st.Sys().(*syscall.Stat_t).Gid != 4711 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	may := s.listener.(permitted).may
+	for _, c := range []struct {
+		uid, gid uint32
+		want     bool
+	}{{0, 0, true}, {65534, 4711, true}, {65534, 65534, false}, {4000000, 4712, false}} {
+		if got := may.allows(&unix.Ucred{Uid: c.uid, Gid: c.gid}); got != c.want {
+			t.Errorf("user %d of group %d: %v", c.uid, c.gid, got)
+		}
+	}
+	if _, err := Listen(Config{Group: "no-such-group"}); err == nil || !strings.Contains(err.Error(), "no-such-group") {
+		t.Errorf("unknown group: %v", err)
+	}
+}
+
 func TestSnapshotFails(t *testing.T) {
 	path := start(t, filepath.Join(t.TempDir(), "c.sock"), func() (any, error) { return nil, errors.New("shard 3 is stuck") })
-	if _, err := Get(t.Context(), path); err == nil || !strings.Contains(err.Error(), "shard 3 is stuck") {
+	if err := stats(t.Context(), path); err == nil || !strings.Contains(err.Error(), "shard 3 is stuck") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -75,7 +140,7 @@ func TestSnapshotThatBlocksEndsWithTheClientsPatience(t *testing.T) {
 	defer close(release)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := Get(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
+	if err := stats(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -133,7 +198,7 @@ func leaveSocket(t *testing.T, path string) string {
 func TestStaleSocketIsReplaced(t *testing.T) {
 	path := leaveSocket(t, filepath.Join(t.TempDir(), "c.sock"))
 	start(t, path, func() (any, error) { return 1, nil })
-	if _, err := Get(t.Context(), path); err != nil {
+	if err := stats(t.Context(), path); err != nil {
 		t.Error(err)
 	}
 }
@@ -151,7 +216,7 @@ func TestListenErrors(t *testing.T) {
 		filepath.Join(dir, strings.Repeat("x", 200)): "longer than",
 		filepath.Join(dir, "none", "c.sock"):         "no such file",
 	} {
-		if _, err := Listen(path, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Listen(Config{Path: path}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", path, err, want)
 		}
 	}
@@ -163,10 +228,10 @@ func TestListenErrors(t *testing.T) {
 func TestGetErrors(t *testing.T) {
 	dir := t.TempDir()
 	stale := leaveSocket(t, filepath.Join(dir, "stale.sock"))
-	if _, err := Get(t.Context(), stale); !errors.Is(err, syscall.ECONNREFUSED) {
+	if err := stats(t.Context(), stale); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("abandoned socket: %v", err)
 	}
-	_, err := Get(t.Context(), filepath.Join(dir, "none.sock"))
+	err := stats(t.Context(), filepath.Join(dir, "none.sock"))
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "no process") {
 		t.Errorf("no socket: %v", err)
 	}

@@ -1,11 +1,12 @@
-// Package control is the window into a running xdpstack process: a Unix socket that answers with the process's counters as JSON.
+// Package control is the window into a running xdpstack process: a Unix socket that tells
+// what the process does, and takes what an operator wants of it.
 //
-//	xdpstack serve ──► Serve(ctx, "", snapshot) ──► /run/xdpstack/4711.sock ◄── Get, List ◄── xdpstack stats
+//	xdpstack serve ──► Listen, Handle, Run ──► /run/xdpstack/4711.sock ◄── Client, List ◄── xdpstack stats
 //
-// The protocol is HTTP: GET /stats answers with what the snapshot function returned, GET /info says whose socket it is. curl
-// --unix-socket works on it.
+// The protocol is HTTP: each request is answered by who registered its pattern ([Server.Handle], [Server.HandleJSON]); GET /info says whose
+// socket it is. curl --unix-socket works on it.
 //
 // The sockets of a user's processes are in one directory, [Dir], that only this user can enter; root's is /run/xdpstack. The socket
-// has mode 0600, and whoever connects must be the same user or root besides. A process that is killed leaves its socket
-// behind; since nobody listens on it any more, connecting is refused, by which [Serve] and [List] know that they may remove it.
+// has mode 0600, and whoever connects must be the same user or root besides; [Config] can let a group in. A process that is killed leaves
+// its socket behind; since nobody listens on it any more, connecting is refused, by which [Listen] and [List] know that they may remove it.
 package control

@@ -22,26 +22,27 @@ type Info struct {
 	Started time.Time `json:"started"` // when the socket was opened
 }
 
+// Config says where a process can be asked, and by whom.
+type Config struct {
+	Path string      // of the socket; default Path of this process
+	Mode fs.FileMode // of the socket; default 0600, with Group 0660
+	// Group may ask too: its name or number. Its members need to reach the socket as well: Dir can be entered by its owner only, so this
+	// wants a Path elsewhere. Default: only the process's own user and root may ask.
+	Group string
+}
+
 // Server answers on a control socket.
 type Server struct {
 	listener net.Listener
 	path     string
 	info     Info
-	snapshot func() (any, error)
+	mux      *http.ServeMux
 }
 
-// Serve listens on path, Path of this process if it is empty, until ctx is done, and then removes the socket. Each request for
-// the counters calls snapshot, from a goroutine of its own, and sends what it returns as JSON.
-func Serve(ctx context.Context, path string, snapshot func() (any, error)) error {
-	s, err := Listen(path, snapshot)
-	if err != nil {
-		return err
-	}
-	return s.Run(ctx)
-}
-
-// Listen is the first half of Serve: after it, clients can connect and will be answered once Run runs.
-func Listen(path string, snapshot func() (any, error)) (*Server, error) {
+// Listen makes the socket. From then on clients can connect, and are answered once Run runs. What is answered, besides GET /info, is said
+// by Handle and HandleJSON before that.
+func Listen(cfg Config) (*Server, error) {
+	path := cfg.Path
 	if path == "" {
 		if err := makeDir(Dir()); err != nil {
 			return nil, err
@@ -50,6 +51,10 @@ func Listen(path string, snapshot func() (any, error)) (*Server, error) {
 			return nil, err
 		}
 		path = Path(os.Getpid())
+	}
+	may, err := newPermission(&cfg)
+	if err != nil {
+		return nil, err
 	}
 	if err := vacate(path); err != nil {
 		return nil, err
@@ -62,28 +67,37 @@ func Listen(path string, snapshot func() (any, error)) (*Server, error) {
 		}
 		return nil, fmt.Errorf("control: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("control: %w", err), l.Close())
+	if err := may.apply(path); err != nil {
+		return nil, errors.Join(err, l.Close())
 	}
-	info := Info{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Started: time.Now()}
-	return &Server{ownUserOnly{l}, path, info, snapshot}, nil
+	s := &Server{
+		listener: permitted{l, may}, path: path, mux: http.NewServeMux(),
+		info: Info{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Started: time.Now()},
+	}
+	s.HandleJSON("GET /info", func(*http.Request) (any, error) { return s.info, nil })
+	return s, nil
 }
 
 // Path returns where the socket is.
 func (s *Server) Path() string { return s.path }
+
+// Handle answers requests that match a pattern, as http.ServeMux has them.
+func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+
+// HandleJSON answers requests that match a pattern with what answer returns, as JSON. It is called on a goroutine of the request's own.
+func (s *Server) HandleJSON(pattern string, answer func(*http.Request) (any, error)) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		v, err := answer(r)
+		reply(w, v, err)
+	})
+}
 
 // Close removes the socket of a server that does not run.
 func (s *Server) Close() error { return s.listener.Close() }
 
 // Run answers requests until ctx is done, then removes the socket.
 func (s *Server) Run(ctx context.Context) error {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /info", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.info, nil) })
-	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
-		v, err := s.snapshot()
-		reply(w, v, err)
-	})
-	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+	server := &http.Server{Handler: s.mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -92,13 +106,24 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
+// BadRequest is an error that is the asker's mistake: the answer has status 400.
+type BadRequest struct{ Err error }
+
+func (e BadRequest) Error() string { return e.Err.Error() }
+func (e BadRequest) Unwrap() error { return e.Err }
+
 func reply(w http.ResponseWriter, v any, err error) {
 	var body []byte
 	if err == nil {
 		body, err = json.Marshal(v)
 	}
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		status := http.StatusInternalServerError
+		var bad BadRequest
+		if errors.As(err, &bad) {
+			status = http.StatusBadRequest
+		}
+		http.Error(w, err.Error(), status)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -145,35 +170,4 @@ func abandoned(path string) bool {
 	}
 	c.Close()
 	return false
-}
-
-// ownUserOnly is a listener that refuses other users than its own and root: between the making of a socket and its chmod, and in
-// a directory that others may enter, the file's mode is not enough.
-type ownUserOnly struct{ net.Listener }
-
-func (l ownUserOnly) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if uid, err := peerUser(c); err == nil && (uid == 0 || int(uid) == os.Geteuid()) {
-			return c, nil
-		}
-		c.Close()
-	}
-}
-
-func peerUser(c net.Conn) (uint32, error) {
-	raw, err := c.(*net.UnixConn).SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var cred *unix.Ucred
-	var credErr error
-	err = raw.Control(func(fd uintptr) { cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
-	if err = errors.Join(err, credErr); err != nil {
-		return 0, err
-	}
-	return cred.Uid, nil
 }

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -17,10 +16,10 @@ func runningStacks(name string) (all []snapshot.Snapshot) {
 	processes, _ := control.List() // without a directory of sockets there is none
 	for _, process := range processes {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		answer, err := control.Get(ctx, process.Path)
-		cancel()
 		var s snapshot.Snapshot
-		if err == nil && json.Unmarshal(answer, &s) == nil && s.Interface == name {
+		err := control.Client{Path: process.Path}.Get(ctx, "/stats", &s)
+		cancel()
+		if err == nil && s.Interface == name {
 			all = append(all, s)
 		}
 	}

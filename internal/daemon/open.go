@@ -1,0 +1,49 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/xdpstack/xdpstack/stack"
+)
+
+// open opens the stack.
+func (d *Daemon) open(cfg stack.Config) (*stack.Stack, error) {
+	told := cfg.LinkEvent
+	cfg.LinkEvent = func(e stack.LinkEvent) {
+		d.linkEvent(e)
+		if told != nil {
+			told(e)
+		}
+	}
+	return stack.Open(cfg)
+}
+
+// linkEvent logs what happens to the interface.
+func (d *Daemon) linkEvent(e stack.LinkEvent) {
+	level := slog.LevelWarn
+	if e.Kind == stack.LinkUp {
+		level = slog.LevelInfo
+	}
+	d.Log.Log(context.Background(), level, "link", "interface", e.Interface, "event", e.String())
+}
+
+// warn says what the stack runs without that it might have.
+func (d *Daemon) warn() {
+	iface := d.Stack.Interface()
+	if why := iface.Program().Fallback(); why != nil {
+		d.Log.Warn("generic XDP, which costs throughput", "because", why)
+	}
+	for _, q := range iface.Queues() {
+		if why := q.Mode().NoZeroCopy; why != nil {
+			d.Log.Warn("no zero-copy: frames are copied", "queue", q.Index(), "because", why)
+			break // the others' reason is the same, most likely; stats counts them
+		}
+	}
+	if why := iface.Queues()[0].Mode().NoMultiBuffer; why != nil {
+		d.Log.Warn("packets are smaller than the interface's MTU allows", "mtu", d.Stack.MTU(), "because", why)
+	}
+	if why := iface.Queues()[0].Mode().NoTxChecksum; why != nil {
+		d.Log.Warn("the stack computes checksums", "because", why)
+	}
+}
