@@ -6,6 +6,8 @@ import "fmt"
 type Counters struct {
 	Redirected Redirected // to the socket of the frame's queue
 	Passed     Passed     // to the kernel
+	Dropped    Dropped    // nowhere
+	Answered   Answered   // to where they came from, as an answer
 }
 
 // Redirected counts the frames for the stack.
@@ -38,9 +40,21 @@ type Passed struct {
 	Port          uint64 `help:"to a port that is not owned, in shared-address mode"`
 }
 
+// Dropped counts the frames that the program dropped.
+type Dropped struct {
+	BadSYN    uint64 `help:"dropped by the shield: SYNs that the stack would drop too"`
+	BadCookie uint64 `help:"dropped by the shield: ACKs of no flow of the stack's, and no valid SYN cookie"`
+	NoFlow    uint64 `help:"dropped by the shield: other TCP segments of no flow of the stack's"`
+}
+
+// Answered counts the frames that the program answered itself.
+type Answered struct {
+	SYNCookie uint64 `help:"SYNs that the shield answered with a SYN cookie"`
+}
+
 // byReason says where the count of each reason of xdp_steer.h goes.
 func (c *Counters) byReason() [steerReasonREASONS]*uint64 {
-	r, p := &c.Redirected, &c.Passed
+	r, p, d, a := &c.Redirected, &c.Passed, &c.Dropped, &c.Answered
 	return [...]*uint64{
 		steerReasonREDIRECT_ARP:        &r.ARP,
 		steerReasonREDIRECT_TCP:        &r.TCP,
@@ -64,6 +78,10 @@ func (c *Counters) byReason() [steerReasonREASONS]*uint64 {
 		steerReasonPASS_PROTOCOL:       &p.Protocol,
 		steerReasonPASS_SHORT_PORTS:    &p.ShortPorts,
 		steerReasonPASS_PORT:           &p.Port,
+		steerReasonDROP_BAD_SYN:        &d.BadSYN,
+		steerReasonDROP_BAD_COOKIE:     &d.BadCookie,
+		steerReasonDROP_NO_FLOW:        &d.NoFlow,
+		steerReasonTX_SYN_COOKIE:       &a.SYNCookie,
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package bpf holds the steering program, which runs in the kernel for each received frame and asks one thing: is this frame
-// ours? What is ours it redirects to the AF_XDP socket of the frame's queue, everything else it passes to the kernel. It never
-// changes and never drops a frame.
+// ours? What is ours it redirects to the AF_XDP socket of the frame's queue, everything else it passes to the kernel. It
+// changes, drops and answers frames only in the stack's defence, and only if it is loaded for that.
 //
 //	frame
 //	  │

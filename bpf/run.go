@@ -11,12 +11,18 @@ type Action uint32
 
 // The actions that the program uses.
 const (
+	ActionDrop     Action = 1
 	ActionPass     Action = 2
+	ActionTX       Action = 3 // back to where it came from
 	ActionRedirect Action = 4
 )
 
 func (a Action) String() string {
 	switch a {
+	case ActionDrop:
+		return "drop"
+	case ActionTX:
+		return "send back"
 	case ActionPass:
 		return "pass"
 	case ActionRedirect:

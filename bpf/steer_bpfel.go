@@ -52,7 +52,11 @@ const (
 	steerReasonPASS_PROTOCOL       steerReason = 19
 	steerReasonPASS_SHORT_PORTS    steerReason = 20
 	steerReasonPASS_PORT           steerReason = 21
-	steerReasonREASONS             steerReason = 22
+	steerReasonDROP_BAD_SYN        steerReason = 22
+	steerReasonDROP_BAD_COOKIE     steerReason = 23
+	steerReasonDROP_NO_FLOW        steerReason = 24
+	steerReasonTX_SYN_COOKIE       steerReason = 25
+	steerReasonREASONS             steerReason = 26
 )
 
 type steerService struct {

@@ -59,10 +59,7 @@ func setSocket(t testing.TB, p *Program, queue int) {
 // check runs the program on a frame and compares its answer, the frame afterwards, and what was counted, all of it.
 func check(t *testing.T, p *Program, frame []byte, queue int, want steerReason) {
 	t.Helper()
-	action := ActionPass
-	if want < steerReasonPASS_NO_SOCKET {
-		action = ActionRedirect
-	}
+	action := actionFor(want)
 	before, err := p.Counters()
 	if err != nil {
 		t.Fatal(err)
@@ -82,6 +79,19 @@ func check(t *testing.T, p *Program, frame []byte, queue int, want steerReason) 
 	if !bytes.Equal(out, frame) {
 		t.Errorf("%v, % x:\nthe frame was changed to % x", p.cfg.Mode, frame, out)
 	}
+}
+
+// actionFor returns what becomes of a frame by its reason.
+func actionFor(r steerReason) Action {
+	switch {
+	case r < steerReasonPASS_NO_SOCKET:
+		return ActionRedirect
+	case r < steerReasonDROP_BAD_SYN:
+		return ActionPass
+	case r < steerReasonTX_SYN_COOKIE:
+		return ActionDrop
+	}
+	return ActionTX
 }
 
 func TestSteering(t *testing.T) {

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 
 // The steering program: is this frame ours? It redirects what is to the AF_XDP socket of the frame's queue, and passes the rest
-// to the kernel. It never changes or drops a frame; what it cannot parse, it passes. doc.go shows the path of the decision.
+// to the kernel. What it cannot parse, it passes. It drops and answers frames only in the stack's defence, if it is loaded for that.
+// doc.go shows the path of the decision.
 
 #include <stdbool.h>
 
@@ -297,6 +298,10 @@ int xdp_steer(struct xdp_md *ctx)
 			reason = PASS_NO_SOCKET;
 		else if (hints_cookie)
 			note_hints(ctx);
+	} else if (reason >= FIRST_TX) {
+		action = XDP_TX;
+	} else if (reason >= FIRST_DROP) {
+		action = XDP_DROP;
 	}
 	count = bpf_map_lookup_elem(&counters, &reason);
 	if (count)

@@ -10,7 +10,7 @@ enum mode {
 	WHOLE_INTERFACE, /* every frame, whatever it is */
 };
 
-/* What became of a frame, and why. Each CPU counts frames by reason; the reasons to redirect come first. */
+/* What became of a frame, and why. Each CPU counts frames by reason; what is done with a frame follows from the group of its reason. */
 enum reason {
 	REDIRECT_ARP,
 	REDIRECT_TCP,
@@ -36,10 +36,19 @@ enum reason {
 	PASS_SHORT_PORTS,    /* the packet ends within the ports, in shared mode */
 	PASS_PORT,	     /* to a port that is not ours, in shared mode */
 
+	DROP_BAD_SYN,	 /* under pressure: a SYN that the stack would drop too */
+	DROP_BAD_COOKIE, /* under pressure: an ACK of no flow of the stack's, and no valid cookie */
+	DROP_NO_FLOW,	 /* under pressure: any other segment of no flow of the stack's */
+
+	TX_SYN_COOKIE, /* under pressure: a SYN, sent back as a SYN-ACK with a cookie */
+
 	REASONS,
 };
 
+/* The groups: to the stack, to the kernel, nowhere, and back to where it came from. */
 #define FIRST_PASS PASS_NO_SOCKET
+#define FIRST_DROP DROP_BAD_SYN
+#define FIRST_TX TX_SYN_COOKIE
 
 /* What is known of a frame in struct hints; a set. */
 enum hint {
