@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sleeper lets one goroutine sleep until its socket is readable, until another goroutine wakes it, or for a time.
+// sleeper lets one goroutine sleep until its socket, or a descriptor that it watches besides, is readable, until another goroutine wakes
+// it, or for a time.
 //
 //	         sleep            Wake: write to the eventfd
 //	awake ──────────► asleep ────────────────────────────┐
@@ -21,7 +22,7 @@ import (
 // the sleep makes the sleep return at once.
 type sleeper struct {
 	state atomic.Uint32
-	fds   [2]unix.PollFd // the eventfd, the socket
+	fds   [3]unix.PollFd // the eventfd, the socket, what is watched besides (-1: nothing)
 	time  unix.Timespec
 
 	mu    sync.Mutex // so that no Wake writes to a descriptor that Close has closed and somebody else has opened since
@@ -43,8 +44,13 @@ func (s *sleeper) openEvent(at place, socket int) error {
 	s.event = fd
 	s.fds[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 	s.fds[1] = unix.PollFd{Fd: int32(socket), Events: unix.POLLIN}
+	s.Watch(-1)
 	return nil
 }
+
+// Watch has Wait return when a file descriptor is readable, too, an epoll instance for example, until another is watched in its place; -1:
+// none. Only the goroutine that calls Wait may call it, and must not close the descriptor while it is watched.
+func (s *sleeper) Watch(fd int) { s.fds[2] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN} }
 
 func (s *sleeper) closeEvent() error {
 	s.mu.Lock()
@@ -78,7 +84,7 @@ func (s *sleeper) sleep(d time.Duration) (packet, woken bool, err error) {
 		return false, true, nil
 	}
 	s.time = unix.NsecToTimespec(int64(d))
-	s.fds[0].Revents, s.fds[1].Revents = 0, 0
+	s.fds[0].Revents, s.fds[1].Revents, s.fds[2].Revents = 0, 0, 0
 	_, err = unix.Ppoll(s.fds[:], &s.time, nil)
 	woken = s.state.Swap(awake) == notified
 	if s.fds[0].Revents != 0 {
@@ -86,6 +92,7 @@ func (s *sleeper) sleep(d time.Duration) (packet, woken bool, err error) {
 		_, _ = unix.Read(s.event, count[:])
 		woken = true
 	}
+	woken = woken || s.fds[2].Revents != 0
 	if err == unix.EINTR { // a preemption signal of the Go runtime, for example
 		return true, woken, nil
 	}

@@ -49,6 +49,23 @@ func TestSleepEnds(t *testing.T) {
 	}
 }
 
+// TestSleepEndsByWatched has a sleep end, as if woken, when what is watched besides is readable, and not when it is watched no more.
+func TestSleepEndsByWatched(t *testing.T) {
+	s, _ := newSleeper(t)
+	other, w := newSleeper(t)
+	s.Watch(int(other.fds[1].Fd))
+	if _, err := unix.Write(w, []byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	if packet, woken, err := s.sleep(time.Minute); packet || !woken || err != nil {
+		t.Errorf("watched: %v %v %v", packet, woken, err)
+	}
+	s.Watch(-1)
+	if packet, woken, err := s.sleep(time.Millisecond); packet || woken || err != nil {
+		t.Errorf("no longer: %v %v %v", packet, woken, err)
+	}
+}
+
 // TestNoWakeLost has a value that is set before each Wake: a sleep that ends by time although the value is set has lost it.
 func TestNoWakeLost(t *testing.T) {
 	s, _ := newSleeper(t)
