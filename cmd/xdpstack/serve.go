@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"log/slog"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/xdpstack/xdpstack/internal/control"
 	"github.com/xdpstack/xdpstack/internal/daemon"
 	"github.com/xdpstack/xdpstack/internal/service"
 	"github.com/xdpstack/xdpstack/stack"
@@ -22,10 +19,7 @@ type serveCommand struct {
 	delay   string
 	web     service.HTTPConfig
 	netHTTP bool
-	cpus    []int
-	spin    time.Duration
-	logJSON bool
-	socket  control.Config
+	process daemonFlags
 }
 
 // serviceNames are the services in the order of the help, with their ports.
@@ -79,10 +73,7 @@ answered one after another.`,
 	cmd.Flags().Var(&s.body, "body", "body of every answer of http, made up, whatever is asked for: 100, 16KiB")
 	cmd.Flags().StringVar(&s.delay, "delay", "", "how long http takes for a request: 5ms, or 90%:1ms,10%:50ms, and stall:2s@10s")
 	cmd.Flags().BoolVar(&s.netHTTP, "net-http", false, "serve http with Go's net/http, on net.Conn, instead of on the shards")
-	cmd.Flags().IntSliceVar(&s.cpus, "cpus", nil, "CPU of each queue's shard, -1 for any (default near the interrupt, where there is one)")
-	cmd.Flags().DurationVar(&s.spin, "spin", 0, "how long an idle shard polls before it sleeps, if it pays; -1s: not at all (default 50µs)")
-	cmd.Flags().BoolVar(&s.logJSON, "log-json", false, "log in JSON")
-	cmd.Flags().StringVar(&s.socket.Path, "socket", "", "path of the control socket for stats (default: by PID in "+control.Dir()+")")
+	s.process.register(cmd)
 	return cmd
 }
 
@@ -128,14 +119,12 @@ func (s *serveCommand) check(args []string) (stack.Config, error) {
 		s.web.Delay = d
 	}
 	s.web.Root, s.web.Size = s.root, int64(s.body)
-	cfg, err := s.link.config()
-	cfg.CPUs, cfg.SpinTime = s.cpus, s.spin
-	return cfg, err
+	return s.link.config()
 }
 
-func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
-	cfg := daemon.Config{Control: s.socket, Log: s.logger()}
-	if cfg.Stack, err = s.check(args); err != nil {
+func (s *serveCommand) run(ctx context.Context, args []string) error {
+	st, err := s.check(args)
+	if err != nil {
 		return err
 	}
 	app := &services{names: args, port: s.port, netHTTP: s.netHTTP}
@@ -144,13 +133,5 @@ func (s *serveCommand) run(ctx context.Context, args []string) (err error) {
 			return err
 		}
 	}
-	return daemon.Run(ctx, cfg, app)
-}
-
-func (s *serveCommand) logger() *slog.Logger {
-	options := &slog.HandlerOptions{Level: slog.LevelInfo}
-	if s.logJSON {
-		return slog.New(slog.NewJSONHandler(s.err, options))
-	}
-	return slog.New(slog.NewTextHandler(s.err, options))
+	return daemon.Run(ctx, s.process.config(st, s.err), app)
 }
