@@ -39,4 +39,9 @@
 // A TCPConn crosses between goroutines and the shard: through a mailbox that any goroutine may push to one way, through a list under a
 // mutex that is held for a few instructions the other. Whatever is asked of the shard before its next turn goes with one message, a
 // short Write does not wait for that turn, and a reader is woken once for all that a turn brought.
+//
+// # Seeing what it does
+//
+// [Stack.Report] has the counters, and [Stack.Connections] everything that ss would show, of a million connections too: a shard is asked for
+// a few of them in a turn.
 package stack

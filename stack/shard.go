@@ -86,6 +86,7 @@ type Shard struct {
 	unable                bool // the device said at the last turn that it cannot send
 	affinityErr, closeErr error
 	stats                 ShardStats
+	listing               listing
 
 	signals
 }

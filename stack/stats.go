@@ -44,6 +44,7 @@ type ShardStats struct {
 	EchoReplies      uint64 `help:"ICMP echo requests answered"`
 	ICMPErrors       uint64 `help:"ICMP errors taken in"`
 	Datagrams        uint64 `help:"UDP datagrams delivered"`
+	Listed           uint64 `help:"connections and records of them looked at for listings"`
 }
 
 // RxStats count what came in.

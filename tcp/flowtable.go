@@ -135,8 +135,24 @@ func (t *flowTable[R]) remove(i uint32) {
 		p = &t.at(*p - 1).chain
 	}
 	*p = s.chain
+	s.flow = Flow{} // which no record has: walk tells by it
 	s.chain, t.free = t.free, i
 	t.n--
+}
+
+// walk shows the records among the next n places from place from on, and returns where the walk goes on, none at its end. A record that is
+// there during the whole of a walk, which may take its time, is shown once.
+func (t *flowTable[R]) walk(from uint32, n int, see func(*flowSlot[R])) (next uint32) {
+	for ; n > 0 && from < uint32(t.used); n-- {
+		if s := t.at(from); s.flow != (Flow{}) {
+			see(s)
+		}
+		from++
+	}
+	if from >= uint32(t.used) {
+		return none
+	}
+	return from
 }
 
 // fifo is a queue of records of one table, linked through them. Records that wait equally long are in the order in which they

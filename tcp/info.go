@@ -37,6 +37,12 @@ type Info struct {
 	PacingRate   uint64 // bytes of payload per second; 0: not paced
 	DeliveryRate uint64 // bytes of payload per second that the path last delivered; 0: not measured
 	AppLimited   bool   // the path might have delivered faster, had the application had more to send
+
+	BytesAcked    uint64 // of payload
+	BytesReceived uint64 // of payload, in order
+	Resent        uint32 // segments sent again, SYN and FIN included
+	ResentBytes   uint64 // of payload
+	Timeouts      uint16 // expiries of the retransmission timer
 }
 
 // Info returns a description of the connection.
@@ -46,6 +52,8 @@ func (c *Conn) Info() Info {
 	}
 	d, r := &c.snd, &c.rcv
 	delivery, limited := c.DeliveryRate()
+	acked, _ := c.bytesSent()
+	h := c.history()
 	return Info{
 		Flow: c.flow, State: c.state, Recovery: [...]string{"open", "recovery", "loss"}[d.recovery],
 		RTT: c.rtt.SRTT(), RTTVar: c.rtt.Var(), MinRTT: c.rtt.Min(), RTO: c.rto(),
@@ -56,6 +64,7 @@ func (c *Conn) Info() Info {
 		OutOfOrder: c.rare().ooo.Len(), SendScale: d.scale, RecvScale: r.scale, Retries: d.retries,
 		Timestamps: c.is(flagTS), SACK: c.is(flagSACK), ECN: c.usesECN(),
 		Congestion: c.cfg.algorithm.String(), PacingRate: c.PacingRate(), DeliveryRate: delivery, AppLimited: limited,
+		BytesAcked: acked, BytesReceived: c.bytesReceived(), Resent: h.resent, ResentBytes: h.resentBytes, Timeouts: h.timeouts,
 	}
 }
 
