@@ -35,9 +35,11 @@ type Passed struct {
 	BadIP         uint64 `help:"impossible IPv4 version, header length or total length"`
 	Address       uint64 `help:"IPv4 to an address that is not owned"`
 	Fragment      uint64 `help:"IPv4 fragments, in shared-address mode"`
-	Protocol      uint64 `help:"IPv4 packets neither TCP nor UDP, in shared-address mode"`
+	Protocol      uint64 `help:"IPv4 packets neither TCP, UDP nor ICMP, in shared-address mode"`
 	ShortPorts    uint64 `help:"packet ended within the ports, in shared-address mode"`
 	Port          uint64 `help:"to a port that is not owned, in shared-address mode"`
+	VLAN          uint64 `help:"ARP or IPv4 of another VLAN than the stack's, or with a tag where it is on none"`
+	ICMP          uint64 `help:"ICMP that is no error about an owned port, in shared-address mode"`
 }
 
 // Dropped counts the frames that the program dropped.
@@ -78,6 +80,8 @@ func (c *Counters) byReason() [steerReasonREASONS]*uint64 {
 		steerReasonPASS_PROTOCOL:       &p.Protocol,
 		steerReasonPASS_SHORT_PORTS:    &p.ShortPorts,
 		steerReasonPASS_PORT:           &p.Port,
+		steerReasonPASS_VLAN:           &p.VLAN,
+		steerReasonPASS_ICMP:           &p.ICMP,
 		steerReasonDROP_BAD_SYN:        &d.BadSYN,
 		steerReasonDROP_BAD_COOKIE:     &d.BadCookie,
 		steerReasonDROP_NO_FLOW:        &d.NoFlow,

@@ -5,13 +5,16 @@
 //	frame
 //	  │
 //	Ethernet header, at most two VLAN tags? ─── no, or an EtherType not below ────────────────────┐
-//	  │                                                                                           │
+//	  │ yes                                                                                       │
+//	the one tag of our VLAN, or none if we are on none? ─── no ───────────────────────────────────┤
+//	  │ yes                                                                                       │
 //	  ├─ ARP    own address:    for IPv4 over Ethernet, sender or target owned? ─ no ─────────────┤
 //	  │         shared address: the kernel's ─────────────────────────────────────────────────────┤
 //	  │                                                                                           │
 //	  ├─ IPv4   header and lengths sound? ─── no ─────────────────────────────────────────────────┤
 //	  │         own address:    destination owned? ─── no ────────────────────────────────────────┤
 //	  │         shared address: TCP or UDP, no fragment, (protocol, address, port) owned? ─── no ─┤
+//	  │         or an ICMP error that quotes a packet from there? ─── no ─────────────────────────┤
 //	  │ yes                                                                                       │
 //	  ▼                                                                                           ▼
 //	a socket for the frame's queue? ─── no ──────────────────────────────────────────────────► XDP_PASS

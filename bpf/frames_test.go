@@ -84,6 +84,21 @@ func segment(port uint16) []byte {
 	return append(b, make([]byte, 16)...)
 }
 
+// icmp builds an ICMP message of a type, with payload behind its 8 bytes.
+func icmp(kind uint8, payload []byte) []byte {
+	return append([]byte{kind, 0, 0, 0, 0, 0, 0, 0}, payload...)
+}
+
+// quoted builds the beginning of a packet that was sent from a port of an address, as ICMP errors have it: 8 bytes of the transport.
+func quoted(proto uint8, from netip.Addr, port uint16, options int) []byte {
+	b := ipv4{to: theirs, proto: proto, options: options, payload: make([]byte, 8)}.bytes()
+	copy(b[12:], from.AsSlice())
+	be.PutUint16(b[20+options:], port)
+	be.PutUint16(b[22+options:], clientPort)
+	be.PutUint16(b[2:], 1500) // what it was
+	return b
+}
+
 func tcp(to netip.Addr, port uint16) []byte {
 	return ethernet(etherIPv4, ipv4{to: to, proto: protoTCP, payload: segment(port)}.bytes())
 }
@@ -96,36 +111,43 @@ func with(frame []byte, off int, v byte) []byte {
 }
 
 // oracle says what the program must do with a frame, in the plainest way: the reason, as its number in xdp_steer.h.
-func oracle(mode Mode, frame []byte) steerReason {
-	reason := oracleLayers(mode, frame)
+func oracle(mode Mode, frame []byte) steerReason { return oracleIn(mode, 0, frame) }
+
+// oracleIn is oracle for a program that is on a VLAN, or with 0 on none.
+func oracleIn(mode Mode, vlan uint16, frame []byte) steerReason {
+	reason := oracleLayers(mode, vlan, frame)
 	if mode == WholeInterface && reason >= steerReasonPASS_NO_SOCKET {
 		return steerReasonREDIRECT_OTHER
 	}
 	return reason
 }
 
-func oracleLayers(mode Mode, frame []byte) steerReason {
+func oracleLayers(mode Mode, vlan uint16, frame []byte) steerReason {
 	if len(frame) < 14 {
 		return steerReasonPASS_SHORT_ETHERNET
 	}
 	etherType, rest := be.Uint16(frame[12:]), frame[14:]
 	isTag := func() bool { return etherType == etherVLAN || etherType == etherQinQ }
-	for tags := 0; isTag(); tags++ {
+	tags, here := 0, vlan == 0
+	for ; isTag(); tags++ {
 		if tags == 2 {
 			return steerReasonPASS_DEEP_VLAN
 		}
 		if len(rest) < 4 {
 			return steerReasonPASS_SHORT_VLAN
 		}
+		here = vlan != 0 && tags == 0 && etherType == etherVLAN && be.Uint16(rest)&0xfff == vlan
 		etherType, rest = be.Uint16(rest[2:]), rest[4:]
 	}
-	switch etherType {
-	case etherARP:
+	switch {
+	case etherType != etherARP && etherType != etherIPv4:
+		return steerReasonPASS_ETHERTYPE
+	case mode != WholeInterface && !here:
+		return steerReasonPASS_VLAN
+	case etherType == etherARP:
 		return oracleARP(mode, rest)
-	case etherIPv4:
-		return oracleIPv4(mode, rest)
 	}
-	return steerReasonPASS_ETHERTYPE
+	return oracleIPv4(mode, rest)
 }
 
 func oracleARP(mode Mode, b []byte) steerReason {
@@ -165,6 +187,10 @@ func oracleIPv4(mode Mode, b []byte) steerReason {
 		return steerReasonREDIRECT_ICMP
 	case mode != SharedAddress:
 		return steerReasonREDIRECT_PROTOCOL
+	case proto == protoICMP && !fragment && oracleQuote(b[header:total]):
+		return steerReasonREDIRECT_ICMP
+	case proto == protoICMP:
+		return steerReasonPASS_ICMP
 	case proto != protoTCP && proto != protoUDP:
 		return steerReasonPASS_PROTOCOL
 	case fragment:
@@ -177,6 +203,17 @@ func oracleIPv4(mode Mode, b []byte) steerReason {
 		return steerReasonREDIRECT_TCP
 	}
 	return steerReasonREDIRECT_UDP
+}
+
+// oracleQuote reports whether an ICMP message is an error about a packet from the owned port.
+func oracleQuote(b []byte) bool {
+	if len(b) < 8+20 || b[0] != 3 && b[0] != 11 && b[0] != 12 {
+		return false
+	}
+	q := b[8:]
+	header := int(q[0]&15) * 4
+	return q[0]>>4 == 4 && header >= 20 && len(q) >= header+4 && be.Uint16(q[6:])&0x1fff == 0 &&
+		(q[9] == protoTCP || q[9] == protoUDP) && isOurs(q[12:16]) && be.Uint16(q[header:]) == ownedPort
 }
 
 func isOurs(b []byte) bool {

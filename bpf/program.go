@@ -16,8 +16,8 @@ type Mode uint8
 const (
 	// OwnAddress: the stack owns whole addresses that the kernel does not have: ARP, ICMP, every protocol, fragments too.
 	OwnAddress = Mode(steerModeOWN_ADDRESS)
-	// SharedAddress: the addresses are the kernel's, the stack owns chosen TCP and UDP ports. Fragments, ARP and ICMP are the
-	// kernel's.
+	// SharedAddress: the addresses are the kernel's, the stack owns chosen TCP and UDP ports, and gets the ICMP errors about packets from
+	// them. Fragments, ARP and other ICMP are the kernel's.
 	SharedAddress = Mode(steerModeSHARED_ADDRESS)
 	// WholeInterface: every frame is the program's that opened the interface, whatever it is and whomever it is for; the kernel gets none
 	// from the queues that have a socket. That is for measuring, and cuts off who uses the interface otherwise.
@@ -47,18 +47,22 @@ var (
 // Config says how to load the program.
 type Config struct {
 	Mode         Mode
-	Fragments    bool // frames may lie in several buffers: larger than a page. Needs Linux 5.18, and a driver that takes such a program
-	Hints        bool // note what is known of a frame in front of it: see ReadHints. Needs Linux 6.1
-	Device       int  // with Hints: an interface whose driver is asked, too; it can be attached there only, in native mode. Linux 6.3
-	Queues       int  // one more than the highest queue that a socket can be set for; default 64
-	MaxAddresses int  // bound of the addresses that can be owned at a time; default 64
-	MaxPrefixes  int  // bound of the prefixes that can be owned at a time; default none, so that they cost frames nothing
-	MaxPorts     int  // bound of the (protocol, address, port) that can be owned at a time; default 4096
+	Fragments    bool   // frames may lie in several buffers: larger than a page. Needs Linux 5.18, and a driver that takes such a program
+	Hints        bool   // note what is known of a frame in front of it: see ReadHints. Needs Linux 6.1
+	Device       int    // with Hints: an interface whose driver is asked, too; it can be attached there only, in native mode. Linux 6.3
+	VLAN         uint16 // the VLAN whose frames are the stack's, with one tag; default those with none
+	Queues       int    // one more than the highest queue that a socket can be set for; default 64
+	MaxAddresses int    // bound of the addresses that can be owned at a time; default 64
+	MaxPrefixes  int    // bound of the prefixes that can be owned at a time; default none, so that they cost frames nothing
+	MaxPorts     int    // bound of the (protocol, address, port) that can be owned at a time; default 4096
 }
 
 func (c *Config) setDefaults() error {
 	if c.Mode > WholeInterface {
 		return fmt.Errorf("bpf: mode %v does not exist", c.Mode)
+	}
+	if c.VLAN > 4094 {
+		return fmt.Errorf("bpf: VLAN %d does not exist: there are 1 to 4094", c.VLAN)
 	}
 	for _, v := range []struct {
 		name  string
@@ -110,6 +114,9 @@ func Load(cfg Config) (*Program, error) {
 	spec.Maps[steerMapServices].MaxEntries = uint32(cfg.MaxPorts)
 	if err := spec.Variables[steerVarAddressMode].Set(steerMode(cfg.Mode)); err != nil {
 		return nil, fmt.Errorf("bpf: set the mode: %w", err)
+	}
+	if err := spec.Variables[steerVarVlan].Set(cfg.VLAN); err != nil {
+		return nil, fmt.Errorf("bpf: set the VLAN: %w", err)
 	}
 	if cfg.Fragments {
 		spec.Programs[steerProgXdpSteer].Flags |= unix.BPF_F_XDP_HAS_FRAGS

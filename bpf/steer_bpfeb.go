@@ -52,11 +52,13 @@ const (
 	steerReasonPASS_PROTOCOL       steerReason = 19
 	steerReasonPASS_SHORT_PORTS    steerReason = 20
 	steerReasonPASS_PORT           steerReason = 21
-	steerReasonDROP_BAD_SYN        steerReason = 22
-	steerReasonDROP_BAD_COOKIE     steerReason = 23
-	steerReasonDROP_NO_FLOW        steerReason = 24
-	steerReasonTX_SYN_COOKIE       steerReason = 25
-	steerReasonREASONS             steerReason = 26
+	steerReasonPASS_VLAN           steerReason = 22
+	steerReasonPASS_ICMP           steerReason = 23
+	steerReasonDROP_BAD_SYN        steerReason = 24
+	steerReasonDROP_BAD_COOKIE     steerReason = 25
+	steerReasonDROP_NO_FLOW        steerReason = 26
+	steerReasonTX_SYN_COOKIE       steerReason = 27
+	steerReasonREASONS             steerReason = 28
 )
 
 type steerService struct {
@@ -81,6 +83,7 @@ const (
 	steerVarFragments   = "fragments"
 	steerVarHintsCookie = "hints_cookie"
 	steerVarOwnPrefixes = "own_prefixes"
+	steerVarVlan        = "vlan"
 )
 
 // loadSteer returns the embedded CollectionSpec for steer.
@@ -147,6 +150,7 @@ type steerVariableSpecs struct {
 	Fragments   *ebpf.VariableSpec `ebpf:"fragments"`
 	HintsCookie *ebpf.VariableSpec `ebpf:"hints_cookie"`
 	OwnPrefixes *ebpf.VariableSpec `ebpf:"own_prefixes"`
+	Vlan        *ebpf.VariableSpec `ebpf:"vlan"`
 }
 
 // steerObjects contains all objects after they have been loaded into the kernel.
@@ -194,6 +198,7 @@ type steerVariables struct {
 	Fragments   *ebpf.Variable `ebpf:"fragments"`
 	HintsCookie *ebpf.Variable `ebpf:"hints_cookie"`
 	OwnPrefixes *ebpf.Variable `ebpf:"own_prefixes"`
+	Vlan        *ebpf.Variable `ebpf:"vlan"`
 }
 
 // steerPrograms contains all programs after they have been loaded into the kernel.

@@ -117,7 +117,7 @@ func TestSteering(t *testing.T) {
 		{"TCP to another address", tcp(theirs, ownedPort), steerReasonPASS_ADDRESS, steerReasonPASS_PORT},
 		{"UDP to an owned port", packet(protoUDP, 0, web), steerReasonREDIRECT_UDP, steerReasonREDIRECT_UDP},
 		{"UDP to another port", packet(protoUDP, 0, ssh), steerReasonREDIRECT_UDP, steerReasonPASS_PORT},
-		{"ICMP", packet(protoICMP, 0, make([]byte, 8)), steerReasonREDIRECT_ICMP, steerReasonPASS_PROTOCOL},
+		{"ICMP", packet(protoICMP, 0, make([]byte, 8)), steerReasonREDIRECT_ICMP, steerReasonPASS_ICMP},
 		{"SCTP", packet(protoSCTP, 0, web), steerReasonREDIRECT_PROTOCOL, steerReasonPASS_PROTOCOL},
 		{"don't-fragment flag", packet(protoTCP, dontFrag, web), steerReasonREDIRECT_TCP, steerReasonREDIRECT_TCP},
 		{"reserved flag", packet(protoTCP, 0x8000, web), steerReasonREDIRECT_TCP, steerReasonREDIRECT_TCP},
@@ -126,7 +126,7 @@ func TestSteering(t *testing.T) {
 		{"middle fragment", packet(protoUDP, moreFrags|185, web), steerReasonREDIRECT_FRAGMENT, steerReasonPASS_FRAGMENT},
 		{"last fragment", packet(protoTCP, 1, web), steerReasonREDIRECT_FRAGMENT, steerReasonPASS_FRAGMENT},
 		{"highest offset", packet(protoTCP, 0x1fff, web), steerReasonREDIRECT_FRAGMENT, steerReasonPASS_FRAGMENT},
-		{"ICMP fragment", packet(protoICMP, 1, web), steerReasonREDIRECT_FRAGMENT, steerReasonPASS_PROTOCOL},
+		{"ICMP fragment", packet(protoICMP, 1, web), steerReasonREDIRECT_FRAGMENT, steerReasonPASS_ICMP},
 
 		{"4 bytes of options", options(4, ours), steerReasonREDIRECT_TCP, steerReasonREDIRECT_TCP},
 		{"40 bytes of options", options(40, ours), steerReasonREDIRECT_TCP, steerReasonREDIRECT_TCP},
@@ -144,11 +144,11 @@ func TestSteering(t *testing.T) {
 		{"total above the frame", with(tcp(ours, ownedPort), 17, 41), steerReasonPASS_SHORT_IPV4, steerReasonPASS_SHORT_IPV4},
 		{"total far above", with(tcp(ours, ownedPort), 16, 0xff), steerReasonPASS_SHORT_IPV4, steerReasonPASS_SHORT_IPV4},
 
-		{"one tag", packet(protoTCP, 0, web, etherVLAN), steerReasonREDIRECT_TCP, steerReasonREDIRECT_TCP},
-		{"one service tag", packet(protoTCP, 0, web, etherQinQ), steerReasonREDIRECT_TCP, steerReasonREDIRECT_TCP},
-		{"two tags", packet(protoUDP, 0, web, etherQinQ, etherVLAN), steerReasonREDIRECT_UDP, steerReasonREDIRECT_UDP},
+		{"one tag", packet(protoTCP, 0, web, etherVLAN), steerReasonPASS_VLAN, steerReasonPASS_VLAN},
+		{"one service tag", packet(protoTCP, 0, web, etherQinQ), steerReasonPASS_VLAN, steerReasonPASS_VLAN},
+		{"two tags", packet(protoTCP, 0, web, etherQinQ, etherVLAN), steerReasonPASS_VLAN, steerReasonPASS_VLAN},
 		{"three tags", packet(protoTCP, 0, web, etherQinQ, etherVLAN, etherVLAN), steerReasonPASS_DEEP_VLAN, steerReasonPASS_DEEP_VLAN},
-		{"tagged ARP", ethernet(etherARP, request, etherVLAN), steerReasonREDIRECT_ARP, steerReasonPASS_ARP},
+		{"tagged ARP", ethernet(etherARP, request, etherVLAN), steerReasonPASS_VLAN, steerReasonPASS_VLAN},
 		{"tagged IPv6", ethernet(etherIPv6, make([]byte, 40), etherVLAN), steerReasonPASS_ETHERTYPE, steerReasonPASS_ETHERTYPE},
 		{"ends after the type", ethernet(etherVLAN, nil), steerReasonPASS_SHORT_VLAN, steerReasonPASS_SHORT_VLAN},
 
@@ -177,7 +177,7 @@ func TestSteering(t *testing.T) {
 				case SharedAddress:
 					want = tt.shared
 				case WholeInterface:
-					want = whole(tt.own)
+					want = whole(tt.own, tt.frame)
 				}
 				if model := oracle(mode, tt.frame); model != want {
 					t.Errorf("the oracle says %d, not %d", model, want)
@@ -192,8 +192,12 @@ func TestSteering(t *testing.T) {
 var allModes = []Mode{OwnAddress, SharedAddress, WholeInterface}
 
 // whole is what the program says of a frame in whole-interface mode, of which it says own in the other. The address does not matter.
-func whole(own steerReason) steerReason {
+func whole(own steerReason, frame []byte) steerReason {
 	switch {
+	case own == steerReasonPASS_VLAN && bytes.Equal(frame[16:18], []byte{8, 6}):
+		return steerReasonREDIRECT_ARP
+	case own == steerReasonPASS_VLAN:
+		return steerReasonREDIRECT_TCP // which the others of the table are
 	case own == steerReasonPASS_ADDRESS:
 		return steerReasonREDIRECT_TCP // which all such frames of the table are
 	case own == steerReasonPASS_ARP:
@@ -218,6 +222,7 @@ func TestTruncatedAtEveryLength(t *testing.T) {
 			ethernet(etherARP, arp(1, theirs, ours)),
 			ethernet(etherARP, arp(1, theirs, ours), etherQinQ, etherVLAN),
 			ethernet(etherIPv4, nil, etherQinQ, etherVLAN, etherVLAN),
+			ethernet(etherIPv4, ipv4{to: ours, proto: protoICMP, options: 8, payload: icmp(3, quoted(protoTCP, ours, ownedPort, 40))}.bytes()),
 		} {
 			for n := 14; n <= len(frame); n++ {
 				check(t, p, frame[:n], 0, oracle(mode, frame[:n]))
@@ -259,6 +264,8 @@ func TestAgainstOracle(t *testing.T) {
 		ethernet(etherIPv4, ipv4{to: ours, proto: protoUDP, options: 8, payload: segment(ownedPort)}.bytes(), etherVLAN),
 		ethernet(etherARP, arp(1, theirs, ours)),
 		ethernet(etherARP, arp(2, theirs, ours), etherQinQ, etherVLAN),
+		ethernet(etherIPv4, ipv4{to: ours, proto: protoICMP, payload: icmp(3, quoted(protoTCP, ours, ownedPort, 0))}.bytes()),
+		ethernet(etherIPv4, ipv4{to: ours, proto: protoICMP, payload: icmp(11, quoted(protoUDP, ours, ownedPort, 8))}.bytes()),
 	}
 	interesting := []byte{0, 1, 2, 4, 6, 8, 17, 0x45, 0x46, 0x4f, 0x81, 0x88, 0xa8, 80, 255}
 	for _, mode := range allModes {
@@ -268,7 +275,7 @@ func TestAgainstOracle(t *testing.T) {
 		for i := range 20000 {
 			frame := slices.Clone(seeds[i%len(seeds)])
 			for range rng.IntN(4) {
-				frame[12+rng.IntN(min(32, len(frame)-12))] = interesting[rng.IntN(len(interesting))]
+				frame[12+rng.IntN(min(56, len(frame)-12))] = interesting[rng.IntN(len(interesting))]
 			}
 			if rng.IntN(4) == 0 {
 				frame = frame[:14+rng.IntN(len(frame)-13)]

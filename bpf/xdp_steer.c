@@ -19,6 +19,7 @@
 
 #define MAX_VLAN_TAGS 2
 #define ARPHRD_ETHER 1 // linux/if_arp.h needs the whole C library's headers
+#define VLAN_NUMBER_MASK 0x0fff
 #define IP_MORE_FRAGMENTS 0x2000
 #define IP_OFFSET_MASK 0x1fff
 
@@ -28,6 +29,9 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 // 5.18 have.
 const volatile enum mode address_mode = OWN_ADDRESS;
 const volatile bool fragments = false; // a frame may lie in several buffers (BPF_F_XDP_HAS_FRAGS)
+
+// The VLAN that frames of ours carry the one tag of; 0: they carry none.
+const volatile __u16 vlan = 0;
 
 // The stack owns prefixes too. Without, the verifier removes the second look-up of each address.
 const volatile bool own_prefixes = false;
@@ -103,6 +107,18 @@ struct ports {
 	__be16 destination;
 };
 
+// An ICMP error, RFC 792. The packet that it is about follows.
+struct icmp_error {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	__be32 rest;
+};
+
+#define ICMP_UNREACHABLE 3
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETER 12
+
 // What is left of the frame. Of one that lies in several buffers, the program sees the first; drivers put the headers there.
 struct cursor {
 	void *pos;
@@ -174,25 +190,59 @@ static __always_inline enum reason classify_address(struct iphdr *ip, bool fragm
 	}
 }
 
+// In shared-address mode: is the port the stack's?
+static __always_inline bool owned_port(__be32 address, __be16 port, __u8 protocol)
+{
+	struct service service = {.address = address, .port = port, .protocol = protocol};
+
+	return bpf_map_lookup_elem(&services, &service);
+}
+
+// Shared-address mode: an error is ours if the packet that it quotes came from a port of ours. What lies behind the first 8 bytes of that
+// (RFC 1122 section 3.2.2) is not looked at. The cursor is behind the IPv4 header, and length bytes follow.
+static __always_inline enum reason classify_error(struct cursor *c, bool fragment, __u32 length)
+{
+	struct icmp_error *icmp;
+	struct ports *ports;
+	struct iphdr *ip;
+	void *quoted;
+	__u32 header;
+
+	if (fragment || length < sizeof(*icmp) + sizeof(*ip) || !take(c, sizeof(*icmp), (void **)&icmp))
+		return PASS_ICMP;
+	if (icmp->type != ICMP_UNREACHABLE && icmp->type != ICMP_TIME_EXCEEDED && icmp->type != ICMP_PARAMETER)
+		return PASS_ICMP;
+	quoted = c->pos;
+	if (!take(c, sizeof(*ip), (void **)&ip))
+		return PASS_ICMP;
+	header = ip->ihl * 4;
+	if (ip->version != 4 || header < sizeof(*ip) || length < sizeof(*icmp) + header + sizeof(*ports))
+		return PASS_ICMP;
+	if ((ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP) || ip->frag_off & bpf_htons(IP_OFFSET_MASK))
+		return PASS_ICMP;
+	c->pos = quoted + header;
+	if (!take(c, sizeof(*ports), (void **)&ports))
+		return PASS_ICMP;
+	return owned_port(ip->saddr, ports->source, ip->protocol) ? REDIRECT_ICMP : PASS_ICMP;
+}
+
 // Shared-address mode. Only a first fragment has ports, so the kernel gets them all. The cursor is behind the IPv4 header, which
 // says that length bytes follow; what comes after them is Ethernet's padding.
 static __always_inline enum reason classify_service(struct cursor *c, struct iphdr *ip, bool fragment, __u32 length)
 {
-	struct service service = {};
 	struct ports *ports;
 
+	if (ip->protocol == IPPROTO_ICMP)
+		return classify_error(c, fragment, length);
 	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
 		return PASS_PROTOCOL;
 	if (fragment)
 		return PASS_FRAGMENT;
 	if (length < sizeof(*ports) || !take(c, sizeof(*ports), (void **)&ports))
 		return PASS_SHORT_PORTS;
-	service.address = ip->daddr;
-	service.port = ports->destination;
-	service.protocol = ip->protocol;
-	if (!bpf_map_lookup_elem(&services, &service))
+	if (!owned_port(ip->daddr, ports->destination, ip->protocol))
 		return PASS_PORT;
-	return service.protocol == IPPROTO_TCP ? REDIRECT_TCP : REDIRECT_UDP;
+	return ip->protocol == IPPROTO_TCP ? REDIRECT_TCP : REDIRECT_UDP;
 }
 
 static __always_inline enum reason classify_ipv4(struct cursor *c)
@@ -220,6 +270,8 @@ static __always_inline enum reason classify_ipv4(struct cursor *c)
 static __always_inline enum reason classify(struct cursor *c)
 {
 	struct ethhdr *ethernet;
+	// Of another VLAN than ours. A whole interface has them all.
+	bool other = address_mode != WHOLE_INTERFACE && vlan;
 	__be16 type;
 
 	if (!take(c, sizeof(*ethernet), (void **)&ethernet))
@@ -233,13 +285,15 @@ static __always_inline enum reason classify(struct cursor *c)
 			break;
 		if (!take(c, sizeof(*tag), (void **)&tag))
 			return PASS_SHORT_VLAN;
+		other = address_mode != WHOLE_INTERFACE &&
+			(!vlan || tags || type != bpf_htons(ETH_P_8021Q) || (tag->tci & bpf_htons(VLAN_NUMBER_MASK)) != bpf_htons(vlan));
 		type = tag->type;
 	}
 	switch (type) {
 	case bpf_htons(ETH_P_IP):
-		return classify_ipv4(c);
+		return other ? PASS_VLAN : classify_ipv4(c);
 	case bpf_htons(ETH_P_ARP):
-		return classify_arp(c);
+		return other ? PASS_VLAN : classify_arp(c);
 	case bpf_htons(ETH_P_8021Q):
 	case bpf_htons(ETH_P_8021AD):
 		return PASS_DEEP_VLAN;

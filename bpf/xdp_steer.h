@@ -6,7 +6,7 @@
 /* Which frames are the stack's. */
 enum mode {
 	OWN_ADDRESS,	/* everything for an owned address: ARP, ICMP and fragments too */
-	SHARED_ADDRESS, /* only TCP and UDP to an owned (protocol, address, port); the rest is the kernel's */
+	SHARED_ADDRESS, /* only TCP and UDP to an owned (protocol, address, port), and ICMP errors about such; the rest is the kernel's */
 	WHOLE_INTERFACE, /* every frame, whatever it is */
 };
 
@@ -35,6 +35,8 @@ enum reason {
 	PASS_PROTOCOL,	     /* neither TCP nor UDP, in shared mode */
 	PASS_SHORT_PORTS,    /* the packet ends within the ports, in shared mode */
 	PASS_PORT,	     /* to a port that is not ours, in shared mode */
+	PASS_VLAN,	     /* ARP or IPv4 of another VLAN, or of none where ours is one */
+	PASS_ICMP,	     /* ICMP that is no error about a port of ours, in shared mode */
 
 	DROP_BAD_SYN,	 /* under pressure: a SYN that the stack would drop too */
 	DROP_BAD_COOKIE, /* under pressure: an ACK of no flow of the stack's, and no valid cookie */

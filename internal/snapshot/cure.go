@@ -14,7 +14,7 @@ var cures = []struct{ suffix, cure string }{
 	{"drop_tcp_checksum", "on veth, turn off TX checksumming at the peer: ethtool -K PEER tx off; else, look for damage on the link"},
 	{"drop_udp_queue", "the application reads too slowly"},
 	{"drop_no_route", "give --gateway"},
-	{"drop_vlan", "attach to the VLAN's interface instead"},
+	{"drop_vlan", "open the stack on the VLAN's interface, which the kernel makes: ip link add link IFACE name IFACE.N type vlan id N"},
 	{"drop_not_ours", "another host sends to a stale hardware address; it goes away with its ARP entry"},
 	{"drop_no_listener", "a client tries a port that nothing is served on"},
 }
