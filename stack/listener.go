@@ -2,6 +2,7 @@ package stack
 
 import (
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/xdpstack/xdpstack/ipv4"
 	"github.com/xdpstack/xdpstack/tcp"
@@ -20,15 +21,21 @@ type listener struct {
 
 // HandlerListener is a port whose connections are handled on the shards.
 type HandlerListener struct {
-	stack *Stack
-	at    endpoint
+	stack  *Stack
+	at     endpoint
+	closed atomic.Bool
 }
 
 // Addr returns the address that is listened on, the stack's first if it is all of them.
 func (l *HandlerListener) Addr() netip.AddrPort { return l.stack.addrPort(l.at) }
 
 // Close stops accepting. Open connections stay.
-func (l *HandlerListener) Close() error { return l.stack.unlisten(l.at) }
+func (l *HandlerListener) Close() error {
+	if l.closed.Swap(true) { // the port may be another's by now
+		return errClosed
+	}
+	return l.stack.unlisten(l.at)
+}
 
 // Handle accepts TCP connections at an address ("host:port", or ":port" for all addresses of the stack) and lets h handle them on the
 // shards. One handler serves every connection; what belongs to one connection is kept in its context.
@@ -50,7 +57,7 @@ func (s *Stack) listen(at endpoint, make func() *listener) (endpoint, error) {
 func (s *Stack) openPort(used *usedPorts, at endpoint, open func(*Shard, endpoint) error) (endpoint, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || s.draining {
 		return at, errClosed
 	}
 	if err := s.Err(); err != nil {

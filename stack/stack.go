@@ -51,6 +51,7 @@ type Stack struct {
 
 	mu       sync.Mutex
 	closed   bool
+	draining bool // nobody may listen any more
 	tcpPorts usedPorts
 	udpPorts usedPorts
 	portSeed atomic.Uint32

@@ -34,6 +34,8 @@ type ShardStats struct {
 	Copied           uint64 `help:"times that a handler was given a copy of what it received, because frames are nearly used up"`
 	Opened           uint64 `help:"connections opened"`
 	Closed           uint64 `help:"connections closed"`
+	DrainAsked       uint64 `help:"connections whose service was asked to end them, since it or the stack ends"`
+	DrainReset       uint64 `help:"connections reset because they were still open when the time to end in order was over"`
 	TimeWaitSegments uint64 `help:"TCP segments answered from TIME-WAIT"`
 	ListenerSegments uint64 `help:"TCP segments of handshakes that were not complete"`
 	PassedOn         uint64 `help:"TCP segments that another shard's connection was waiting for, given to it"`

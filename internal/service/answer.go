@@ -65,7 +65,7 @@ func appendHead(b []byte, date string, a answer) []byte {
 // answer sends the response to a request.
 func (h *HTTP) answer(c *stack.Conn, st *httpConn, r *http1.Request) {
 	st.body = r.BodyLen
-	st.last = !r.KeepAlive || r.Continue // who waits for "100 Continue" may leave the body away: the next request cannot be found
+	st.last = !r.KeepAlive || st.drain || r.Continue // who waits for "100 Continue" may leave the body away: the next request cannot be found
 	get := string(r.Method) == "GET"
 	if s := h.second.Load(); get && s.page != nil && !st.last && r.Minor == 1 && (h.made || string(r.Target) == "/") {
 		if st.out = s.page; h.waiting == nil || !h.later(c, st) { // what load generators ask for: no allocation

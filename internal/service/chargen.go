@@ -59,5 +59,8 @@ func (Chargen) PeerClosed(c *stack.Conn) {
 	c.Close()
 }
 
+// Drain ends the connection as if the client had: the pattern has no end of its own.
+func (g Chargen) Drain(c *stack.Conn) { g.PeerClosed(c) }
+
 // Closed does nothing.
 func (Chargen) Closed(*stack.Conn, error) {}

@@ -122,6 +122,7 @@ type httpConn struct {
 
 	place  int   // in the heap of those that wait, from 1; 0: the answer may be sent
 	last   bool  // the connection ends with the present answer
+	drain  bool  // the connection is to end as soon as nothing is asked for any more
 	eof    bool  // the client sends no more
 	linger int64 // bytes that came after the last answer
 }
@@ -156,8 +157,11 @@ func (h *HTTP) Writable(c *stack.Conn) {
 		return
 	}
 	drained := st.backlog.drain(c, func(p []byte) []byte { return h.consume(c, st, p) })
-	if drained && st.eof && !st.answering() {
+	switch {
+	case drained && st.eof && !st.answering():
 		c.Close()
+	case drained:
+		h.endIfDrained(c, st)
 	}
 }
 
@@ -170,6 +174,25 @@ func (h *HTTP) PeerClosed(c *stack.Conn) {
 	st.eof = true
 	if st.backlog.empty() && !st.answering() {
 		c.Close()
+	}
+}
+
+// Drain ends a connection on which nothing is asked for; else with the answer to what is asked for.
+func (h *HTTP) Drain(c *stack.Conn) {
+	st, _ := c.Context().(*httpConn)
+	if st == nil {
+		return
+	}
+	st.drain = true
+	h.endIfDrained(c, st)
+}
+
+// endIfDrained sends the FIN of a connection that is to end, once it is idle. Requests that come after that are not answered, as the client
+// can tell from the FIN (RFC 9112 section 9.6).
+func (h *HTTP) endIfDrained(c *stack.Conn, st *httpConn) {
+	if st.drain && !st.last && !st.answering() && st.backlog.empty() && len(st.partial) == 0 {
+		st.last = true
+		c.CloseWrite()
 	}
 }
 
