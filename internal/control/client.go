@@ -122,5 +122,8 @@ func (c Client) do(ctx context.Context, method, what string, in []byte) (io.Read
 	if err != nil {
 		return nil, fmt.Errorf("control: %s: %w", c.Path, err)
 	}
-	return nil, fmt.Errorf("control: %s: the process answered: %s", c.Path, strings.TrimSpace(string(body)))
+	answer := Error{Message: strings.TrimSpace(string(body))}
+	_ = json.Unmarshal(body, &answer) // what net/http says itself is text
+	answer.Status = resp.StatusCode
+	return nil, fmt.Errorf("control: %s: the process answered: %w", c.Path, answer)
 }

@@ -113,7 +113,7 @@ func TestGroup(t *testing.T) {
 	if err != nil || st.Mode().Perm() != 0o660 || st.Sys().(*syscall.Stat_t).Gid != 4711 {
 		t.Errorf("%+v, %v", st, err)
 	}
-	may := s.listener.(permitted).may
+	may := s.listener.Listener.(permitted).may
 	for _, c := range []struct {
 		uid, gid uint32
 		want     bool

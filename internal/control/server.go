@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -29,14 +30,17 @@ type Config struct {
 	// Group may ask too: its name or number. Its members need to reach the socket as well: Dir can be entered by its owner only, so this
 	// wants a Path elsewhere. Default: only the process's own user and root may ask.
 	Group string
+
+	Log *slog.Logger // of what goes wrong; default: nothing is logged
 }
 
 // Server answers on a control socket.
 type Server struct {
-	listener net.Listener
+	listener *bounded
 	path     string
 	info     Info
 	mux      *http.ServeMux
+	log      *slog.Logger
 }
 
 // Listen makes the socket. From then on clients can connect, and are answered once Run runs. What is answered, besides GET /info, is said
@@ -71,8 +75,11 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	s := &Server{
-		listener: permitted{l, may}, path: path, mux: http.NewServeMux(),
+		listener: &bounded{Listener: permitted{l, may}, limit: maxConns, patience: patience}, path: path, mux: http.NewServeMux(), log: cfg.Log,
 		info: Info{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Started: time.Now()},
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.HandleJSON("GET /info", func(*http.Request) (any, error) { return s.info, nil })
 	return s, nil
@@ -92,12 +99,25 @@ func (s *Server) HandleJSON(pattern string, answer func(*http.Request) (any, err
 	})
 }
 
+// HandleStream answers requests that match a pattern with what answer writes, as it comes. An error that it returns before it has written
+// anything is answered as one of HandleJSON's.
+func (s *Server) HandleStream(pattern string, answer func(http.ResponseWriter, *http.Request) error) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if err := answer(w, r); err != nil {
+			replyError(w, err)
+		}
+	})
+}
+
 // Close removes the socket of a server that does not run.
 func (s *Server) Close() error { return s.listener.Close() }
 
 // Run answers requests until ctx is done, then removes the socket.
 func (s *Server) Run(ctx context.Context) error {
-	server := &http.Server{Handler: s.mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	server := &http.Server{
+		Handler: &guard{s.mux, s.log}, ConnContext: withConn, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: readTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader - serverSlop,
+	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -105,6 +125,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// serverSlop is what net/http reads beyond its MaxHeaderBytes.
+const serverSlop = 4096
 
 // BadRequest is an error that is the asker's mistake: the answer has status 400.
 type BadRequest struct{ Err error }
@@ -118,12 +141,7 @@ func reply(w http.ResponseWriter, v any, err error) {
 		body, err = json.Marshal(v)
 	}
 	if err != nil {
-		status := http.StatusInternalServerError
-		var bad BadRequest
-		if errors.As(err, &bad) {
-			status = http.StatusBadRequest
-		}
-		http.Error(w, err.Error(), status)
+		replyError(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

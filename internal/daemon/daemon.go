@@ -53,6 +53,9 @@ func Run(ctx context.Context, cfg Config, app App) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.Stack.Close()) }()
 	d.warn()
+	if cfg.Control.Log == nil {
+		cfg.Control.Log = d.Log
+	}
 	if d.Control, err = control.Listen(cfg.Control); err != nil {
 		return err
 	}
