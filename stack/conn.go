@@ -184,6 +184,9 @@ func (s *Shard) deliver(c *Conn) bool {
 
 func (s *Shard) established(c *Conn) {
 	c.flags |= connOpened
+	if rtt := c.tcp.RTT(); rtt > 0 {
+		s.stats.Handshake.Observe(rtt)
+	}
 	if !c.is(connKeeps) {
 		c.taken()
 	}

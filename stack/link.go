@@ -38,7 +38,8 @@ type LinkStats struct {
 	MTUChanges     uint64 `help:"changes of the interface's MTU"`
 	QueueChanges   uint64 `help:"changes of its number of queues"`
 	AddressChanges uint64 `help:"changes of its Ethernet address"`
-	Unserved       uint64 `help:"queues of it that have no shard: what comes to them goes to the kernel" gauge:"true"`
+	Unserved       uint64 `help:"queues of it that have no shard: what comes to them goes to the kernel" kind:"gauge"`
+	Down           uint64 `help:"1 while the link is down or has no carrier, else 0" kind:"gauge"`
 }
 
 // link is what a stack knows of its interface's fate.
@@ -89,7 +90,11 @@ func (e LinkEvent) String() string {
 func (s *Stack) Link() LinkStats {
 	s.link.mu.Lock()
 	defer s.link.mu.Unlock()
-	return s.link.stats
+	stats := s.link.stats
+	if !s.link.lost.IsZero() {
+		stats.Down = 1
+	}
+	return stats
 }
 
 // Gone returns a channel that is closed when the interface is gone, and with it the stack's connections and listeners: their calls and

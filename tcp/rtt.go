@@ -65,6 +65,9 @@ func (r *RTT) Measured() bool { return r.srtt != 0 }
 // SRTT returns the smoothed round-trip time, 0 before the first sample.
 func (r *RTT) SRTT() time.Duration { return r.srtt }
 
+// RTT returns the connection's smoothed round-trip time, 0 before the first sample.
+func (c *Conn) RTT() time.Duration { return c.rtt.srtt }
+
 // Var returns the round-trip time's variation.
 func (r *RTT) Var() time.Duration { return r.rttvar }
 

@@ -42,6 +42,9 @@ func walk(name string, tags field, v reflect.Value, f func(Metric)) {
 		}
 	case reflect.Struct:
 		t := v.Type()
+		if t == histogramType {
+			return
+		}
 		for i := range t.NumField() {
 			sf := t.Field(i)
 			if !sf.IsExported() {
