@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/internal/metrics"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -25,6 +26,8 @@ type Snapshot struct {
 	HalfOpen    int              `json:"half_open"`
 	TimeWait    int              `json:"time_wait"`
 	Metrics     []metrics.Metric `json:"metrics"` // summed over the shards
+
+	Handshake metrics.Histogram `json:"handshake"` // round-trip times of handshakes, of all shards
 }
 
 // Queue says how frames pass between a queue and the stack, and what came of it on its shard.
@@ -36,12 +39,11 @@ type Queue struct {
 	Checksums      string `json:"checksums"`                 // who computes those of what is sent: "device" or "stack"
 	ChecksumReason string `json:"checksum_reason,omitempty"` // why the stack does, if the device was to
 
-	Connections int    `json:"connections"`
-	Received    uint64 `json:"received"`    // packets
-	Sent        uint64 `json:"sent"`        // packets
-	PassedOn    uint64 `json:"passed_on"`   // segments that belonged to another shard
-	TakenOver   uint64 `json:"taken_over"`  // segments that another shard passed on
-	Misdirected uint64 `json:"misdirected"` // of PassedOn, those that the card's table sends elsewhere
+	Connections int `json:"connections"`
+
+	CPU    int         `json:"cpu"` // that the queue's shard is bound to; -1: any
+	Frames QueueFrames `json:"frames"`
+	QueueCounters
 }
 
 // The values of Queue.Mode.
@@ -72,27 +74,6 @@ func queues(i *afxdp.Interface) (all []Queue) {
 	return all
 }
 
-// count takes the counters of the queue's shard.
-func (q *Queue) count(r *stack.ShardReport) {
-	q.Connections = r.Connections
-	q.PassedOn, q.TakenOver, q.Misdirected = r.Stats.PassedOn, r.Stats.TakenOver, r.Stats.Misdirected
-	if r.Device != nil {
-		q.Received, q.Sent = r.Device.Queue.RxPackets, r.Device.Queue.TxPackets
-	}
-}
-
-// since takes away what an earlier snapshot of the queue counted already.
-func (q *Queue) since(earlier *Queue) {
-	for _, c := range [][2]*uint64{
-		{&q.Received, &earlier.Received}, {&q.Sent, &earlier.Sent}, {&q.PassedOn, &earlier.PassedOn},
-		{&q.TakenOver, &earlier.TakenOver}, {&q.Misdirected, &earlier.Misdirected},
-	} {
-		if *c[0] >= *c[1] {
-			*c[0] -= *c[1]
-		}
-	}
-}
-
 // Copied returns on how many queues frames are copied, and why on the first of them.
 func (s *Snapshot) Copied() (n int, reason string) {
 	for _, q := range s.Queues {
@@ -119,37 +100,52 @@ func Take(s *stack.Stack, now time.Time) (Snapshot, error) {
 	if i := s.Interface(); i != nil {
 		snap.Interface, snap.Queues = i.Info().Name, queues(i)
 	}
-	var total stack.ShardStats
-	var device *stack.DeviceStats
+	cpus := s.CPUs()
+	c := counters{link: s.Link()}
 	for i, r := range reports {
 		if i < len(snap.Queues) {
+			snap.Queues[i].CPU = cpus[i]
 			snap.Queues[i].count(&r)
 		}
 		snap.Connections += r.Connections
 		snap.HalfOpen += r.HalfOpen
 		snap.TimeWait += r.TimeWait
-		total = metrics.Add(total, r.Stats)
-		device = metrics.Add(device, r.Device)
+		c.shards = metrics.Add(c.shards, r.Stats)
+		c.device = metrics.Add(c.device, r.Device)
 	}
-	add := func(m metrics.Metric) { snap.Metrics = append(snap.Metrics, m) }
-	metrics.Walk("", total, add)
-	metrics.Walk("", device, add)
-	metrics.Walk("link", s.Link(), add)
-	return snap, steering(s, add)
+	if i := s.Interface(); i != nil {
+		steered, err := i.Program().Counters()
+		if err != nil {
+			return Snapshot{}, err
+		}
+		c.steer = &steered
+	}
+	snap.Handshake = c.shards.Handshake
+	c.walk(func(m metrics.Metric) { snap.Metrics = append(snap.Metrics, m) })
+	return snap, nil
 }
 
-// steering adds what the XDP program counts.
-func steering(s *stack.Stack, add func(metrics.Metric)) error {
-	iface := s.Interface()
-	if iface == nil {
-		return nil
-	}
-	steered, err := iface.Program().Counters()
-	if err != nil {
-		return err
-	}
-	metrics.Walk("steer", steered, add)
-	return nil
+// counters are all that a snapshot has the metrics of.
+type counters struct {
+	shards stack.ShardStats
+	device *stack.DeviceStats // nil: a device in memory
+	link   stack.LinkStats
+	steer  *bpf.Counters // what the XDP program counts; nil: there is none
+}
+
+// walk calls add with each metric, under its name.
+func (c *counters) walk(add func(metrics.Metric)) {
+	metrics.Walk("", c.shards, add)
+	metrics.Walk("", c.device, add)
+	metrics.Walk("link", c.link, add)
+	metrics.Walk("steer", c.steer, add)
+}
+
+// Names returns every metric that the snapshot of a stack can have, all of them zero.
+func Names() (all []metrics.Metric) {
+	c := counters{device: &stack.DeviceStats{}, steer: &bpf.Counters{}}
+	c.walk(func(m metrics.Metric) { all = append(all, m) })
+	return all
 }
 
 // Value returns a metric's value, 0 if there is none of that name.
@@ -192,9 +188,12 @@ func (s *Snapshot) Since(earlier *Snapshot) Snapshot {
 		}
 		out.Metrics[i] = m
 	}
+	if s.Handshake.Count() >= earlier.Handshake.Count() {
+		out.Handshake = metrics.Sub(s.Handshake, earlier.Handshake)
+	}
 	out.Queues = slices.Clone(s.Queues)
 	for i := range min(len(out.Queues), len(earlier.Queues)) {
-		out.Queues[i].since(&earlier.Queues[i])
+		out.Queues[i].since(&earlier.Queues[i].QueueCounters)
 	}
 	return out
 }

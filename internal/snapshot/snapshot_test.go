@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"testing"
+	"time"
 
 	"github.com/xdpstack/xdpstack/internal/metrics"
 )
@@ -22,11 +23,18 @@ func TestDropsAndSince(t *testing.T) {
 	if d := now.Drops(); len(d) != 2 || d[0].Name != "drop_vlan" || d[1].Name != "ip_bad_checksum" {
 		t.Errorf("drops %+v", d)
 	}
-	earlier.Queues = []Queue{{Number: 0, Received: 5}, {Number: 1, Received: 7, Connections: 3}}
-	now.Queues = []Queue{{Number: 0, Received: 6}, {Number: 1, Received: 2, Connections: 4}}
+	queue := func(conns int, c QueueCounters) Queue { return Queue{Connections: conns, QueueCounters: c} }
+	earlier.Queues = []Queue{queue(0, QueueCounters{Turns: 5, Received: 5}), queue(3, QueueCounters{Turns: 9, Received: 7})}
+	now.Queues = []Queue{queue(0, QueueCounters{Turns: 7, Received: 6}), queue(4, QueueCounters{Turns: 3, Received: 2})}
+	earlier.Handshake.Observe(time.Millisecond)
+	now.Handshake = earlier.Handshake
+	now.Handshake.Observe(time.Second)
 	diff := now.Since(&earlier)
 	if q := diff.Queues; q[0].Received != 1 || q[1].Received != 2 || q[1].Connections != 4 || now.Queues[0].Received != 6 {
 		t.Errorf("queues of the difference %+v", q)
+	}
+	if h := diff.Handshake; h.Count() != 1 || h.Sum != uint64(time.Second) {
+		t.Errorf("handshakes of the difference %+v", h)
 	}
 	if diff.Value("rx_frames") != 50 || diff.Value("free") != 4 || diff.Value("none") != 0 {
 		t.Errorf("difference %+v", diff.Metrics)
@@ -45,5 +53,20 @@ func TestDropsAndSince(t *testing.T) {
 func TestCure(t *testing.T) {
 	if Cure("drop_conn_limit") == "" || Cure("socket_fill_ring_empty") == "" || Cure("queue_kick_ebusy") == "" || Cure("ip_bad_checksum") != "" {
 		t.Error("a cure is missing, or invented")
+	}
+}
+
+func TestNamesAreThoseOfAStack(t *testing.T) {
+	names := map[string]bool{}
+	for _, m := range Names() {
+		if m.Value != 0 || m.Help == "" || names[m.Name] {
+			t.Errorf("%+v", m)
+		}
+		names[m.Name] = true
+	}
+	for _, want := range []string{"rx_frames", "tcp_listen_syns", "queue_kicks", "socket_rx_ring_full", "link_down", "steer_passed_port"} {
+		if !names[want] {
+			t.Errorf("%s is missing", want)
+		}
 	}
 }
