@@ -9,29 +9,56 @@ import (
 
 	"github.com/xdpstack/xdpstack/internal/control"
 	"github.com/xdpstack/xdpstack/internal/daemon"
+	"github.com/xdpstack/xdpstack/internal/web"
 	"github.com/xdpstack/xdpstack/stack"
 )
 
 // daemonFlags say how a process that serves lives, whatever it serves.
 type daemonFlags struct {
-	cpus    []int
-	spin    time.Duration
-	logJSON bool
-	socket  control.Config
+	cpus     []int
+	spin     time.Duration
+	logJSON  bool
+	level    slog.Level
+	logLevel string
+	socket   control.Config
+	web      web.Listener
 }
 
 func (f *daemonFlags) register(cmd *cobra.Command) {
 	cmd.Flags().IntSliceVar(&f.cpus, "cpus", nil, "CPU of each queue's shard, -1 for any (default near the interrupt, where there is one)")
 	cmd.Flags().DurationVar(&f.spin, "spin", 0, "how long an idle shard polls before it sleeps, if it pays; -1s: not at all (default 50µs)")
 	cmd.Flags().BoolVar(&f.logJSON, "log-json", false, "log in JSON")
+	cmd.Flags().StringVar(&f.logLevel, "log-level", "info", "log what is at least so important: debug, info, warn or error")
+	choices(cmd, "log-level", "debug", "info", "warn", "error")
+	cmd.Flags().StringVar(&f.web.Address, "web", "",
+		"give the dashboard, metrics and health over TCP too: a port, of 127.0.0.1, or ADDR:PORT")
+	cmd.Flags().BoolVar(&f.web.Anyone, "web-anyone", false, "with --web: although other hosts reach that address, and there is no password")
+	cmd.Flags().BoolVar(&f.web.Profiles, "web-pprof", false, "with --web: Go's profiles too, under /debug/pprof/")
 	cmd.Flags().StringVar(&f.socket.Path, "socket", "", "path of the control socket for stats (default: by PID in "+control.Dir()+")")
+}
+
+// check finds mistakes in the flags.
+func (f *daemonFlags) check() error {
+	if f.level.UnmarshalText([]byte(f.logLevel)) != nil {
+		return usagef("--log-level %s: want debug, info, warn or error", f.logLevel)
+	}
+	if f.web.Address == "" {
+		if f.web.Anyone || f.web.Profiles {
+			return usagef("--web-anyone and --web-pprof belong to --web ADDR:PORT")
+		}
+		return nil
+	}
+	if err := f.web.Validate(); err != nil {
+		return usagef("--web: %w", err)
+	}
+	return nil
 }
 
 // config makes a daemon's configuration of a stack's. It logs to w.
 func (f *daemonFlags) config(st stack.Config, w io.Writer) daemon.Config {
 	st.CPUs, st.SpinTime = f.cpus, f.spin
-	options := &slog.HandlerOptions{Level: slog.LevelInfo}
-	cfg := daemon.Config{Stack: st, Control: f.socket, Log: slog.New(slog.NewTextHandler(w, options))}
+	options := &slog.HandlerOptions{Level: f.level}
+	cfg := daemon.Config{Stack: st, Control: f.socket, Web: f.web, Log: slog.New(slog.NewTextHandler(w, options))}
 	if f.logJSON {
 		cfg.Log = slog.New(slog.NewJSONHandler(w, options))
 	}

@@ -127,6 +127,9 @@ func (s *serveCommand) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.process.check(); err != nil {
+		return err
+	}
 	app := &services{names: args, port: s.port, netHTTP: s.netHTTP}
 	if contains(args, "http") {
 		if app.http, err = service.NewHTTP(s.web); err != nil {

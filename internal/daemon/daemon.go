@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/xdpstack/xdpstack/internal/control"
+	"github.com/xdpstack/xdpstack/internal/web"
 	"github.com/xdpstack/xdpstack/stack"
 )
 
@@ -13,6 +15,7 @@ import (
 type Config struct {
 	Stack   stack.Config   // as stack.Open has it; LinkEvent is told after it is logged
 	Control control.Config // the control socket; default by PID in control.Dir
+	Web     web.Listener   // where the dashboard and metrics are given over TCP besides the control socket; default: nowhere
 	Log     *slog.Logger   // default: nothing is logged
 }
 
@@ -31,6 +34,8 @@ type Daemon struct {
 	Log     *slog.Logger
 
 	failed chan error
+	state  atomic.Pointer[web.Status]
+	web    *web.Server // nil: none
 }
 
 // Fail ends the process with an error, from any goroutine. Only the first counts.
@@ -60,8 +65,11 @@ func Run(ctx context.Context, cfg Config, app App) (err error) {
 		return err
 	}
 	d.endpoints()
-	if err := app.Start(d); err != nil {
+	if err := d.openWatch(&cfg); err != nil {
 		return errors.Join(err, d.Control.Close())
+	}
+	if err := app.Start(d); err != nil {
+		return errors.Join(err, d.closeWatch(), d.Control.Close())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	controlDone := make(chan struct{})
@@ -71,7 +79,8 @@ func Run(ctx context.Context, cfg Config, app App) (err error) {
 			d.Fail(err)
 		}
 	}()
-	defer func() { cancel(); <-controlDone }()
+	watchDone := d.runWatch(ctx)
+	defer func() { cancel(); <-controlDone; <-watchDone }()
 	d.ready()
 	return d.wait(ctx)
 }
@@ -82,6 +91,7 @@ func (d *Daemon) ready() {
 	for _, r := range d.Stack.Addresses() {
 		address += " " + r.String()
 	}
+	d.setState(web.Serving, "")
 	d.Log.Info("ready", "address", address, "device", d.Stack.Describe(), "control", d.Control.Path())
 }
 
@@ -89,6 +99,7 @@ func (d *Daemon) ready() {
 func (d *Daemon) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
+		d.setState(web.Draining, "it was asked to end")
 		d.Log.Info("ending, as asked")
 		return nil
 	case err := <-d.failed:

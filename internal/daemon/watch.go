@@ -1,0 +1,86 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/snapshot"
+	"github.com/xdpstack/xdpstack/internal/web"
+	"github.com/xdpstack/xdpstack/stack"
+)
+
+// openWatch has those who watch answered on the control socket, and on TCP if that is asked for.
+func (d *Daemon) openWatch(cfg *Config) (err error) {
+	d.setState(web.Starting, "not everything is accepted yet")
+	site := web.New(web.Config{
+		Take:        func() (snapshot.Snapshot, error) { return snapshot.Take(d.Stack, time.Now()) },
+		Status:      d.status,
+		Connections: d.connections,
+		Build:       web.ReadBuild(),
+	})
+	site.Register(d.Control.Handle)
+	if cfg.Web.Address != "" {
+		d.web, err = site.Listen(cfg.Web)
+	}
+	return err
+}
+
+// runWatch answers over TCP until ctx is done. What it returns is closed then.
+func (d *Daemon) runWatch(ctx context.Context) <-chan struct{} {
+	done := make(chan struct{})
+	if d.web == nil {
+		close(done)
+		return done
+	}
+	d.Log.Info("dashboard", "url", "http://"+d.web.Address()+"/")
+	go func() {
+		defer close(done)
+		if err := d.web.Run(ctx); err != nil {
+			d.Fail(err)
+		}
+	}()
+	return done
+}
+
+// closeWatch closes the port, which nobody was answered on yet.
+func (d *Daemon) closeWatch() error {
+	if d.web == nil {
+		return nil
+	}
+	return d.web.Close()
+}
+
+// setState says what part of its life the process is in, and, unless it serves, why.
+func (d *Daemon) setState(s web.State, why string) {
+	d.state.Store(&web.Status{Ready: s == web.Serving, State: s, Reason: why})
+}
+
+// status is the state, unless the link does not let the process serve.
+func (d *Daemon) status() web.Status {
+	if err := d.Stack.Err(); err != nil {
+		return web.Status{State: web.Gone, Reason: err.Error()}
+	}
+	s := *d.state.Load()
+	if s.Ready && d.Stack.Link().Down != 0 {
+		s.Ready, s.Reason = false, "the link of "+d.Stack.Interface().Info().Name+" is down"
+	}
+	return s
+}
+
+// connections shows TCP connections.
+func (d *Daemon) connections(see func(web.Connection) bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for c, err := range d.Stack.Connections(ctx, stack.ConnQuery{Kinds: stack.KindConn}) {
+		if err != nil {
+			return err
+		}
+		if !see(web.Connection{
+			Local: c.Local, Remote: c.Remote, State: c.State.String(), Queue: c.Shard, ID: c.ID,
+			RTT: c.Info.RTT, Window: c.Info.CWnd, Resent: uint64(c.Info.Resent), In: c.Info.BytesReceived, Out: c.Info.BytesAcked,
+		}) {
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"strconv"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/xdpstack/xdpstack/internal/metrics"
+	"github.com/xdpstack/xdpstack/internal/snapshot"
+)
+
+// collector gives Prometheus what a snapshot has. It is safe for concurrent use.
+type collector struct {
+	site *Site
+
+	mu    sync.Mutex
+	known map[string]described // by the snapshot's name
+}
+
+// described is a metric with what it is called.
+type described struct {
+	desc   *prometheus.Desc
+	kind   prometheus.ValueType
+	labels []string // values
+	scale  float64
+}
+
+// What a snapshot has besides its metrics.
+var (
+	connectionsDesc = desc("connections", "connections in the stack's tables, by stage: open, half_open, time_wait", "stage")
+	handshakeDesc   = desc("handshake_rtt_seconds", "round-trip times of handshakes, where they could be measured")
+	buildDesc       = desc("build_info", "which xdpstack it is; always 1", "version", "revision", "goversion")
+	infoDesc        = desc("stack_info", "what the stack runs on; always 1", "interface", "address", "device")
+	shardsDesc      = desc("shards", "shards, one for each queue that the stack serves")
+	readyDesc       = desc("ready", "1 if the process is ready to serve, else 0")
+	queueInfoDesc   = desc("queue_info", "how frames pass between a queue and the stack; always 1", "queue", "mode", "checksums")
+	queueConnsDesc  = desc("queue_connections", "connections of the queue's shard", "queue")
+	queueFramesDesc = desc("queue_frames", "where the frames of a queue's packet memory are: free, fill, tx, held", "queue", "where")
+)
+
+// queueUnits are the counters of queues whose name there needs a unit.
+var queueUnits = map[string]unit{
+	"received": {name: "received_packets", scale: 1},
+	"sent":     {name: "sent_packets", scale: 1},
+	"lost":     {name: "lost_packets", scale: 1},
+	"cpu_time": {
+		name: "cpu_seconds", scale: 1e-9, help: "processor time of the shard's thread, 0 unless the shard has a CPU of its own",
+	},
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("xdpstack_"+name, help, labels, nil)
+}
+
+func (s *Site) collector() *collector { return &collector{site: s} }
+
+// Describe announces nothing: what there is depends on the stack's device.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect takes a snapshot.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	ready := 0.0
+	if c.site.cfg.Status().Ready {
+		ready = 1
+	}
+	gauge(readyDesc, ready)
+	b := &c.site.cfg.Build
+	gauge(buildDesc, 1, b.Version, b.Revision, b.Go)
+	s, err := c.site.snapshot.get(context.Background())
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(infoDesc, err)
+		return
+	}
+	gauge(infoDesc, 1, s.Interface, s.Address, s.Device)
+	gauge(shardsDesc, float64(s.Shards))
+	gauge(connectionsDesc, float64(s.Connections), "open")
+	gauge(connectionsDesc, float64(s.HalfOpen), "half_open")
+	gauge(connectionsDesc, float64(s.TimeWait), "time_wait")
+	out <- histogram(handshakeDesc, &s.Handshake)
+	for _, m := range s.Metrics {
+		c.emit(out, m, "", nil)
+	}
+	for i := range s.Queues {
+		c.queue(out, gauge, &s.Queues[i])
+	}
+}
+
+func (c *collector) queue(out chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string), q *snapshot.Queue) {
+	number := strconv.Itoa(q.Number)
+	gauge(queueInfoDesc, 1, number, q.Mode, q.Checksums)
+	gauge(queueConnsDesc, float64(q.Connections), number)
+	gauge(queueFramesDesc, float64(q.Frames.Free), number, "free")
+	gauge(queueFramesDesc, float64(q.Frames.Fill), number, "fill")
+	gauge(queueFramesDesc, float64(q.Frames.Tx), number, "tx")
+	gauge(queueFramesDesc, float64(q.Frames.Held), number, "held")
+	metrics.Walk("", q.QueueCounters, func(m metrics.Metric) { c.emit(out, m, number, queueSeries) })
+}
+
+// queueSeries says what a counter of a queue is called.
+func queueSeries(m metrics.Metric) series {
+	s := series{name: m.Name, help: m.Help, scale: 1, label: "queue"}
+	if u, ok := queueUnits[m.Name]; ok {
+		s.name, s.scale, s.help = u.name, u.scale, cmp.Or(u.help, s.help)
+	}
+	s.name = "xdpstack_queue_" + s.name + "_total"
+	return s
+}
+
+// emit gives a metric; of a queue, if it has a number.
+func (c *collector) emit(out chan<- prometheus.Metric, m metrics.Metric, queue string, name func(metrics.Metric) series) {
+	d := c.describe(m, queue, name)
+	out <- prometheus.MustNewConstMetric(d.desc, d.kind, float64(m.Value)*d.scale, d.labels...)
+}
+
+// describe remembers what metrics are called: a scrape has hundreds of them.
+func (c *collector) describe(m metrics.Metric, queue string, name func(metrics.Metric) series) described {
+	key := queue + " " + m.Name
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d, ok := c.known[key]; ok {
+		return d
+	}
+	if name == nil {
+		name = seriesOf
+	}
+	s := name(m)
+	d := described{kind: prometheus.CounterValue, scale: s.scale}
+	if m.Gauge {
+		d.kind = prometheus.GaugeValue
+	}
+	var labels []string
+	for _, l := range [][2]string{{s.label, s.value}, {s.label2, s.value2}} {
+		if l[0] == "queue" {
+			l[1] = queue
+		}
+		if l[0] != "" {
+			labels, d.labels = append(labels, l[0]), append(d.labels, l[1])
+		}
+	}
+	d.desc = prometheus.NewDesc(s.name, s.help, labels, nil)
+	if c.known == nil {
+		c.known = make(map[string]described)
+	}
+	c.known[key] = d
+	return d
+}
+
+// histogram gives durations in seconds, with cumulative buckets.
+func histogram(d *prometheus.Desc, h *metrics.Histogram) prometheus.Metric {
+	buckets := make(map[float64]uint64, len(h.Buckets))
+	var n uint64
+	for i, count := range h.Buckets {
+		n += count
+		if b := h.Bound(i); b > 0 {
+			buckets[b.Seconds()] = n
+		}
+	}
+	return prometheus.MustNewConstHistogram(d, n, float64(h.Sum)/1e9, buckets)
+}

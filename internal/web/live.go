@@ -1,0 +1,141 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/xdpstack/xdpstack/internal/metrics"
+	"github.com/xdpstack/xdpstack/internal/snapshot"
+)
+
+// Live is a look at a process, for whoever looks again and again: rates are what counters have grown by between two looks.
+type Live struct {
+	Time    time.Time `json:"time"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"` // another time: another process, whose counters began at 0
+	Build   Build     `json:"build"`
+	Status  Status    `json:"status"`
+
+	Interface string `json:"interface,omitempty"`
+	Address   string `json:"address"`
+	Device    string `json:"device"`
+
+	Open     int `json:"open"` // connections
+	HalfOpen int `json:"half_open"`
+	TimeWait int `json:"time_wait"`
+
+	CPU    float64           `json:"cpu"`    // seconds of processor time of the process
+	Queues []snapshot.Queue  `json:"queues"` // none for a device in memory
+	Values map[string]uint64 `json:"values"` // the counters that are shown, by the names of xdpstack stats; see shown
+	Drops  []Drop            `json:"drops"`  // those that are not zero
+
+	Handshake metrics.Histogram `json:"handshake"`
+	RTT       *Percentiles      `json:"rtt,omitempty"` // smoothed round-trip times of the connections that were looked at
+
+	Top  []Connection `json:"top,omitempty"` // connections by rate
+	Seen int          `json:"seen"`          // of how many
+	More bool         `json:"more"`          // and there are others, which were not looked at
+}
+
+// Drop is a counter of what went nowhere.
+type Drop struct {
+	Name  string `json:"name"`
+	Value uint64 `json:"value"`
+	Help  string `json:"help"`
+	Cure  string `json:"cure,omitempty"` // what to do about it
+}
+
+// shown are the counters of Values. Of those that end in an underscore all are that begin so.
+var shown = []string{
+	"rx_frames", "rx_bytes", "rx_batches", "tx_frames", "tx_bytes", "opened", "closed", "steps", "sleeps",
+	"tcp_bytes_in", "tcp_bytes_out", "tcp_segments_in", "tcp_segments_out", "tcp_retransmits", "tcp_timeouts", "tcp_active_opens",
+	"tcp_passive_opens", "tcp_established", "tcp_failed", "tcp_resets_in", "tcp_resets_out", "tcp_listen_syns", "tcp_listen_accepted",
+	"tcp_listen_cookies_sent", "tcp_listen_cookies_accepted", "link_downs", "link_down", "link_down_time", "steer_",
+}
+
+func isShown(name string) bool {
+	for _, s := range shown {
+		if name == s || strings.HasSuffix(s, "_") && strings.HasPrefix(name, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// Limits of what may be asked for.
+const (
+	defaultTop = 20
+	maxTop     = 500
+	maxFilter  = 200 // bytes
+)
+
+// live answers GET /live?top=N&filter=TEXT.
+func (s *Site) live(w http.ResponseWriter, r *http.Request) {
+	top, filter, err := liveQuery(r)
+	if err != "" {
+		http.Error(w, err, http.StatusBadRequest)
+		return
+	}
+	snap, failed := s.snapshot.get(r.Context())
+	if failed != nil {
+		writeJSON(w, http.StatusServiceUnavailable, health{Status: s.cfg.Status(), Error: failed.Error()})
+		return
+	}
+	l := s.liveOf(snap)
+	if s.cfg.Connections != nil && top > 0 {
+		list, failed := s.conns.get(r.Context())
+		if failed != nil {
+			writeJSON(w, http.StatusServiceUnavailable, health{Status: s.cfg.Status(), Error: failed.Error()})
+			return
+		}
+		l.RTT, l.Seen, l.More = list.rtt, len(list.conns), list.more
+		l.Top = list.top(top, filter)
+	}
+	writeJSON(w, http.StatusOK, l)
+}
+
+func liveQuery(r *http.Request) (top int, filter, failed string) {
+	top = defaultTop
+	if text := r.URL.Query().Get("top"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 || n > maxTop {
+			return 0, "", "top=" + strconv.Quote(text) + ": want a number of connections from 0 to " + strconv.Itoa(maxTop)
+		}
+		top = n
+	}
+	filter = r.URL.Query().Get("filter")
+	if len(filter) > maxFilter {
+		return 0, "", "filter: want " + strconv.Itoa(maxFilter) + " bytes at most"
+	}
+	return top, filter, ""
+}
+
+func (s *Site) liveOf(snap *snapshot.Snapshot) *Live {
+	l := &Live{
+		Time: snap.Time, PID: syscall.Getpid(), Started: s.cfg.Started, Build: s.cfg.Build, Status: s.cfg.Status(),
+		Interface: snap.Interface, Address: snap.Address, Device: snap.Device,
+		Open: snap.Connections, HalfOpen: snap.HalfOpen, TimeWait: snap.TimeWait,
+		CPU: cpuTime().Seconds(), Queues: snap.Queues, Values: make(map[string]uint64), Drops: []Drop{}, Handshake: snap.Handshake,
+	}
+	for _, m := range snap.Metrics {
+		if isShown(m.Name) {
+			l.Values[m.Name] = m.Value
+		}
+	}
+	for _, m := range snap.Drops() {
+		l.Drops = append(l.Drops, Drop{Name: m.Name, Value: m.Value, Help: m.Help, Cure: snapshot.Cure(m.Name)})
+	}
+	return l
+}
+
+// cpuTime returns the processor time of the process.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
