@@ -17,6 +17,7 @@ func BenchmarkWire(b *testing.B) {
 	for _, driver := range []string{DriverNative, DriverAsavie} {
 		b.Run(driver, func(b *testing.B) { benchmarkWire(b, Options{Driver: driver}, netlab.Config{}) })
 	}
+	b.Run("transferable", func(b *testing.B) { benchmarkWire(b, Options{Transferable: true}, netlab.Config{}) })
 }
 
 func benchmarkWire(b *testing.B, opt Options, cfg netlab.Config) {

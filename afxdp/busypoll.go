@@ -47,13 +47,9 @@ const stuckKicks = 64
 
 // start asks for busy polling on a bound socket.
 func (p *busyPoll) start(at place, info *Info, fd int, o *Options) error {
-	if o.BusyPoll == 0 {
+	if p.adopt(at, info, fd, o); !p.on {
 		return nil
 	}
-	p.on, p.queue = true, at.queue
-	p.want = deferral.Settings{DeferHardIRQs: o.DeferHardIRQs, GROFlush: o.GROFlush}
-	p.place = deferral.At(at.name, at.index, info.MAC)
-	p.apart = p.transmitsApart(fd)
 	for _, s := range []struct {
 		name          string
 		option, value int
@@ -68,6 +64,17 @@ func (p *busyPoll) start(at place, info *Info, fd int, o *Options) error {
 	}
 	p.activate(fd)
 	return nil
+}
+
+// adopt is start for a socket whose options are set.
+func (p *busyPoll) adopt(at place, info *Info, fd int, o *Options) {
+	if o.BusyPoll == 0 {
+		return
+	}
+	p.on, p.queue = true, at.queue
+	p.want = deferral.Settings{DeferHardIRQs: o.DeferHardIRQs, GROFlush: o.GROFlush}
+	p.place = deferral.At(at.name, at.index, info.MAC)
+	p.apart = p.transmitsApart(fd)
 }
 
 // transmitsApart reports whether transmission with zero-copy has a NAPI of its own, as far as that is known: virtio_net, and igb
@@ -123,6 +130,18 @@ func (p *busyPoll) stop() error {
 		p.deferred = nil
 	}
 	p.place.Close()
+	return err
+}
+
+// rest puts back what was before while another process may have the queue. If it comes back, the next look finds the NAPI again.
+func (p *busyPoll) rest() error {
+	if p.deferred == nil {
+		return nil
+	}
+	err := p.deferred.Undo()
+	p.deferred = nil
+	p.active.Store(false)
+	p.looks = 0
 	return err
 }
 

@@ -45,6 +45,13 @@
 // then has a part for its frames, and can send frames of the others' parts without a copy ([Memory.Lend]); a frame goes home when
 // it was sent. That is for programs that forward packets.
 //
+// # From process to process
+//
+// With Options.Transferable the frames lie in a file without a name, and the whole interface is files: the program, its link and maps,
+// the queues' sockets and memory. [Interface.Export] gives it to another process, which needs no privilege to [Adopt] it; with
+// [Interface.Offer] and [Transfer] it changes hands between two turns of a shard, and can be taken back. Neither side leaks a frame: what
+// the kernel has goes over with the rings, what is held stays, in a copy of its memory.
+//
 // # Modes
 //
 // In zero-copy mode the network card itself reads and writes the frames, and a kick (sendto) only starts it. In copy mode, which

@@ -41,7 +41,7 @@ type Interface struct {
 	info    Info
 	program *bpf.Program
 	mode    BoundMode // what all queues have in common
-	rxRing  int
+	opt     Options   // with defaults
 	queues  []Queue
 
 	follower *follower // nil: nobody follows what becomes of the interface
@@ -79,7 +79,7 @@ func Open(name string, opt Options, steer bpf.Config) (*Interface, error) {
 		return nil, err
 	}
 	steer.Queues = max(steer.Queues, slices.Max(queues)+1)
-	i := &Interface{info: info, rxRing: opt.RxRing}
+	i := &Interface{info: info, opt: opt}
 	if err := i.open(at, &opt, steer, queues); err != nil {
 		return nil, errors.Join(err, i.Close())
 	}
@@ -230,7 +230,7 @@ func (i *Interface) Program() *bpf.Program { return i.program }
 func (i *Interface) Info() Info { return i.info }
 
 // RxRing returns how many received packets each queue can hold before its owner takes them.
-func (i *Interface) RxRing() int { return i.rxRing }
+func (i *Interface) RxRing() int { return i.opt.RxRing }
 
 // Describe says in one line how the interface is used.
 func (i *Interface) Describe() string {

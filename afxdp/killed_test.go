@@ -12,8 +12,11 @@ import (
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
-// TestMain lets the test binary be the process that TestKilled kills, and ends the lab that tests share.
+// TestMain lets the test binary be the process that TestKilled kills, or the one that adopts an interface, and ends the lab that tests share.
 func TestMain(m *testing.M) {
+	if os.Getenv("AFXDP_TEST_ADOPT") != "" {
+		os.Exit(adoptee())
+	}
 	if name := os.Getenv("AFXDP_TEST_OPEN"); name != "" {
 		i, err := Open(name, Options{Driver: os.Getenv("AFXDP_TEST_DRIVER")}, bpf.Config{})
 		if err != nil {

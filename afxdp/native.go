@@ -30,6 +30,7 @@ type native struct {
 	level         fillLevel
 	pause         holdOff
 	maxKicks      int // bound of one Flush
+	transfer
 }
 
 const (
@@ -84,7 +85,7 @@ func (q *native) receive(batch []frame.Desc) int {
 // Room returns how many frames Transmit would take now.
 func (q *native) Room() int {
 	if q.fd < 0 {
-		return 0
+		return q.idleRoom()
 	}
 	return q.tx.Free(q.tx.Size())
 }
@@ -125,7 +126,7 @@ func (q *native) Transmit(batch []frame.Desc) int {
 // are tried again.
 func (q *native) Flush() error {
 	if q.fd < 0 {
-		return q.at.fail("send", ErrClosed, nil, "")
+		return q.idle("send")
 	}
 	if q.queued > 0 {
 		q.tx.Submit()
@@ -280,7 +281,7 @@ func (q *native) refill() {
 // early. When the link is down or gone it says so, after having slept.
 func (q *native) Wait(timeout time.Duration) error {
 	if q.fd < 0 {
-		return q.at.fail("wait", ErrClosed, nil, "")
+		return q.idleWait(timeout)
 	}
 	if !q.rx.Empty() {
 		return nil
@@ -313,6 +314,7 @@ func (q *native) Close() error {
 	if q.part != nil {
 		q.part.memory.unbind(q)
 	}
+	q.endTransfer()
 	err := errors.Join(q.busy.stop(), q.closeEvent(), q.disconnect())
 	if q.part != nil {
 		q.part.giveAllBack()

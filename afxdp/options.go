@@ -124,7 +124,12 @@ type Options struct {
 
 	// Memory is packet memory that the queues share with those of other interfaces, or among each other: see NewMemory. Frames, FrameSize,
 	// Headroom and HugePages are the memory's then. Default: each queue has its own.
-	Memory *Memory
+	Memory *Memory `json:"-"`
+
+	// Transferable has the frames lie in memory that another process can map, so that the interface can be handed over to one: see
+	// Interface.Offer. Where no huge pages are reserved it is in ordinary pages, unless transparent ones are enabled for shared memory.
+	// The native driver has it, for queues with memory of their own. Default: the memory is this process's alone.
+	Transferable bool
 
 	BindTimeout time.Duration // how long to retry while the kernel still releases the queue; default 2 s
 }
@@ -237,6 +242,9 @@ func (o *Options) check() error {
 	}
 	if o.TxStamps < 0 || o.TxStamps > 1<<20 || o.TxStamps != 0 && o.Driver != DriverNative {
 		return fmt.Errorf("%w: %d times of sent packets, want up to 2^20, and the %s driver", ErrOptions, o.TxStamps, DriverNative)
+	}
+	if o.Transferable && (o.Driver != DriverNative || o.Memory != nil) {
+		return fmt.Errorf("%w: only queues of the %s driver with memory of their own can be handed over", ErrOptions, DriverNative)
 	}
 	if o.TxBudget < 0 || o.TxBudget > o.TxRing || o.SendBuffer < 0 || o.BindTimeout < 0 {
 		return fmt.Errorf("%w: a negative number, or a TX budget above the TX ring", ErrOptions)

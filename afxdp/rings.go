@@ -1,6 +1,7 @@
 package afxdp
 
 import (
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,10 +21,17 @@ type rings struct {
 	tx         *ring.Producer[unix.XDPDesc]
 	completion *ring.Consumer[uint64]
 	mappings   [][]byte
+	memory     ringMemory
 }
 
-// mapRings sizes the rings of a socket and maps them. On an error the caller closes what was mapped.
-func (r *rings) mapRings(at place, fd int, o *Options) error {
+// ringMemory is where the four rings lie.
+type ringMemory struct {
+	fill, completion ring.Memory[uint64]
+	rx, tx           ring.Memory[unix.XDPDesc]
+}
+
+// sizeRings sizes the rings of a new socket.
+func sizeRings(at place, fd int, o *Options) error {
 	for _, opt := range []struct {
 		name         string
 		option, size int
@@ -37,6 +45,11 @@ func (r *rings) mapRings(at place, fd int, o *Options) error {
 			return at.errno("size "+opt.name, err)
 		}
 	}
+	return nil
+}
+
+// mapRings maps the rings of a socket, which have the sizes that the options say. On an error the caller closes what was mapped.
+func (r *rings) mapRings(at place, fd int, o *Options) error {
 	var off unix.XDPMmapOffsets
 	n, err := getsockopt(fd, unix.XDP_MMAP_OFFSETS, unsafe.Pointer(&off), unsafe.Sizeof(off))
 	if err != nil {
@@ -46,33 +59,45 @@ func (r *rings) mapRings(at place, fd int, o *Options) error {
 		// Before 5.4 the offsets had no flags field, and all of them lie elsewhere in the answer.
 		return at.fail("find ring offsets", ErrUnsupported, nil, "Linux 5.4 or later is needed")
 	}
-	fill, err := mapRing[uint64](r, fd, unix.XDP_UMEM_PGOFF_FILL_RING, &off.Fr, o.FillRing)
-	if err != nil {
+	m := &r.memory
+	if m.fill, err = mapRing[uint64](r, fd, unix.XDP_UMEM_PGOFF_FILL_RING, &off.Fr, o.FillRing); err != nil {
 		return at.errno("map fill ring", err)
 	}
-	completion, err := mapRing[uint64](r, fd, unix.XDP_UMEM_PGOFF_COMPLETION_RING, &off.Cr, o.CompletionRing)
-	if err != nil {
+	if m.completion, err = mapRing[uint64](r, fd, unix.XDP_UMEM_PGOFF_COMPLETION_RING, &off.Cr, o.CompletionRing); err != nil {
 		return at.errno("map completion ring", err)
 	}
-	rx, err := mapRing[unix.XDPDesc](r, fd, unix.XDP_PGOFF_RX_RING, &off.Rx, o.RxRing)
-	if err != nil {
+	if m.rx, err = mapRing[unix.XDPDesc](r, fd, unix.XDP_PGOFF_RX_RING, &off.Rx, o.RxRing); err != nil {
 		return at.errno("map RX ring", err)
 	}
-	tx, err := mapRing[unix.XDPDesc](r, fd, unix.XDP_PGOFF_TX_RING, &off.Tx, o.TxRing)
-	if err != nil {
+	if m.tx, err = mapRing[unix.XDPDesc](r, fd, unix.XDP_PGOFF_TX_RING, &off.Tx, o.TxRing); err != nil {
 		return at.errno("map TX ring", err)
 	}
-	if r.fill, err = ring.NewProducer(fill); err != nil {
+	return r.view()
+}
+
+// view makes the views of the rings, with the indices as they stand.
+func (r *rings) view() (err error) {
+	m := &r.memory
+	if r.fill, err = ring.NewProducer(m.fill); err != nil {
 		return err
 	}
-	if r.completion, err = ring.NewConsumer(completion); err != nil {
+	if r.completion, err = ring.NewConsumer(m.completion); err != nil {
 		return err
 	}
-	if r.rx, err = ring.NewConsumer(rx); err != nil {
+	if r.rx, err = ring.NewConsumer(m.rx); err != nil {
 		return err
 	}
-	r.tx, err = ring.NewProducer(tx)
+	r.tx, err = ring.NewProducer(m.tx)
 	return err
+}
+
+// position returns how far this side of the rings is, by the indices that user space writes.
+func (r *rings) position() [4]uint32 {
+	m := &r.memory
+	return [4]uint32{
+		atomic.LoadUint32(m.fill.Producer), atomic.LoadUint32(m.completion.Consumer),
+		atomic.LoadUint32(m.rx.Consumer), atomic.LoadUint32(m.tx.Producer),
+	}
 }
 
 // mapRing maps one ring and finds its parts.

@@ -160,6 +160,9 @@ func (q *native) open(o *Options) error {
 	if err := q.register(o); err != nil {
 		return err
 	}
+	if err := sizeRings(q.at, fd, o); err != nil {
+		return err
+	}
 	if err := q.mapRings(q.at, fd, o); err != nil {
 		return err
 	}

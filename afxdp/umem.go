@@ -3,6 +3,7 @@ package afxdp
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 	"unsafe"
 
@@ -17,36 +18,73 @@ const (
 // umem is the memory that a queue's frames lie in. It is not the garbage collector's.
 type umem struct {
 	mapping []byte
-	frames  []byte // the part of the mapping that is used
-	kind    string // how it was got, for people
-	node    int    // the NUMA node that its pages come from if that has free ones; -1: whatever the kernel takes
+	file    *os.File // that it is the contents of, with Options.Transferable; else nil
+	frames  []byte   // the part of the mapping that is used
+	kind    string   // how it was got, for people
+	node    int      // the NUMA node that its pages come from if that has free ones; -1: whatever the kernel takes
 }
 
 // newUMEM maps memory for the frames of one queue, on a NUMA node if that is not below 0.
 func newUMEM(at place, o *Options, node int) (*umem, error) {
 	size := o.Frames * o.FrameSize
-	const prot, flags = unix.PROT_READ | unix.PROT_WRITE, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
 	if o.HugePages != HugePagesNever {
 		whole := (size + hugePageSize - 1) &^ (hugePageSize - 1)
 		// Without MAP_NORESERVE the kernel sets the pages aside now, so a shortage is an error here and not a SIGBUS later.
-		m, err := unix.Mmap(-1, 0, whole, prot, flags|unix.MAP_HUGETLB|unix.MAP_HUGE_2MB)
+		m, f, err := mapPages(whole, true, o.Transferable)
 		if err == nil {
-			return &umem{mapping: m, frames: m[:size], kind: "huge pages", node: prefer(m, node)}, nil
+			return &umem{mapping: m, file: f, frames: m[:size], kind: "huge pages", node: prefer(m, node)}, nil
 		}
 		if o.HugePages == HugePagesMust {
 			return nil, at.fail("map UMEM in huge pages", ErrMemory, err,
 				fmt.Sprintf("reserve %d more with: sysctl vm.nr_hugepages", whole/hugePageSize))
 		}
 	}
-	m, err := unix.Mmap(-1, 0, size, prot, flags)
+	m, f, err := mapPages(size, false, o.Transferable)
 	if err != nil {
 		return nil, at.fail("map UMEM", ErrMemory, err, fmt.Sprintf("%d MiB are needed: use fewer frames", size>>20))
 	}
-	u := &umem{mapping: m, frames: m, kind: "pages", node: prefer(m, node)}
-	if o.HugePages != HugePagesNever && unix.Madvise(m, unix.MADV_HUGEPAGE) == nil {
-		u.kind = "transparent huge pages" // asked for; the kernel gives what it can
+	u := &umem{mapping: m, file: f, frames: m, kind: "pages", node: prefer(m, node)}
+	if o.HugePages != HugePagesNever && unix.Madvise(m, unix.MADV_HUGEPAGE) == nil && f == nil {
+		u.kind = "transparent huge pages" // asked for; the kernel gives what it can. Of files it gives them only where shmem_enabled says so
 	}
 	return u, nil
+}
+
+// mapPages maps memory: this process's alone, or that of a file without a name, which another process can map too.
+func mapPages(size int, huge, transferable bool) ([]byte, *os.File, error) {
+	const prot = unix.PROT_READ | unix.PROT_WRITE
+	if !transferable {
+		flags := unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
+		if huge {
+			flags |= unix.MAP_HUGETLB | unix.MAP_HUGE_2MB
+		}
+		m, err := unix.Mmap(-1, 0, size, prot, flags)
+		return m, nil, err
+	}
+	flags := unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	if huge {
+		flags |= unix.MFD_HUGETLB | unix.MFD_HUGE_2MB
+	}
+	fd, err := unix.MemfdCreate("xdpstack", flags|unix.MFD_NOEXEC_SEAL)
+	if errors.Is(err, unix.EINVAL) { // before Linux 6.3
+		fd, err = unix.MemfdCreate("xdpstack", flags)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	f := os.NewFile(uintptr(fd), "UMEM")
+	err = unix.Ftruncate(fd, int64(size))
+	if err == nil { // Nobody who is given the file can take pages away from under the others.
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+	}
+	var m []byte
+	if err == nil {
+		m, err = unix.Mmap(fd, 0, size, prot, unix.MAP_SHARED)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return m, f, nil
 }
 
 // prefer has the pages of a mapping, which no one has touched yet, come from a NUMA node as long as that has free ones. It returns the
@@ -94,8 +132,11 @@ func (u *umem) register(at place, fd int, o *Options, meta uint32, again bool) e
 
 // close unmaps the memory. The kernel keeps the pages until the last socket with this UMEM is gone.
 func (u *umem) close() error {
-	m := u.mapping
-	u.mapping, u.frames = nil, nil
+	m, f := u.mapping, u.file
+	u.mapping, u.frames, u.file = nil, nil, nil
+	if f != nil {
+		_ = f.Close()
+	}
 	return unix.Munmap(m)
 }
 
