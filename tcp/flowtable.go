@@ -14,6 +14,7 @@ package tcp
 //	  │           │             │ new ones  │
 type flowTable[R any] struct {
 	keys    *Keys
+	marks   *FlowMarks // nil, or where the flows are marked
 	slots   []*[slotBlock]flowSlot[R]
 	buckets []*[bucketBlock]uint32 // index of the first record + 1; 0: none
 	low     uint32                 // a power of two: buckets before this round of divisions
@@ -42,9 +43,9 @@ const (
 	bucketBlock = 256
 )
 
-func newFlowTable[R any](keys *Keys, limit int) flowTable[R] {
+func newFlowTable[R any](keys *Keys, marks *FlowMarks, limit int) flowTable[R] {
 	return flowTable[R]{
-		keys: keys, slots: []*[slotBlock]flowSlot[R]{new([slotBlock]flowSlot[R])},
+		keys: keys, marks: marks, slots: []*[slotBlock]flowSlot[R]{new([slotBlock]flowSlot[R])},
 		buckets: []*[bucketBlock]uint32{new([bucketBlock]uint32)}, low: bucketBlock, free: none, limit: limit,
 	}
 }
@@ -98,6 +99,9 @@ func (t *flowTable[R]) add(f Flow) uint32 {
 		t.divide()
 	}
 	h := t.keys.Hash(f)
+	if t.marks != nil {
+		t.marks.Add(h)
+	}
 	b := t.bucket(h)
 	*t.at(i) = flowSlot[R]{flow: f, hash: h, chain: *b, prev: none, next: none}
 	*b = i + 1
@@ -138,6 +142,22 @@ func (t *flowTable[R]) remove(i uint32) {
 	s.flow = Flow{} // which no record has: walk tells by it
 	s.chain, t.free = t.free, i
 	t.n--
+	if t.marks != nil {
+		t.marks.Remove(s.hash)
+	}
+}
+
+// unmark takes the marks of all records away, before the table is.
+func (t *flowTable[R]) unmark() {
+	if t.marks == nil {
+		return
+	}
+	for b := range t.low + t.split {
+		for i := *t.bucketAt(b); i != 0; i = t.at(i - 1).chain {
+			t.marks.Remove(t.at(i - 1).hash)
+		}
+	}
+	t.marks = nil
 }
 
 // walk shows the records among the next n places from place from on, and returns where the walk goes on, none at its end. A record that is

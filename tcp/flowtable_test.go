@@ -10,7 +10,7 @@ import (
 func TestFlowTableGrowsInSteps(t *testing.T) {
 	keys := NewKeys([16]byte{1, 2, 3})
 	const limit = 100_000
-	table := newFlowTable[uint32](&keys, limit)
+	table := newFlowTable[uint32](&keys, nil, limit)
 	rnd := rand.New(rand.NewPCG(5, 6))
 	model := make(map[Flow]uint32)
 	var flows []Flow

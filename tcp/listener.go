@@ -112,7 +112,7 @@ func NewListener(k *Core, cfg ListenerConfig) (*Listener, error) {
 		cfg.FastOpenBacklog = 0
 	}
 	return &Listener{
-		core: k, cfg: cfg.Config, syns: newSynCache(&k.Keys, cfg.SynBacklog), cookies: cfg.Cookies, backlog: cfg.Backlog,
+		core: k, cfg: cfg.Config, syns: newSynCache(k, cfg.SynBacklog), cookies: cfg.Cookies, backlog: cfg.Backlog,
 		fastOpenBacklog: cfg.FastOpenBacklog, deferRounds: deferRounds(cfg.Config.DeferAccept),
 	}, nil
 }
@@ -194,7 +194,8 @@ func (l *Listener) NextOutput(now clock.Time, f *Flow, out *OutSegment) bool {
 // Close forgets everything. Peers whose handshake is under way are answered as by a port on which nobody listens.
 func (l *Listener) Close() {
 	l.stats().DropUnfinishedClosed += uint64(l.syns.n)
-	l.syns = newSynCache(&l.core.Keys, 0)
+	l.syns.unmark()
+	l.syns = newSynCache(l.core, 0)
 	l.closed, l.cookiesUntil, l.waiting = true, 0, 0
 }
 

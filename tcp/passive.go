@@ -59,7 +59,7 @@ func (l *Listener) useCookie(reopens bool) bool {
 	case CookiesNever:
 		return false
 	}
-	return !reopens && l.syns.n >= l.syns.limit/4*3
+	return !reopens && l.Pressed()
 }
 
 // peerMSS returns what the peer takes in a segment (RFC 9293 section 3.7.1).
@@ -194,6 +194,12 @@ func (l *Listener) halfOpen(i uint32, s *Segment, now clock.Time, out *OutSegmen
 		l.stats().DropNoFlags++
 		return VerdictDrop
 	case s.Ack != r.iss.Add(1):
+		if now < l.cookiesUntil && r.irs == s.Seq.Add(^uint32(0)) {
+			// The SYN was sent twice, and one of them answered with a cookie, when records were short or by another (CookiesSent).
+			if _, ok := l.core.Keys.checkCookie(l.syns.at(i).flow, r.irs, s.Ack.Add(^uint32(0)), now); ok {
+				return l.insteadOf(i, s, now, out)
+			}
+		}
 		l.stats().BadHandshakeAcks++
 		ResetFor(s, out)
 		return VerdictReset
@@ -209,6 +215,13 @@ func (l *Listener) halfOpen(i uint32, s *Segment, now clock.Time, out *OutSegmen
 	}
 	l.complete(i)
 	return l.accept()
+}
+
+// insteadOf takes an ACK with a valid cookie for the flow of record i, which it makes pointless.
+func (l *Listener) insteadOf(i uint32, s *Segment, now clock.Time, out *OutSegment) Verdict {
+	f := l.syns.at(i).flow
+	l.syns.drop(i)
+	return l.strayACK(f, s, now, out)
 }
 
 // duplicateSYN answers a SYN that came before with the same SYN-ACK: that was lost, or is late.

@@ -37,8 +37,8 @@ type synCache struct {
 	waiting [synAckRetries + 1]fifo // by sends - 1
 }
 
-func newSynCache(keys *Keys, limit int) synCache {
-	c := synCache{flowTable: newFlowTable[synRecord](keys, limit)}
+func newSynCache(k *Core, limit int) synCache {
+	c := synCache{flowTable: newFlowTable[synRecord](&k.Keys, k.Marks, limit)}
 	for i := range c.waiting {
 		c.waiting[i].init()
 	}

@@ -53,7 +53,7 @@ func NewTimeWaitTable(k *Core, limit int) *TimeWaitTable {
 	if limit <= 0 {
 		limit = DefaultTimeWait
 	}
-	t := &TimeWaitTable{core: k, table: newFlowTable[timeWaitEntry](&k.Keys, limit), time: k.Config.TimeWait}
+	t := &TimeWaitTable{core: k, table: newFlowTable[timeWaitEntry](&k.Keys, k.Marks, limit), time: k.Config.TimeWait}
 	t.queue.init()
 	return t
 }
@@ -86,6 +86,9 @@ func (t *TimeWaitTable) Remove(f Flow) {
 		t.drop(i)
 	}
 }
+
+// Unmark takes the marks of all connections in TIME-WAIT away (Core.Marks), for good: nothing will answer for them any more.
+func (t *TimeWaitTable) Unmark() { t.table.unmark() }
 
 // Deadline returns when Expire has something to do, or clock.Never.
 func (t *TimeWaitTable) Deadline() clock.Time {

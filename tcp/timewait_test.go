@@ -136,7 +136,7 @@ func TestTimeWaitEvictsOldest(t *testing.T) {
 // TestFlowTable compares the table with a map, through growth and reuse.
 func TestFlowTable(t *testing.T) {
 	keys := NewKeys([16]byte{9})
-	table := newFlowTable[int32](&keys, 5000)
+	table := newFlowTable[int32](&keys, nil, 5000)
 	want := map[Flow]int32{}
 	for i := range int32(30_000) {
 		f := flowNo(int(i*7919%9973) + 1)
