@@ -19,6 +19,7 @@ type Redirected struct {
 	Protocol uint64 `help:"IPv4 packets of another protocol"`
 	Fragment uint64 `help:"IPv4 fragments"`
 	Other    uint64 `help:"any other frame, in whole-interface mode"`
+	Cookie   uint64 `help:"TCP ACKs with which a SYN cookie came back to the shield"`
 }
 
 // Passed counts the frames for the kernel.
@@ -65,6 +66,7 @@ func (c *Counters) byReason() [steerReasonREASONS]*uint64 {
 		steerReasonREDIRECT_PROTOCOL:   &r.Protocol,
 		steerReasonREDIRECT_FRAGMENT:   &r.Fragment,
 		steerReasonREDIRECT_OTHER:      &r.Other,
+		steerReasonREDIRECT_COOKIE:     &r.Cookie,
 		steerReasonPASS_NO_SOCKET:      &p.NoSocket,
 		steerReasonPASS_SHORT_ETHERNET: &p.ShortEthernet,
 		steerReasonPASS_SHORT_VLAN:     &p.ShortVLAN,

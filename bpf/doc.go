@@ -34,6 +34,10 @@
 // In a third mode (WholeInterface), which is for measuring, every frame is ours. It is counted by the same reasons, and what the way
 // above would pass is one more.
 //
+// A program that is loaded with Config.ShieldFlows can defend the stack against floods of SYNs, between "ours" and the redirection: it
+// answers SYNs with the stack's own SYN cookies and drops what belongs to no flow of the stack's and brings none back. [Shield] is the
+// stack's side of that.
+//
 // A [Program] reaches its mode as a constant at load time and what it owns through maps, so nothing is ever recompiled. The
 // compiled object is committed (generate.go says how to make it again). The program is attached through a BPF link that the
 // process owns: when the process ends, by SIGKILL too, the kernel detaches the program.

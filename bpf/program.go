@@ -55,6 +55,9 @@ type Config struct {
 	MaxAddresses int    // bound of the addresses that can be owned at a time; default 64
 	MaxPrefixes  int    // bound of the prefixes that can be owned at a time; default none, so that they cost frames nothing
 	MaxPorts     int    // bound of the (protocol, address, port) that can be owned at a time; default 4096
+	// ShieldFlows is how many flows the stack may have, if the program is to defend it against floods of SYNs (Program.Shield); default 0:
+	// it cannot, which costs nothing.
+	ShieldFlows int
 }
 
 func (c *Config) setDefaults() error {
@@ -70,7 +73,7 @@ func (c *Config) setDefaults() error {
 		zero  int
 	}{
 		{"Queues", &c.Queues, 64}, {"MaxAddresses", &c.MaxAddresses, 64}, {"MaxPrefixes", &c.MaxPrefixes, 0},
-		{"MaxPorts", &c.MaxPorts, 4096},
+		{"MaxPorts", &c.MaxPorts, 4096}, {"ShieldFlows", &c.ShieldFlows, 0},
 	} {
 		if *v.value < 0 {
 			return fmt.Errorf("bpf: %s is %d: it cannot be negative", v.name, *v.value)
@@ -91,6 +94,7 @@ type Program struct {
 	ifindex  int       // of the interface it is attached to
 	fallback error
 	cookie   uint32 // of the hints
+	shield   *Shield
 }
 
 // Load loads the program into the kernel, attached to nothing and owning nothing. It needs CAP_BPF and CAP_NET_ADMIN. The error
@@ -124,6 +128,9 @@ func Load(cfg Config) (*Program, error) {
 			return nil, fmt.Errorf("bpf: set the mode: %w", err)
 		}
 	}
+	if err := setShield(spec, &cfg); err != nil {
+		return nil, fmt.Errorf("bpf: set up the shield: %w", err)
+	}
 	p := &Program{cfg: cfg}
 	if p.cookie, err = setHints(spec, &cfg); err != nil {
 		return nil, err
@@ -132,6 +139,11 @@ func Load(cfg Config) (*Program, error) {
 	limit := rlimit.RemoveMemlock()
 	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
 		return nil, loadError(err, limit, &cfg)
+	}
+	if cfg.ShieldFlows > 0 {
+		if p.shield, err = openShield(&p.objects.steerMaps); err != nil {
+			return nil, errors.Join(err, p.objects.Close())
+		}
 	}
 	return p, nil
 }
@@ -203,5 +215,8 @@ func (p *Program) ID() (uint32, error) {
 // Close detaches and unloads the program. Closing again does nothing.
 func (p *Program) Close() error {
 	err := p.Detach()
+	if p.shield != nil {
+		p.shield.close()
+	}
 	return errors.Join(err, p.objects.Close())
 }

@@ -37,28 +37,29 @@ const (
 	steerReasonREDIRECT_PROTOCOL   steerReason = 4
 	steerReasonREDIRECT_FRAGMENT   steerReason = 5
 	steerReasonREDIRECT_OTHER      steerReason = 6
-	steerReasonPASS_NO_SOCKET      steerReason = 7
-	steerReasonPASS_SHORT_ETHERNET steerReason = 8
-	steerReasonPASS_SHORT_VLAN     steerReason = 9
-	steerReasonPASS_DEEP_VLAN      steerReason = 10
-	steerReasonPASS_ETHERTYPE      steerReason = 11
-	steerReasonPASS_SHORT_ARP      steerReason = 12
-	steerReasonPASS_BAD_ARP        steerReason = 13
-	steerReasonPASS_ARP            steerReason = 14
-	steerReasonPASS_SHORT_IPV4     steerReason = 15
-	steerReasonPASS_BAD_IPV4       steerReason = 16
-	steerReasonPASS_ADDRESS        steerReason = 17
-	steerReasonPASS_FRAGMENT       steerReason = 18
-	steerReasonPASS_PROTOCOL       steerReason = 19
-	steerReasonPASS_SHORT_PORTS    steerReason = 20
-	steerReasonPASS_PORT           steerReason = 21
-	steerReasonPASS_VLAN           steerReason = 22
-	steerReasonPASS_ICMP           steerReason = 23
-	steerReasonDROP_BAD_SYN        steerReason = 24
-	steerReasonDROP_BAD_COOKIE     steerReason = 25
-	steerReasonDROP_NO_FLOW        steerReason = 26
-	steerReasonTX_SYN_COOKIE       steerReason = 27
-	steerReasonREASONS             steerReason = 28
+	steerReasonREDIRECT_COOKIE     steerReason = 7
+	steerReasonPASS_NO_SOCKET      steerReason = 8
+	steerReasonPASS_SHORT_ETHERNET steerReason = 9
+	steerReasonPASS_SHORT_VLAN     steerReason = 10
+	steerReasonPASS_DEEP_VLAN      steerReason = 11
+	steerReasonPASS_ETHERTYPE      steerReason = 12
+	steerReasonPASS_SHORT_ARP      steerReason = 13
+	steerReasonPASS_BAD_ARP        steerReason = 14
+	steerReasonPASS_ARP            steerReason = 15
+	steerReasonPASS_SHORT_IPV4     steerReason = 16
+	steerReasonPASS_BAD_IPV4       steerReason = 17
+	steerReasonPASS_ADDRESS        steerReason = 18
+	steerReasonPASS_FRAGMENT       steerReason = 19
+	steerReasonPASS_PROTOCOL       steerReason = 20
+	steerReasonPASS_SHORT_PORTS    steerReason = 21
+	steerReasonPASS_PORT           steerReason = 22
+	steerReasonPASS_VLAN           steerReason = 23
+	steerReasonPASS_ICMP           steerReason = 24
+	steerReasonDROP_BAD_SYN        steerReason = 25
+	steerReasonDROP_BAD_COOKIE     steerReason = 26
+	steerReasonDROP_NO_FLOW        steerReason = 27
+	steerReasonTX_SYN_COOKIE       steerReason = 28
+	steerReasonREASONS             steerReason = 29
 )
 
 type steerService struct {
@@ -69,21 +70,76 @@ type steerService struct {
 	Zero     uint8
 }
 
+type steerShieldEndpoint struct {
+	_       structs.HostLayout
+	Address uint32
+	Port    uint16
+	Zero    uint16
+}
+
+type steerShieldOffer struct {
+	_      structs.HostLayout
+	Window uint16
+	Mss    uint16
+	Wscale uint8
+	Flags  uint8
+}
+
+type steerShieldQueue struct {
+	_       structs.HostLayout
+	Opened  uint64
+	Full    uint32
+	Unused  [13]uint32
+	Drained uint64
+	Seen    uint64
+	Level   uint32
+	Pressed uint32
+	Unused2 [10]uint32
+}
+
+type steerShieldReturn struct {
+	_    structs.HostLayout
+	Hash uint32
+	Time uint32
+}
+
+type steerShieldState struct {
+	_         structs.HostLayout
+	Key0      uint64
+	Key1      uint64
+	Clock     int64
+	Cookies   uint64
+	Network   uint32
+	Broadcast uint32
+	Mode      uint32
+	Mac       [6]uint8
+	Ttl       uint8
+	Tos       uint8
+	_         [4]byte
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	steerMapAddresses   = "addresses"
-	steerMapCounters    = "counters"
-	steerMapPrefixes    = "prefixes"
-	steerMapServices    = "services"
-	steerMapSockets     = "sockets"
-	steerProgXdpSteer   = "xdp_steer"
-	steerVarAddressMode = "address_mode"
-	steerVarFragments   = "fragments"
-	steerVarHintsCookie = "hints_cookie"
-	steerVarOwnPrefixes = "own_prefixes"
-	steerVarVlan        = "vlan"
+	steerMapAddresses     = "addresses"
+	steerMapCounters      = "counters"
+	steerMapFlowMarks     = "flow_marks"
+	steerMapPrefixes      = "prefixes"
+	steerMapServices      = "services"
+	steerMapShieldOffers  = "shield_offers"
+	steerMapShieldQueues  = "shield_queues"
+	steerMapShieldReturns = "shield_returns"
+	steerMapShieldStates  = "shield_states"
+	steerMapSockets       = "sockets"
+	steerProgXdpSteer     = "xdp_steer"
+	steerVarAddressMode   = "address_mode"
+	steerVarFragments     = "fragments"
+	steerVarHintsCookie   = "hints_cookie"
+	steerVarMarksMask     = "marks_mask"
+	steerVarOwnPrefixes   = "own_prefixes"
+	steerVarShield        = "shield"
+	steerVarVlan          = "vlan"
 )
 
 // loadSteer returns the embedded CollectionSpec for steer.
@@ -135,11 +191,16 @@ type steerProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type steerMapSpecs struct {
-	Addresses *ebpf.MapSpec `ebpf:"addresses"`
-	Counters  *ebpf.MapSpec `ebpf:"counters"`
-	Prefixes  *ebpf.MapSpec `ebpf:"prefixes"`
-	Services  *ebpf.MapSpec `ebpf:"services"`
-	Sockets   *ebpf.MapSpec `ebpf:"sockets"`
+	Addresses     *ebpf.MapSpec `ebpf:"addresses"`
+	Counters      *ebpf.MapSpec `ebpf:"counters"`
+	FlowMarks     *ebpf.MapSpec `ebpf:"flow_marks"`
+	Prefixes      *ebpf.MapSpec `ebpf:"prefixes"`
+	Services      *ebpf.MapSpec `ebpf:"services"`
+	ShieldOffers  *ebpf.MapSpec `ebpf:"shield_offers"`
+	ShieldQueues  *ebpf.MapSpec `ebpf:"shield_queues"`
+	ShieldReturns *ebpf.MapSpec `ebpf:"shield_returns"`
+	ShieldStates  *ebpf.MapSpec `ebpf:"shield_states"`
+	Sockets       *ebpf.MapSpec `ebpf:"sockets"`
 }
 
 // steerVariableSpecs contains global variables before they are loaded into the kernel.
@@ -149,7 +210,9 @@ type steerVariableSpecs struct {
 	AddressMode *ebpf.VariableSpec `ebpf:"address_mode"`
 	Fragments   *ebpf.VariableSpec `ebpf:"fragments"`
 	HintsCookie *ebpf.VariableSpec `ebpf:"hints_cookie"`
+	MarksMask   *ebpf.VariableSpec `ebpf:"marks_mask"`
 	OwnPrefixes *ebpf.VariableSpec `ebpf:"own_prefixes"`
+	Shield      *ebpf.VariableSpec `ebpf:"shield"`
 	Vlan        *ebpf.VariableSpec `ebpf:"vlan"`
 }
 
@@ -173,19 +236,29 @@ func (o *steerObjects) Close() error {
 //
 // It can be passed to loadSteerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type steerMaps struct {
-	Addresses *ebpf.Map `ebpf:"addresses"`
-	Counters  *ebpf.Map `ebpf:"counters"`
-	Prefixes  *ebpf.Map `ebpf:"prefixes"`
-	Services  *ebpf.Map `ebpf:"services"`
-	Sockets   *ebpf.Map `ebpf:"sockets"`
+	Addresses     *ebpf.Map `ebpf:"addresses"`
+	Counters      *ebpf.Map `ebpf:"counters"`
+	FlowMarks     *ebpf.Map `ebpf:"flow_marks"`
+	Prefixes      *ebpf.Map `ebpf:"prefixes"`
+	Services      *ebpf.Map `ebpf:"services"`
+	ShieldOffers  *ebpf.Map `ebpf:"shield_offers"`
+	ShieldQueues  *ebpf.Map `ebpf:"shield_queues"`
+	ShieldReturns *ebpf.Map `ebpf:"shield_returns"`
+	ShieldStates  *ebpf.Map `ebpf:"shield_states"`
+	Sockets       *ebpf.Map `ebpf:"sockets"`
 }
 
 func (m *steerMaps) Close() error {
 	return _SteerClose(
 		m.Addresses,
 		m.Counters,
+		m.FlowMarks,
 		m.Prefixes,
 		m.Services,
+		m.ShieldOffers,
+		m.ShieldQueues,
+		m.ShieldReturns,
+		m.ShieldStates,
 		m.Sockets,
 	)
 }
@@ -197,7 +270,9 @@ type steerVariables struct {
 	AddressMode *ebpf.Variable `ebpf:"address_mode"`
 	Fragments   *ebpf.Variable `ebpf:"fragments"`
 	HintsCookie *ebpf.Variable `ebpf:"hints_cookie"`
+	MarksMask   *ebpf.Variable `ebpf:"marks_mask"`
 	OwnPrefixes *ebpf.Variable `ebpf:"own_prefixes"`
+	Shield      *ebpf.Variable `ebpf:"shield"`
 	Vlan        *ebpf.Variable `ebpf:"vlan"`
 }
 

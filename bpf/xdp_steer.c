@@ -22,6 +22,7 @@
 #define VLAN_NUMBER_MASK 0x0fff
 #define IP_MORE_FRAGMENTS 0x2000
 #define IP_OFFSET_MASK 0x1fff
+#define IP_DONT_FRAGMENT 0x4000
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -125,7 +126,18 @@ struct cursor {
 	void *end;
 	void *frame;  // where it begins
 	__u32 length; // of the frame in all its buffers, bytes; only with fragments
+	void *ip;     // the IPv4 header, if the reason says that there is one
 };
+
+// What is in memory as a number in little-endian order.
+static __always_inline __u32 little(__u32 x)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return x;
+#else
+	return __builtin_bswap32(x);
+#endif
+}
 
 // Points *part at the next size bytes and steps over them; false if the frame ends before. A result of NULL for that would cost
 // a comparison more: the compiler does not know that a frame is never at address 0.
@@ -254,6 +266,7 @@ static __always_inline enum reason classify_ipv4(struct cursor *c)
 
 	if (!take(c, sizeof(*ip), (void **)&ip))
 		return PASS_SHORT_IPV4;
+	c->ip = ip;
 	header = ip->ihl * 4;
 	total = bpf_ntohs(ip->tot_len);
 	if (ip->version != 4 || header < sizeof(*ip) || total < header)
@@ -331,6 +344,8 @@ static __always_inline void note_hints(struct xdp_md *ctx)
 	h->cookie = hints_cookie;
 }
 
+#include "xdp_shield.h"
+
 SEC("xdp")
 int xdp_steer(struct xdp_md *ctx)
 {
@@ -346,6 +361,8 @@ int xdp_steer(struct xdp_md *ctx)
 	reason = classify(&c);
 	if (address_mode == WHOLE_INTERFACE && reason >= FIRST_PASS)
 		reason = REDIRECT_OTHER;
+	if (shield && reason == REDIRECT_TCP)
+		reason = shield_segment(ctx, &c);
 	if (reason < FIRST_PASS) {
 		action = bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
 		if (action != XDP_REDIRECT)

@@ -19,6 +19,7 @@ enum reason {
 	REDIRECT_PROTOCOL, /* another protocol over IPv4 */
 	REDIRECT_FRAGMENT, /* IPv4 fragment, first ones included */
 	REDIRECT_OTHER,	   /* what else would be passed, in whole-interface mode */
+	REDIRECT_COOKIE,   /* under pressure: an ACK of no flow of the stack's, with a valid cookie */
 
 	PASS_NO_SOCKET,	     /* ours, but no socket is bound to the frame's queue */
 	PASS_SHORT_ETHERNET, /* shorter than an Ethernet header */
@@ -79,6 +80,66 @@ struct service {
 	__be16 port;
 	__u8 protocol;
 	__u8 zero;
+};
+
+/* When the program answers SYNs itself. */
+enum shield_mode {
+	SHIELD_OFF,
+	SHIELD_AUTO, /* on queues that are under pressure */
+	SHIELD_ALWAYS,
+};
+
+/* What the program must know of the stack to answer in its place. */
+struct shield_state {
+	__u64 key0, key1;	  /* the secret */
+	__s64 clock;		  /* ns, what is added to CLOCK_MONOTONIC for the stack's time */
+	__u64 cookies;		  /* the stack's time when the last cookie was sent, to a millisecond; the program writes it */
+	__be32 network, broadcast; /* addresses of the stack's network that no host has; 0 if there are none */
+	enum shield_mode mode;
+	__u8 mac[6];
+	__u8 ttl, tos;
+};
+
+/* A queue's pressure. Each half has one writer, and a cache line. */
+struct shield_queue {
+	__u64 opened; /* the stack: handshakes completed */
+	__u32 full;   /* the stack: half-open records are nearly used up */
+	__u32 unused[13];
+
+	__u64 drained; /* ns, the stack's time up to which the level is */
+	__u64 seen;    /* opened, when the level was looked at */
+	__u32 level;   /* SYNs that led to nothing, lately */
+	__u32 pressed; /* SYNs are answered with cookies */
+	__u32 unused2[10];
+};
+
+/* A flow that has brought a cookie back. */
+struct shield_return {
+	__u32 hash;
+	__u32 time; /* in 2^20 ns */
+};
+
+/* A port that the stack listens on; address and port in network byte order. */
+struct shield_endpoint {
+	__be32 address; /* 0: on all of the stack's */
+	__be16 port;
+	__u16 zero;
+};
+
+/* What the SYN-ACKs of a port agree to; a set. */
+enum offer_flags {
+	OFFER_TIMESTAMPS = 1,
+	OFFER_SACK = 2,
+	OFFER_ECN = 4,
+	OFFER_ECT0 = 8, /* a SYN-ACK that agrees to ECN is ECN-capable itself (RFC 8257 section 3.6) */
+};
+
+/* What the SYN-ACKs of a port offer; mss and window in network byte order. */
+struct shield_offer {
+	__be16 window;
+	__be16 mss;
+	__u8 wscale; /* 15: no window scaling */
+	__u8 flags;
 };
 
 #endif
