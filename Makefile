@@ -27,7 +27,7 @@ NEEDS := \
 	ping:iputils-ping:tests~that~compare~with~ping \
 	curl:curl:tests~of~serve~with~curl \
 	iperf3:iperf3:tests~and~benchmarks~with~iperf3 \
-	nginx:nginx-light:tests~of~get~and~nc,~and~benchmarks,~with~nginx \
+	nginx:nginx-light:tests~of~get,~nc~and~proxy,~and~benchmarks,~with~nginx \
 	cc:gcc:the~test~of~the~library~for~packetdrill \
 	/usr/include/stdlib.h:libc6-dev:the~test~of~the~library~for~packetdrill \
 	clang-14:clang-14:the~regeneration~of~the~BPF~object \

@@ -43,9 +43,15 @@ func linkArgs(lab *netlab.Lab) []string {
 // server runs serve until the test ends, and checks that it ends well.
 func server(t *testing.T, lab *netlab.Lab, args ...string) (log *output, socket string) {
 	t.Helper()
+	return running(t, lab, "serve", args...)
+}
+
+// running is server for any command that serves.
+func running(t *testing.T, lab *netlab.Lab, name string, args ...string) (log *output, socket string) {
+	t.Helper()
 	log = &output{}
 	socket = filepath.Join(t.TempDir(), "s")
-	args = append(append([]string{"serve", "--socket", socket}, linkArgs(lab)...), args...)
+	args = append(append([]string{name, "--socket", socket}, linkArgs(lab)...), args...)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan int, 1)
 	go func() {
@@ -61,10 +67,10 @@ func server(t *testing.T, lab *netlab.Lab, args ...string) (log *output, socket 
 		select {
 		case code := <-done:
 			if code != exitOK {
-				t.Errorf("serve: exit code %d\n%s", code, log)
+				t.Errorf("%s: exit code %d\n%s", name, code, log)
 			}
 		case <-time.After(20 * time.Second):
-			t.Errorf("serve does not end\n%s", log)
+			t.Errorf("%s does not end\n%s", name, log)
 		}
 	})
 	log.waitFor(t, "msg=ready")

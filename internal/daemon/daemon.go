@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/xdpstack/xdpstack/internal/control"
+	"github.com/xdpstack/xdpstack/internal/metrics"
 	"github.com/xdpstack/xdpstack/internal/web"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -32,6 +33,8 @@ type Daemon struct {
 	Stack   *stack.Stack
 	Control *control.Server // handlers can be added until Start returns
 	Log     *slog.Logger
+	// Counters are those of the App, which are shown with the stack's.
+	Counters metrics.Registry
 
 	failed chan error
 	state  atomic.Pointer[web.Status]

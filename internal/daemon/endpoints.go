@@ -9,5 +9,16 @@ import (
 
 // endpoints says what is answered on the control socket, whatever the App is.
 func (d *Daemon) endpoints() {
-	d.Control.HandleJSON("GET /stats", func(*http.Request) (any, error) { return snapshot.Take(d.Stack, time.Now()) })
+	d.Control.HandleJSON("GET /stats", func(*http.Request) (any, error) { return d.Snapshot() })
+}
+
+// Snapshot returns the state of the stack, with the counters of the App.
+func (d *Daemon) Snapshot() (snapshot.Snapshot, error) {
+	snap, err := snapshot.Take(d.Stack, time.Now())
+	if err != nil {
+		return snap, err
+	}
+	more, err := d.Counters.Collect()
+	snap.Metrics = append(snap.Metrics, more...)
+	return snap, err
 }

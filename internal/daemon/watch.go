@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/xdpstack/xdpstack/internal/snapshot"
 	"github.com/xdpstack/xdpstack/internal/web"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -13,7 +12,7 @@ import (
 func (d *Daemon) openWatch(cfg *Config) (err error) {
 	d.setState(web.Starting, "not everything is accepted yet")
 	site := web.New(web.Config{
-		Take:        func() (snapshot.Snapshot, error) { return snapshot.Take(d.Stack, time.Now()) },
+		Take:        d.Snapshot,
 		Status:      d.status,
 		Connections: d.connections,
 		Build:       web.ReadBuild(),

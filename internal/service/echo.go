@@ -1,13 +1,16 @@
 package service
 
-import "github.com/xdpstack/xdpstack/stack"
+import (
+	"github.com/xdpstack/xdpstack/internal/backlog"
+	"github.com/xdpstack/xdpstack/stack"
+)
 
 // Echo sends back what it receives (RFC 862).
 type Echo struct{}
 
 // echoState exists for connections whose client does not read as fast as it sends.
 type echoState struct {
-	backlog backlog
+	backlog backlog.Backlog
 	eof     bool // the client sends no more
 }
 
@@ -17,7 +20,7 @@ func (Echo) Opened(*stack.Conn) {}
 // Received sends p back, or keeps what there is no room for.
 func (Echo) Received(c *stack.Conn, p []byte) {
 	st, _ := c.Context().(*echoState)
-	if st == nil || st.backlog.empty() {
+	if st == nil || st.backlog.Empty() {
 		if p = p[c.Write(p):]; len(p) == 0 {
 			return
 		}
@@ -26,7 +29,7 @@ func (Echo) Received(c *stack.Conn, p []byte) {
 		st = &echoState{}
 		c.SetContext(st)
 	}
-	st.backlog.keep(c, p)
+	st.backlog.Keep(c, p)
 }
 
 // Writable goes on with what was kept.
@@ -35,14 +38,14 @@ func (Echo) Writable(c *stack.Conn) {
 	if st == nil {
 		return
 	}
-	if st.backlog.drain(c, func(p []byte) []byte { return p[c.Write(p):] }) && st.eof {
+	if st.backlog.Drain(c, func(p []byte) []byte { return p[c.Write(p):] }) && st.eof {
 		c.Close()
 	}
 }
 
 // PeerClosed closes this direction too, when everything has been sent back.
 func (Echo) PeerClosed(c *stack.Conn) {
-	if st, _ := c.Context().(*echoState); st != nil && !st.backlog.empty() {
+	if st, _ := c.Context().(*echoState); st != nil && !st.backlog.Empty() {
 		st.eof = true
 		return
 	}
@@ -52,6 +55,6 @@ func (Echo) PeerClosed(c *stack.Conn) {
 // Closed gives back what was kept.
 func (Echo) Closed(c *stack.Conn, _ error) {
 	if st, _ := c.Context().(*echoState); st != nil {
-		st.backlog.drop(c)
+		st.backlog.Drop(c)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/xdpstack/xdpstack/internal/backlog"
 	"github.com/xdpstack/xdpstack/internal/http1"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -111,9 +112,9 @@ func (h *HTTP) prepare(now time.Time) {
 
 // httpConn is the state of one connection.
 type httpConn struct {
-	partial []byte  // the start of a request head whose rest has not come
-	backlog backlog // received while an answer waits for room
-	body    int64   // bytes of the present request's body that are still to be skipped
+	partial []byte          // the start of a request head whose rest has not come
+	backlog backlog.Backlog // received while an answer waits for room
+	body    int64           // bytes of the present request's body that are still to be skipped
 
 	out  []byte   // what is left of the answer: first this,
 	file *os.File // then this file, nil: a made-up body
@@ -142,11 +143,11 @@ func (h *HTTP) Received(c *stack.Conn, p []byte) {
 	if st == nil {
 		return
 	}
-	if st.backlog.empty() {
+	if st.backlog.Empty() {
 		p = h.consume(c, st, p)
 	}
 	if len(p) > 0 {
-		st.backlog.keep(c, p)
+		st.backlog.Keep(c, p)
 	}
 }
 
@@ -156,7 +157,7 @@ func (h *HTTP) Writable(c *stack.Conn) {
 	if st == nil || !h.flush(c, st) {
 		return
 	}
-	drained := st.backlog.drain(c, func(p []byte) []byte { return h.consume(c, st, p) })
+	drained := st.backlog.Drain(c, func(p []byte) []byte { return h.consume(c, st, p) })
 	switch {
 	case drained && st.eof && !st.answering():
 		c.Close()
@@ -172,7 +173,7 @@ func (h *HTTP) PeerClosed(c *stack.Conn) {
 		return
 	}
 	st.eof = true
-	if st.backlog.empty() && !st.answering() {
+	if st.backlog.Empty() && !st.answering() {
 		c.Close()
 	}
 }
@@ -190,7 +191,7 @@ func (h *HTTP) Drain(c *stack.Conn) {
 // endIfDrained sends the FIN of a connection that is to end, once it is idle. Requests that come after that are not answered, as the client
 // can tell from the FIN (RFC 9112 section 9.6).
 func (h *HTTP) endIfDrained(c *stack.Conn, st *httpConn) {
-	if st.drain && !st.last && !st.answering() && st.backlog.empty() && len(st.partial) == 0 {
+	if st.drain && !st.last && !st.answering() && st.backlog.Empty() && len(st.partial) == 0 {
 		st.last = true
 		c.CloseWrite()
 	}
@@ -202,7 +203,7 @@ func (h *HTTP) Closed(c *stack.Conn, _ error) {
 	if st == nil {
 		return
 	}
-	st.backlog.drop(c)
+	st.backlog.Drop(c)
 	if st.place > 0 {
 		h.waiting[c.Shard()].remove(st)
 	}
