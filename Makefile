@@ -38,6 +38,8 @@ NEEDS := \
 BENCH_NEEDS := \
 	nginx:nginx-light:the~rows~with~nginx \
 	iperf3:iperf3:the~rows~with~iperf3 \
+	haproxy:haproxy:the~rows~with~HAProxy \
+	/usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream:the~rows~with~nginx~as~a~proxy \
 	wrk:wrk:the~rows~with~wrk \
 	ab:apache2-utils:the~row~with~ab \
 	trafgen:netsniff-ng:the~rows~of~generators~with~trafgen \

@@ -60,7 +60,11 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	case "go-net":
 		return serveGo(ctx, emit, addr, kernel.ServeGoNet)
 	case "nginx":
-		return serveNginx(ctx, emit, addr)
+		return serveProgram(ctx, emit, addr, kernel.StartNginx)
+	case "proxy-xdpstack", "proxy-nginx", "proxy-haproxy":
+		return serveProxy(ctx, emit, *kind, ours.ServerConfig{
+			Interface: *ifname, Address: addr, Congestion: *congestion, Spin: *spin, CPUs: cpus.several(),
+		})
 	case "iperf3":
 		return serveIPerf3(ctx, emit)
 	}
@@ -168,8 +172,10 @@ func serveGo(ctx context.Context, emit child.Emit, addr netip.Prefix, on func(ne
 	return map[string]float64{}, ln.Close()
 }
 
-func serveNginx(ctx context.Context, emit child.Emit, addr netip.Prefix) (any, error) {
-	n, err := kernel.StartNginx(ctx, addr.Addr())
+func serveProgram(
+	ctx context.Context, emit child.Emit, addr netip.Prefix, start func(context.Context, netip.Addr) (*kernel.Program, error),
+) (any, error) {
+	n, err := start(ctx, addr.Addr())
 	if err != nil {
 		return nil, err
 	}

@@ -50,41 +50,49 @@ func FindNginx() (string, error) {
 	return "", fmt.Errorf("nginx is not installed (Debian's package nginx-light)")
 }
 
-// Nginx is a running nginx, on the processor that this process is bound to.
-type Nginx struct {
+// Program is a running server of somebody else's, on the processor that this process is bound to.
+type Program struct {
 	cmd    *exec.Cmd
 	dir    string
 	stderr bytes.Buffer
 }
 
-// StartNginx starts it on the HTTP port of an address and waits until it answers.
-func StartNginx(ctx context.Context, addr netip.Addr) (_ *Nginx, err error) {
+// StartNginx starts nginx on the HTTP port of an address and waits until it answers.
+func StartNginx(ctx context.Context, addr netip.Addr) (*Program, error) {
 	path, err := FindNginx()
 	if err != nil {
 		return nil, err
 	}
-	n := new(Nginx)
-	if n.dir, err = os.MkdirTemp("", "bench-nginx-"); err != nil {
+	return startProgram(ctx, netip.AddrPortFrom(addr, app.HTTPPort), nginxConfig, path, "-p", "PLACE", "-e", "stderr", "-c")
+}
+
+// startProgram starts a program that listens at an address, and waits until it answers. Its last argument is the file with its
+// configuration; PLACE stands for a directory of its own, ADDRESS for the address.
+func startProgram(ctx context.Context, at netip.AddrPort, config, path string, args ...string) (_ *Program, err error) {
+	n := new(Program)
+	if n.dir, err = os.MkdirTemp("", "bench-server-"); err != nil {
 		return nil, fmt.Errorf("kernel: %w", err)
 	}
-	server := netip.AddrPortFrom(addr, app.HTTPPort)
-	config := strings.NewReplacer("PLACE", n.dir, "ADDRESS", server.String()).Replace(nginxConfig)
-	file := filepath.Join(n.dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	places := strings.NewReplacer("PLACE", n.dir, "ADDRESS", at.String())
+	file := filepath.Join(n.dir, "config")
+	if err := os.WriteFile(file, []byte(places.Replace(config)), 0o600); err != nil {
 		_ = os.RemoveAll(n.dir)
 		return nil, fmt.Errorf("kernel: %w", err)
 	}
-	n.cmd = exec.Command(path, "-p", n.dir, "-c", file, "-e", "stderr")
+	for i := range args {
+		args[i] = places.Replace(args[i])
+	}
+	n.cmd = exec.Command(path, append(args, file)...)
 	n.cmd.Stderr = &n.stderr
 	n.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	if err := n.cmd.Start(); err != nil {
 		_ = os.RemoveAll(n.dir)
-		return nil, fmt.Errorf("kernel: start nginx: %w", err)
+		return nil, fmt.Errorf("kernel: start %s: %w", path, err)
 	}
-	for end := time.Now().Add(5 * time.Second); !listening(server); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Second); !listening(at); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) || ctx.Err() != nil {
 			n.Close()
-			return nil, fmt.Errorf("kernel: nginx does not answer on %v: %s", server, n.stderr.String())
+			return nil, fmt.Errorf("kernel: %s does not answer on %v: %s", path, at, n.stderr.String())
 		}
 	}
 	return n, nil
@@ -99,11 +107,11 @@ func listening(server netip.AddrPort) bool {
 	return unix.Connect(fd, &unix.SockaddrInet4{Addr: server.Addr().As4(), Port: int(server.Port())}) == nil
 }
 
-// PID is nginx's process id.
-func (n *Nginx) PID() int { return n.cmd.Process.Pid }
+// PID is the program's process id.
+func (n *Program) PID() int { return n.cmd.Process.Pid }
 
 // Close ends it.
-func (n *Nginx) Close() {
+func (n *Program) Close() {
 	_ = n.cmd.Process.Kill()
 	_ = n.cmd.Wait()
 	_ = os.RemoveAll(n.dir)
