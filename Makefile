@@ -26,6 +26,7 @@ NEEDS := \
 	setpriv:util-linux:tests~of~missing~capabilities \
 	ping:iputils-ping:tests~that~compare~with~ping \
 	curl:curl:tests~of~serve~with~curl \
+	chromium:chromium:the~test~of~the~dashboard~in~a~browser \
 	iperf3:iperf3:tests~and~benchmarks~with~iperf3 \
 	nginx:nginx-light:tests~of~get,~nc~and~proxy,~and~benchmarks,~with~nginx \
 	cc:gcc:the~test~of~the~library~for~packetdrill \

@@ -55,12 +55,15 @@ func (f *daemonFlags) check() error {
 }
 
 // config makes a daemon's configuration of a stack's. It logs to w.
-func (f *daemonFlags) config(st stack.Config, w io.Writer) daemon.Config {
+func (f *daemonFlags) config(st stack.Config, w io.Writer) (daemon.Config, error) {
+	if err := f.check(); err != nil {
+		return daemon.Config{}, err
+	}
 	st.CPUs, st.SpinTime = f.cpus, f.spin
 	options := &slog.HandlerOptions{Level: f.level}
 	cfg := daemon.Config{Stack: st, Control: f.socket, Web: f.web, Log: slog.New(slog.NewTextHandler(w, options))}
 	if f.logJSON {
 		cfg.Log = slog.New(slog.NewJSONHandler(w, options))
 	}
-	return cfg
+	return cfg, nil
 }

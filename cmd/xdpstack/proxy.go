@@ -68,7 +68,11 @@ func (p *proxyCommand) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	return daemon.Run(cmd.Context(), p.process.config(st, p.err), &proxyApp{listen: p.listen, cfg: p.cfg})
+	cfg, err := p.process.config(st, p.err)
+	if err != nil {
+		return err
+	}
+	return daemon.Run(cmd.Context(), cfg, &proxyApp{listen: p.listen, cfg: p.cfg})
 }
 
 // proxyApp hands connections on.

@@ -127,7 +127,8 @@ func (s *serveCommand) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.process.check(); err != nil {
+	cfg, err := s.process.config(st, s.err)
+	if err != nil {
 		return err
 	}
 	app := &services{names: args, port: s.port, netHTTP: s.netHTTP}
@@ -136,5 +137,5 @@ func (s *serveCommand) run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	return daemon.Run(ctx, s.process.config(st, s.err), app)
+	return daemon.Run(ctx, cfg, app)
 }
