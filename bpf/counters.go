@@ -48,6 +48,10 @@ type Dropped struct {
 	BadSYN    uint64 `help:"dropped by the shield: SYNs that the stack would drop too"`
 	BadCookie uint64 `help:"dropped by the shield: ACKs of no flow of the stack's, and no valid SYN cookie"`
 	NoFlow    uint64 `help:"dropped by the shield: other TCP segments of no flow of the stack's"`
+
+	Denied        uint64 `help:"dropped by the filter: packets of a denied source"`
+	SourceSYNRate uint64 `help:"dropped by the filter: SYNs beyond the rate of their source"`
+	SourceRate    uint64 `help:"dropped by the filter: packets beyond the rate of their source"`
 }
 
 // Answered counts the frames that the program answered itself.
@@ -59,35 +63,38 @@ type Answered struct {
 func (c *Counters) byReason() [steerReasonREASONS]*uint64 {
 	r, p, d, a := &c.Redirected, &c.Passed, &c.Dropped, &c.Answered
 	return [...]*uint64{
-		steerReasonREDIRECT_ARP:        &r.ARP,
-		steerReasonREDIRECT_TCP:        &r.TCP,
-		steerReasonREDIRECT_UDP:        &r.UDP,
-		steerReasonREDIRECT_ICMP:       &r.ICMP,
-		steerReasonREDIRECT_PROTOCOL:   &r.Protocol,
-		steerReasonREDIRECT_FRAGMENT:   &r.Fragment,
-		steerReasonREDIRECT_OTHER:      &r.Other,
-		steerReasonREDIRECT_COOKIE:     &r.Cookie,
-		steerReasonPASS_NO_SOCKET:      &p.NoSocket,
-		steerReasonPASS_SHORT_ETHERNET: &p.ShortEthernet,
-		steerReasonPASS_SHORT_VLAN:     &p.ShortVLAN,
-		steerReasonPASS_DEEP_VLAN:      &p.DeepVLAN,
-		steerReasonPASS_ETHERTYPE:      &p.EtherType,
-		steerReasonPASS_SHORT_ARP:      &p.ShortARP,
-		steerReasonPASS_BAD_ARP:        &p.BadARP,
-		steerReasonPASS_ARP:            &p.ARP,
-		steerReasonPASS_SHORT_IPV4:     &p.ShortIP,
-		steerReasonPASS_BAD_IPV4:       &p.BadIP,
-		steerReasonPASS_ADDRESS:        &p.Address,
-		steerReasonPASS_FRAGMENT:       &p.Fragment,
-		steerReasonPASS_PROTOCOL:       &p.Protocol,
-		steerReasonPASS_SHORT_PORTS:    &p.ShortPorts,
-		steerReasonPASS_PORT:           &p.Port,
-		steerReasonPASS_VLAN:           &p.VLAN,
-		steerReasonPASS_ICMP:           &p.ICMP,
-		steerReasonDROP_BAD_SYN:        &d.BadSYN,
-		steerReasonDROP_BAD_COOKIE:     &d.BadCookie,
-		steerReasonDROP_NO_FLOW:        &d.NoFlow,
-		steerReasonTX_SYN_COOKIE:       &a.SYNCookie,
+		steerReasonREDIRECT_ARP:         &r.ARP,
+		steerReasonREDIRECT_TCP:         &r.TCP,
+		steerReasonREDIRECT_UDP:         &r.UDP,
+		steerReasonREDIRECT_ICMP:        &r.ICMP,
+		steerReasonREDIRECT_PROTOCOL:    &r.Protocol,
+		steerReasonREDIRECT_FRAGMENT:    &r.Fragment,
+		steerReasonREDIRECT_OTHER:       &r.Other,
+		steerReasonREDIRECT_COOKIE:      &r.Cookie,
+		steerReasonPASS_NO_SOCKET:       &p.NoSocket,
+		steerReasonPASS_SHORT_ETHERNET:  &p.ShortEthernet,
+		steerReasonPASS_SHORT_VLAN:      &p.ShortVLAN,
+		steerReasonPASS_DEEP_VLAN:       &p.DeepVLAN,
+		steerReasonPASS_ETHERTYPE:       &p.EtherType,
+		steerReasonPASS_SHORT_ARP:       &p.ShortARP,
+		steerReasonPASS_BAD_ARP:         &p.BadARP,
+		steerReasonPASS_ARP:             &p.ARP,
+		steerReasonPASS_SHORT_IPV4:      &p.ShortIP,
+		steerReasonPASS_BAD_IPV4:        &p.BadIP,
+		steerReasonPASS_ADDRESS:         &p.Address,
+		steerReasonPASS_FRAGMENT:        &p.Fragment,
+		steerReasonPASS_PROTOCOL:        &p.Protocol,
+		steerReasonPASS_SHORT_PORTS:     &p.ShortPorts,
+		steerReasonPASS_PORT:            &p.Port,
+		steerReasonPASS_VLAN:            &p.VLAN,
+		steerReasonPASS_ICMP:            &p.ICMP,
+		steerReasonDROP_BAD_SYN:         &d.BadSYN,
+		steerReasonDROP_BAD_COOKIE:      &d.BadCookie,
+		steerReasonDROP_NO_FLOW:         &d.NoFlow,
+		steerReasonDROP_DENIED:          &d.Denied,
+		steerReasonDROP_SOURCE_SYN_RATE: &d.SourceSYNRate,
+		steerReasonDROP_SOURCE_RATE:     &d.SourceRate,
+		steerReasonTX_SYN_COOKIE:        &a.SYNCookie,
 	}
 }
 

@@ -20,8 +20,8 @@ type service struct {
 
 // prefix is struct prefix of xdp_steer.h.
 type prefix struct {
-	length  uint32
-	address [4]byte
+	Length  uint32
+	Address [4]byte
 }
 
 // AddAddress makes the stack own an IPv4 address, in OwnAddress mode. Adding it again does nothing.
@@ -99,7 +99,7 @@ func (p *Program) prefixKey(verb string, a netip.Prefix) (key prefix, err error)
 	case !a.IsValid() || !a.Addr().Is4():
 		return key, fmt.Errorf("bpf: %s prefix %v: %w", verb, a, ErrNotIPv4)
 	}
-	return prefix{length: uint32(a.Bits()), address: a.Masked().Addr().As4()}, nil
+	return prefix{Length: uint32(a.Bits()), Address: a.Masked().Addr().As4()}, nil
 }
 
 func (p *Program) serviceKey(verb string, protocol uint8, a netip.Addr, port uint16) (key service, err error) {

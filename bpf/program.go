@@ -58,6 +58,9 @@ type Config struct {
 	// ShieldFlows is how many flows the stack may have, if the program is to defend it against floods of SYNs (Program.Shield); default 0:
 	// it cannot, which costs nothing.
 	ShieldFlows int
+	Filter      bool // there is a filter, which lets everything in until it is told otherwise: see SetRule and SetRates
+	MaxRules    int  // bound of the filter's rules; default 1048576, which take no memory before they are there
+	MaxSources  int  // bound of the sources whose rates the filter keeps, about 100 bytes each; default 65536
 }
 
 func (c *Config) setDefaults() error {
@@ -74,6 +77,7 @@ func (c *Config) setDefaults() error {
 	}{
 		{"Queues", &c.Queues, 64}, {"MaxAddresses", &c.MaxAddresses, 64}, {"MaxPrefixes", &c.MaxPrefixes, 0},
 		{"MaxPorts", &c.MaxPorts, 4096}, {"ShieldFlows", &c.ShieldFlows, 0},
+		{"MaxRules", &c.MaxRules, 1 << 20}, {"MaxSources", &c.MaxSources, 1 << 16},
 	} {
 		if *v.value < 0 {
 			return fmt.Errorf("bpf: %s is %d: it cannot be negative", v.name, *v.value)
@@ -95,6 +99,7 @@ type Program struct {
 	fallback error
 	cookie   uint32 // of the hints
 	shield   *Shield
+	filter   filter
 }
 
 // Load loads the program into the kernel, attached to nothing and owning nothing. It needs CAP_BPF and CAP_NET_ADMIN. The error
@@ -130,6 +135,9 @@ func Load(cfg Config) (*Program, error) {
 	}
 	if err := setShield(spec, &cfg); err != nil {
 		return nil, fmt.Errorf("bpf: set up the shield: %w", err)
+	}
+	if err := setFilter(spec, &cfg); err != nil {
+		return nil, err
 	}
 	p := &Program{cfg: cfg}
 	if p.cookie, err = setHints(spec, &cfg); err != nil {

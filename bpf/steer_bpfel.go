@@ -13,6 +13,22 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type steerFilterSettings struct {
+	_     structs.HostLayout
+	Rules uint32
+	Zero  uint32
+	Syns  struct {
+		_        structs.HostLayout
+		Interval uint64
+		Burst    uint64
+	}
+	Packets struct {
+		_        structs.HostLayout
+		Interval uint64
+		Burst    uint64
+	}
+}
+
 type steerMode uint32
 
 const (
@@ -20,6 +36,14 @@ const (
 	steerModeSHARED_ADDRESS  steerMode = 1
 	steerModeWHOLE_INTERFACE steerMode = 2
 )
+
+type steerOffender struct {
+	_       structs.HostLayout
+	Denied  uint64
+	Syns    uint64
+	Packets uint64
+	Last    uint64
+}
 
 type steerPrefix struct {
 	_       structs.HostLayout
@@ -30,37 +54,47 @@ type steerPrefix struct {
 type steerReason uint32
 
 const (
-	steerReasonREDIRECT_ARP        steerReason = 0
-	steerReasonREDIRECT_TCP        steerReason = 1
-	steerReasonREDIRECT_UDP        steerReason = 2
-	steerReasonREDIRECT_ICMP       steerReason = 3
-	steerReasonREDIRECT_PROTOCOL   steerReason = 4
-	steerReasonREDIRECT_FRAGMENT   steerReason = 5
-	steerReasonREDIRECT_OTHER      steerReason = 6
-	steerReasonREDIRECT_COOKIE     steerReason = 7
-	steerReasonPASS_NO_SOCKET      steerReason = 8
-	steerReasonPASS_SHORT_ETHERNET steerReason = 9
-	steerReasonPASS_SHORT_VLAN     steerReason = 10
-	steerReasonPASS_DEEP_VLAN      steerReason = 11
-	steerReasonPASS_ETHERTYPE      steerReason = 12
-	steerReasonPASS_SHORT_ARP      steerReason = 13
-	steerReasonPASS_BAD_ARP        steerReason = 14
-	steerReasonPASS_ARP            steerReason = 15
-	steerReasonPASS_SHORT_IPV4     steerReason = 16
-	steerReasonPASS_BAD_IPV4       steerReason = 17
-	steerReasonPASS_ADDRESS        steerReason = 18
-	steerReasonPASS_FRAGMENT       steerReason = 19
-	steerReasonPASS_PROTOCOL       steerReason = 20
-	steerReasonPASS_SHORT_PORTS    steerReason = 21
-	steerReasonPASS_PORT           steerReason = 22
-	steerReasonPASS_VLAN           steerReason = 23
-	steerReasonPASS_ICMP           steerReason = 24
-	steerReasonDROP_BAD_SYN        steerReason = 25
-	steerReasonDROP_BAD_COOKIE     steerReason = 26
-	steerReasonDROP_NO_FLOW        steerReason = 27
-	steerReasonTX_SYN_COOKIE       steerReason = 28
-	steerReasonREASONS             steerReason = 29
+	steerReasonREDIRECT_ARP         steerReason = 0
+	steerReasonREDIRECT_TCP         steerReason = 1
+	steerReasonREDIRECT_UDP         steerReason = 2
+	steerReasonREDIRECT_ICMP        steerReason = 3
+	steerReasonREDIRECT_PROTOCOL    steerReason = 4
+	steerReasonREDIRECT_FRAGMENT    steerReason = 5
+	steerReasonREDIRECT_OTHER       steerReason = 6
+	steerReasonREDIRECT_COOKIE      steerReason = 7
+	steerReasonPASS_NO_SOCKET       steerReason = 8
+	steerReasonPASS_SHORT_ETHERNET  steerReason = 9
+	steerReasonPASS_SHORT_VLAN      steerReason = 10
+	steerReasonPASS_DEEP_VLAN       steerReason = 11
+	steerReasonPASS_ETHERTYPE       steerReason = 12
+	steerReasonPASS_SHORT_ARP       steerReason = 13
+	steerReasonPASS_BAD_ARP         steerReason = 14
+	steerReasonPASS_ARP             steerReason = 15
+	steerReasonPASS_SHORT_IPV4      steerReason = 16
+	steerReasonPASS_BAD_IPV4        steerReason = 17
+	steerReasonPASS_ADDRESS         steerReason = 18
+	steerReasonPASS_FRAGMENT        steerReason = 19
+	steerReasonPASS_PROTOCOL        steerReason = 20
+	steerReasonPASS_SHORT_PORTS     steerReason = 21
+	steerReasonPASS_PORT            steerReason = 22
+	steerReasonPASS_VLAN            steerReason = 23
+	steerReasonPASS_ICMP            steerReason = 24
+	steerReasonDROP_BAD_SYN         steerReason = 25
+	steerReasonDROP_BAD_COOKIE      steerReason = 26
+	steerReasonDROP_NO_FLOW         steerReason = 27
+	steerReasonDROP_DENIED          steerReason = 28
+	steerReasonDROP_SOURCE_SYN_RATE steerReason = 29
+	steerReasonDROP_SOURCE_RATE     steerReason = 30
+	steerReasonTX_SYN_COOKIE        steerReason = 31
+	steerReasonREASONS              steerReason = 32
 )
+
+type steerRule struct {
+	_       structs.HostLayout
+	Verdict uint32
+	Zero    uint32
+	Dropped uint64
+}
 
 type steerService struct {
 	_        structs.HostLayout
@@ -118,28 +152,40 @@ type steerShieldState struct {
 	_         [4]byte
 }
 
+type steerSource struct {
+	_       structs.HostLayout
+	Syns    uint64
+	Packets uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	steerMapAddresses     = "addresses"
-	steerMapCounters      = "counters"
-	steerMapFlowMarks     = "flow_marks"
-	steerMapPrefixes      = "prefixes"
-	steerMapServices      = "services"
-	steerMapShieldOffers  = "shield_offers"
-	steerMapShieldQueues  = "shield_queues"
-	steerMapShieldReturns = "shield_returns"
-	steerMapShieldStates  = "shield_states"
-	steerMapSockets       = "sockets"
-	steerProgXdpSteer     = "xdp_steer"
-	steerVarAddressMode   = "address_mode"
-	steerVarFragments     = "fragments"
-	steerVarHintsCookie   = "hints_cookie"
-	steerVarMarksMask     = "marks_mask"
-	steerVarOwnPrefixes   = "own_prefixes"
-	steerVarShield        = "shield"
-	steerVarVlan          = "vlan"
+	steerMapAddresses      = "addresses"
+	steerMapCounters       = "counters"
+	steerMapFilterSettings = "filter_settings"
+	steerMapFlowMarks      = "flow_marks"
+	steerMapOffenders      = "offenders"
+	steerMapPrefixes       = "prefixes"
+	steerMapRulesFirst     = "rules_first"
+	steerMapRulesSecond    = "rules_second"
+	steerMapServices       = "services"
+	steerMapShieldOffers   = "shield_offers"
+	steerMapShieldQueues   = "shield_queues"
+	steerMapShieldReturns  = "shield_returns"
+	steerMapShieldStates   = "shield_states"
+	steerMapSockets        = "sockets"
+	steerMapSources        = "sources"
+	steerProgXdpSteer      = "xdp_steer"
+	steerVarAddressMode    = "address_mode"
+	steerVarFilters        = "filters"
+	steerVarFragments      = "fragments"
+	steerVarHintsCookie    = "hints_cookie"
+	steerVarMarksMask      = "marks_mask"
+	steerVarOwnPrefixes    = "own_prefixes"
+	steerVarShield         = "shield"
+	steerVarVlan           = "vlan"
 )
 
 // loadSteer returns the embedded CollectionSpec for steer.
@@ -191,16 +237,21 @@ type steerProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type steerMapSpecs struct {
-	Addresses     *ebpf.MapSpec `ebpf:"addresses"`
-	Counters      *ebpf.MapSpec `ebpf:"counters"`
-	FlowMarks     *ebpf.MapSpec `ebpf:"flow_marks"`
-	Prefixes      *ebpf.MapSpec `ebpf:"prefixes"`
-	Services      *ebpf.MapSpec `ebpf:"services"`
-	ShieldOffers  *ebpf.MapSpec `ebpf:"shield_offers"`
-	ShieldQueues  *ebpf.MapSpec `ebpf:"shield_queues"`
-	ShieldReturns *ebpf.MapSpec `ebpf:"shield_returns"`
-	ShieldStates  *ebpf.MapSpec `ebpf:"shield_states"`
-	Sockets       *ebpf.MapSpec `ebpf:"sockets"`
+	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
+	Counters       *ebpf.MapSpec `ebpf:"counters"`
+	FilterSettings *ebpf.MapSpec `ebpf:"filter_settings"`
+	FlowMarks      *ebpf.MapSpec `ebpf:"flow_marks"`
+	Offenders      *ebpf.MapSpec `ebpf:"offenders"`
+	Prefixes       *ebpf.MapSpec `ebpf:"prefixes"`
+	RulesFirst     *ebpf.MapSpec `ebpf:"rules_first"`
+	RulesSecond    *ebpf.MapSpec `ebpf:"rules_second"`
+	Services       *ebpf.MapSpec `ebpf:"services"`
+	ShieldOffers   *ebpf.MapSpec `ebpf:"shield_offers"`
+	ShieldQueues   *ebpf.MapSpec `ebpf:"shield_queues"`
+	ShieldReturns  *ebpf.MapSpec `ebpf:"shield_returns"`
+	ShieldStates   *ebpf.MapSpec `ebpf:"shield_states"`
+	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
+	Sources        *ebpf.MapSpec `ebpf:"sources"`
 }
 
 // steerVariableSpecs contains global variables before they are loaded into the kernel.
@@ -208,6 +259,7 @@ type steerMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type steerVariableSpecs struct {
 	AddressMode *ebpf.VariableSpec `ebpf:"address_mode"`
+	Filters     *ebpf.VariableSpec `ebpf:"filters"`
 	Fragments   *ebpf.VariableSpec `ebpf:"fragments"`
 	HintsCookie *ebpf.VariableSpec `ebpf:"hints_cookie"`
 	MarksMask   *ebpf.VariableSpec `ebpf:"marks_mask"`
@@ -236,30 +288,40 @@ func (o *steerObjects) Close() error {
 //
 // It can be passed to loadSteerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type steerMaps struct {
-	Addresses     *ebpf.Map `ebpf:"addresses"`
-	Counters      *ebpf.Map `ebpf:"counters"`
-	FlowMarks     *ebpf.Map `ebpf:"flow_marks"`
-	Prefixes      *ebpf.Map `ebpf:"prefixes"`
-	Services      *ebpf.Map `ebpf:"services"`
-	ShieldOffers  *ebpf.Map `ebpf:"shield_offers"`
-	ShieldQueues  *ebpf.Map `ebpf:"shield_queues"`
-	ShieldReturns *ebpf.Map `ebpf:"shield_returns"`
-	ShieldStates  *ebpf.Map `ebpf:"shield_states"`
-	Sockets       *ebpf.Map `ebpf:"sockets"`
+	Addresses      *ebpf.Map `ebpf:"addresses"`
+	Counters       *ebpf.Map `ebpf:"counters"`
+	FilterSettings *ebpf.Map `ebpf:"filter_settings"`
+	FlowMarks      *ebpf.Map `ebpf:"flow_marks"`
+	Offenders      *ebpf.Map `ebpf:"offenders"`
+	Prefixes       *ebpf.Map `ebpf:"prefixes"`
+	RulesFirst     *ebpf.Map `ebpf:"rules_first"`
+	RulesSecond    *ebpf.Map `ebpf:"rules_second"`
+	Services       *ebpf.Map `ebpf:"services"`
+	ShieldOffers   *ebpf.Map `ebpf:"shield_offers"`
+	ShieldQueues   *ebpf.Map `ebpf:"shield_queues"`
+	ShieldReturns  *ebpf.Map `ebpf:"shield_returns"`
+	ShieldStates   *ebpf.Map `ebpf:"shield_states"`
+	Sockets        *ebpf.Map `ebpf:"sockets"`
+	Sources        *ebpf.Map `ebpf:"sources"`
 }
 
 func (m *steerMaps) Close() error {
 	return _SteerClose(
 		m.Addresses,
 		m.Counters,
+		m.FilterSettings,
 		m.FlowMarks,
+		m.Offenders,
 		m.Prefixes,
+		m.RulesFirst,
+		m.RulesSecond,
 		m.Services,
 		m.ShieldOffers,
 		m.ShieldQueues,
 		m.ShieldReturns,
 		m.ShieldStates,
 		m.Sockets,
+		m.Sources,
 	)
 }
 
@@ -268,6 +330,7 @@ func (m *steerMaps) Close() error {
 // It can be passed to loadSteerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type steerVariables struct {
 	AddressMode *ebpf.Variable `ebpf:"address_mode"`
+	Filters     *ebpf.Variable `ebpf:"filters"`
 	Fragments   *ebpf.Variable `ebpf:"fragments"`
 	HintsCookie *ebpf.Variable `ebpf:"hints_cookie"`
 	MarksMask   *ebpf.Variable `ebpf:"marks_mask"`

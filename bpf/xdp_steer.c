@@ -161,6 +161,8 @@ static __always_inline bool owned(__be32 address)
 	return false;
 }
 
+#include "xdp_filter.h"
+
 static __always_inline enum reason classify_arp(struct cursor *c)
 {
 	struct arp_packet *arp;
@@ -260,6 +262,7 @@ static __always_inline enum reason classify_service(struct cursor *c, struct iph
 static __always_inline enum reason classify_ipv4(struct cursor *c)
 {
 	void *start = c->pos;
+	enum reason reason;
 	struct iphdr *ip;
 	__u32 header, total;
 	bool fragment;
@@ -274,10 +277,16 @@ static __always_inline enum reason classify_ipv4(struct cursor *c)
 	if (fragments ? (start - c->frame) + total > c->length : start + total > c->end)
 		return PASS_SHORT_IPV4;
 	fragment = ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET_MASK);
-	if (address_mode != SHARED_ADDRESS)
-		return classify_address(ip, fragment);
 	c->pos = start + header;
-	return classify_service(c, ip, fragment, total - header);
+	if (address_mode != SHARED_ADDRESS)
+		reason = classify_address(ip, fragment);
+	else
+		reason = classify_service(c, ip, fragment, total - header);
+	if (filters && reason < FIRST_PASS) {
+		c->pos = start + header;
+		reason = filter(c, ip, reason);
+	}
+	return reason;
 }
 
 static __always_inline enum reason classify(struct cursor *c)
@@ -359,8 +368,14 @@ int xdp_steer(struct xdp_md *ctx)
 		c.length = bpf_xdp_get_buff_len(ctx);
 	}
 	reason = classify(&c);
-	if (address_mode == WHOLE_INTERFACE && reason >= FIRST_PASS)
+	if (address_mode == WHOLE_INTERFACE && reason >= FIRST_PASS && reason < FIRST_DROP)
 		reason = REDIRECT_OTHER;
+	if (filters && reason >= FIRST_DROP && reason < FIRST_TX) {
+		__u32 queue = ctx->rx_queue_index;
+
+		if (!bpf_map_lookup_elem(&sockets, &queue)) // the kernel's, then, whatever the filter says
+			reason = PASS_NO_SOCKET;
+	}
 	if (shield && reason == REDIRECT_TCP)
 		reason = shield_segment(ctx, &c);
 	if (reason < FIRST_PASS) {

@@ -42,6 +42,9 @@ enum reason {
 	DROP_BAD_SYN,	 /* under pressure: a SYN that the stack would drop too */
 	DROP_BAD_COOKIE, /* under pressure: an ACK of no flow of the stack's, and no valid cookie */
 	DROP_NO_FLOW,	 /* under pressure: any other segment of no flow of the stack's */
+	DROP_DENIED,	 /* ours, of a denied source */
+	DROP_SOURCE_SYN_RATE, /* ours, a SYN beyond the rate of its source */
+	DROP_SOURCE_RATE,     /* ours, beyond the rate of its source */
 
 	TX_SYN_COOKIE, /* under pressure: a SYN, sent back as a SYN-ACK with a cookie */
 
@@ -72,6 +75,54 @@ struct hints {
 struct prefix {
 	__u32 length;
 	__be32 address;
+};
+
+/* What a rule says of packets for the stack from the sources of a prefix. */
+enum verdict {
+	DENY,
+	ALLOW, /* whatever a shorter prefix or the rates say */
+};
+
+struct rule {
+	enum verdict verdict;
+	__u32 zero;
+	__u64 dropped; /* packets, by a rule that denies */
+};
+
+/* How much a source may send, in ns: the time between two packets at the rate, and what it may be ahead of that. An interval of 0: no
+ * limit. */
+struct rate {
+	__u64 interval;
+	__u64 burst;
+};
+
+/* Which of the two lists of rules is in force. */
+enum rules_in_force {
+	NO_RULES,
+	RULES_FIRST,
+	RULES_SECOND,
+};
+
+/* What the filter does at present. */
+struct filter_settings {
+	enum rules_in_force rules;
+	__u32 zero;
+	struct rate syns;
+	struct rate packets;
+};
+
+/* When the next SYN and the next packet of a source would come, if it kept exactly to the rate; by CLOCK_MONOTONIC, in ns. */
+struct source {
+	__u64 syns;
+	__u64 packets;
+};
+
+/* What was dropped of a source, in packets by reason, and when the last one was; by CLOCK_MONOTONIC, in ns. */
+struct offender {
+	__u64 denied;
+	__u64 syns;
+	__u64 packets;
+	__u64 last;
 };
 
 /* A TCP or UDP port that the stack owns; address and port in network byte order. */
