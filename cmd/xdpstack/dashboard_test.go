@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -63,9 +62,7 @@ func request(ctx context.Context, lab *netlab.Lab) {
 
 // A browser shows what happens, goes on when the server is started again, and asks nobody else.
 func TestDashboard(t *testing.T) {
-	if _, err := exec.LookPath("chromium"); err != nil {
-		t.Skip("chromium is not installed")
-	}
+	needs(t, "chromium", "nsenter")
 	lab := netlab.ForTest(t, netlab.Config{Name: "dash", Queues: 2})
 	url, stop := watchedServe(t, lab, "127.0.0.1:0")
 	ctx, cancel := context.WithCancel(t.Context())

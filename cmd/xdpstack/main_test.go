@@ -68,6 +68,7 @@ func TestHelp(t *testing.T) {
 		"doctor",
 		"tune",
 		"stats",
+		"top",
 		"rfc2544",
 		"report",
 		"report show",

@@ -108,19 +108,34 @@ func percentiles(conns []Connection) *Percentiles {
 	return &Percentiles{Count: n, P50: at(50), P90: at(90), P99: at(99), Max: rtts[n-1]}
 }
 
-// top returns the first n connections whose text has all words of the filter.
-func (l *listing) top(n int, filter string) []Connection {
+// orders are what connections can be sorted by. What is compared is the more the higher it stands.
+var orders = map[string]func(c *Connection) float64{
+	"rate":   func(c *Connection) float64 { return c.InRate + c.OutRate },
+	"in":     func(c *Connection) float64 { return c.InRate },
+	"out":    func(c *Connection) float64 { return c.OutRate },
+	"rtt":    func(c *Connection) float64 { return float64(c.RTT) },
+	"resent": func(c *Connection) float64 { return float64(c.Resent) },
+}
+
+// Orders are the names of what connections can be sorted by, the usual first.
+var Orders = []string{"rate", "in", "out", "rtt", "resent"}
+
+// top returns the first n connections in an order whose text has all words of the filter.
+func (l *listing) top(n int, order, filter string) []Connection {
 	words := strings.Fields(strings.ToLower(filter))
 	out := []Connection{}
 	for i := range l.conns {
-		if len(out) == n {
-			break
+		if order == Orders[0] && len(out) == n {
+			break // They are sorted so.
 		}
 		if l.conns[i].has(words) {
 			out = append(out, l.conns[i])
 		}
 	}
-	return out
+	if by := orders[order]; order != Orders[0] {
+		slices.SortStableFunc(out, func(a, b Connection) int { return cmp.Compare(by(&b), by(&a)) })
+	}
+	return out[:min(n, len(out))]
 }
 
 func (c *Connection) has(words []string) bool {

@@ -7,8 +7,8 @@
 //	/readyz      200 while the process accepts work, else 503: it starts, it drains, its interface is gone
 //	/debug/pprof/  Go's profiles
 //
-// A [Site] has all of that. The process gives it on its control socket and, if it is told to, on a TCP port ([Listen]): there nothing can be
-// changed, and there are no profiles unless they are asked for.
+// A [Site] has all of that. The process gives it on its control socket and, if it is told to, on a TCP port ([Site.Listen]): there nothing
+// can be changed, and there are no profiles unless they are asked for.
 //
 // However many watch, the shards are asked a few times a second at most: an answer serves everybody who asks within 200 ms of it.
 //

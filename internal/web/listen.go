@@ -44,8 +44,8 @@ func (l *Listener) address() (netip.AddrPort, error) {
 		return at, fmt.Errorf("the web address %q: want an IP address and a port, such as 127.0.0.1:9290", l.Address)
 	}
 	if !at.Addr().IsLoopback() && !l.Anyone {
-		return at, fmt.Errorf("the web address %s can be reached from other hosts, and who reaches it sees all connections: there is no password; "+
-			"use 127.0.0.1 behind a proxy that asks for one, or --web-anyone if the network keeps others away", at)
+		return at, fmt.Errorf("the web address %s can be reached from other hosts, and who reaches it sees all connections: there is no "+
+			"password; use 127.0.0.1 behind a proxy that asks for one, or --web-anyone if the network keeps others away", at)
 	}
 	return at, nil
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -72,11 +73,11 @@ const (
 	maxFilter  = 200 // bytes
 )
 
-// live answers GET /live?top=N&filter=TEXT.
+// live answers GET /live?top=N&sort=ORDER&filter=TEXT.
 func (s *Site) live(w http.ResponseWriter, r *http.Request) {
-	top, filter, err := liveQuery(r)
-	if err != "" {
-		http.Error(w, err, http.StatusBadRequest)
+	q, err := liveQuery(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	snap, failed := s.snapshot.get(r.Context())
@@ -85,32 +86,44 @@ func (s *Site) live(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l := s.liveOf(snap)
-	if s.cfg.Connections != nil && top > 0 {
+	if s.cfg.Connections != nil && q.top > 0 {
 		list, failed := s.conns.get(r.Context())
 		if failed != nil {
 			writeJSON(w, http.StatusServiceUnavailable, health{Status: s.cfg.Status(), Error: failed.Error()})
 			return
 		}
 		l.RTT, l.Seen, l.More = list.rtt, len(list.conns), list.more
-		l.Top = list.top(top, filter)
+		l.Top = list.top(q.top, q.order, q.filter)
 	}
 	writeJSON(w, http.StatusOK, l)
 }
 
-func liveQuery(r *http.Request) (top int, filter, failed string) {
-	top = defaultTop
-	if text := r.URL.Query().Get("top"); text != "" {
+// query says which connections are asked for.
+type query struct {
+	top           int
+	order, filter string
+}
+
+func liveQuery(r *http.Request) (query, error) {
+	given := r.URL.Query()
+	q := query{top: defaultTop, order: Orders[0], filter: given.Get("filter")}
+	if text := given.Get("top"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 || n > maxTop {
-			return 0, "", "top=" + strconv.Quote(text) + ": want a number of connections from 0 to " + strconv.Itoa(maxTop)
+			return q, fmt.Errorf("top=%.20q: want a number of connections from 0 to %d", text, maxTop)
 		}
-		top = n
+		q.top = n
 	}
-	filter = r.URL.Query().Get("filter")
-	if len(filter) > maxFilter {
-		return 0, "", "filter: want " + strconv.Itoa(maxFilter) + " bytes at most"
+	if text := given.Get("sort"); text != "" {
+		if orders[text] == nil {
+			return q, fmt.Errorf("sort=%.20q: want one of %s", text, strings.Join(Orders, ", "))
+		}
+		q.order = text
 	}
-	return top, filter, ""
+	if len(q.filter) > maxFilter {
+		return q, fmt.Errorf("filter: want %d bytes at most", maxFilter)
+	}
+	return q, nil
 }
 
 func (s *Site) liveOf(snap *snapshot.Snapshot) *Live {

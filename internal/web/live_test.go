@@ -78,6 +78,9 @@ func TestBusiestConnections(t *testing.T) {
 	if r := l.RTT; r == nil || r.Count != 2 || r.P50 != time.Millisecond || r.Max != 2*time.Millisecond {
 		t.Errorf("round-trip times %+v", l.RTT)
 	}
+	if l := getJSON[Live](t, s, "/live?top=1&sort=rtt", 200); len(l.Top) != 1 || l.Top[0].Remote != peer(2) {
+		t.Errorf("by round trip %+v", l.Top)
+	}
 	if l := getJSON[Live](t, s, "/live?filter=51.0.2:+estab", 200); len(l.Top) != 1 || l.Top[0].Remote != peer(2) || l.Seen != 3 {
 		t.Errorf("filtered %+v", l.Top)
 	}

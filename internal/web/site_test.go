@@ -162,7 +162,7 @@ func TestOverTCP(t *testing.T) {
 	for path, want := range map[string]int{
 		"/live": 200, "/metrics": 200, "/readyz": 200, "/healthz": 200, "/dashboard.js": 200, "/dashboard.css": 200,
 		"/debug/pprof/": 404, "/debug/pprof/heap": 404, "/stats": 404, "/none": 404, "/assets/index.html": 404,
-		"/live?top=501": 400, "/live?top=x": 400, "/live?filter=" + strings.Repeat("x", 201): 400,
+		"/live?top=501": 400, "/live?top=x": 400, "/live?sort=x": 400, "/live?sort=in": 200, "/live?filter=" + strings.Repeat("x", 201): 400,
 	} {
 		if code, _, body := ask("GET", path, ""); code != want {
 			t.Errorf("%s: status %d, want %d: %.100s", path, code, want, body)
