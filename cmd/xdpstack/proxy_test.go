@@ -15,7 +15,7 @@ import (
 
 // nginxConfig has nginx tell whom it takes for the client, as an unmodified server behind a proxy does.
 const nginxConfig = `
-daemon off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/log;
+daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/log;
 events {}
 http {
 	access_log off;
@@ -37,8 +37,8 @@ func TestProxyToNginx(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		nginx.Process.Kill()
-		nginx.Wait()
+		_ = nginx.Process.Kill() // it has no other processes
+		_ = nginx.Wait()
 	})
 	p := launch(t, lab, nil, append([]string{"proxy", "--listen", ":80", "--to", "kernel:127.0.0.1:8080", "--proxy-protocol",
 		"--socket", filepath.Join(t.TempDir(), "s")}, linkArgs(lab)...)...)
