@@ -29,6 +29,9 @@ NEEDS := \
 	chromium:chromium:the~test~of~the~dashboard~in~a~browser \
 	iperf3:iperf3:tests~and~benchmarks~with~iperf3 \
 	nginx:nginx-light:tests~of~get,~nc~and~proxy,~and~benchmarks,~with~nginx \
+	nmap:nmap:the~test~with~hostile~programs \
+	hping3:hping3:the~test~with~hostile~programs \
+	tcpreplay:tcpreplay:the~test~with~hostile~programs \
 	cc:gcc:the~test~of~the~library~for~packetdrill \
 	/usr/include/stdlib.h:libc6-dev:the~test~of~the~library~for~packetdrill \
 	clang-14:clang-14:the~regeneration~of~the~BPF~object \
