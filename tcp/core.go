@@ -27,6 +27,10 @@ type Core struct {
 	// ChecksumOffload says that the device computes the checksums of what is sent: payload is not summed when it is written.
 	ChecksumOffload bool
 
+	// LinkMSS is the largest payload that the link has room for now, if that is less than the configurations say: SYNs announce no more.
+	// 0: it has room for what they say.
+	LinkMSS uint16
+
 	now       clock.Time // of the present batch
 	sample    rateSample // of the present ACK
 	frameRoom uint32     // bytes of payload that a frame holds behind the headroom

@@ -276,7 +276,7 @@ func (c *Conn) boundOpening() clock.Time {
 // outSYN fills in the SYN, or the SYN-ACK of a simultaneous open.
 func (c *Conn) outSYN(now clock.Time, o *OutSegment) {
 	o.Seq, o.Flags, o.Frame = c.snd.iss, FlagSYN, frame.None
-	o.MSS = c.cfg.MSS
+	o.MSS = c.core.announced(c.cfg.MSS)
 	o.WScale = -1
 	o.SACKPermitted = c.is(flagSACK)
 	offered := !c.cfg.NoWindowScale

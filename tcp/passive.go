@@ -84,7 +84,7 @@ func (l *Listener) synAck(i uint32, now clock.Time, out *OutSegment) {
 	r := &x.rec
 	out.Clear()
 	out.Seq, out.Ack, out.Flags, out.Window = r.iss, r.irs.Add(1), FlagSYN|FlagACK, r.wnd
-	out.MSS, out.SACKPermitted = l.cfg.MSS, r.sack
+	out.MSS, out.SACKPermitted = l.core.announced(l.cfg.MSS), r.sack
 	if r.wscale >= 0 {
 		out.WScale = int8(l.cfg.scale())
 	}
@@ -107,7 +107,7 @@ func (l *Listener) sendCookie(f Flow, s *Segment, now clock.Time, out *OutSegmen
 	}
 	out.Clear()
 	out.Seq, out.Ack, out.Flags = l.core.Keys.cookie(f, s.Seq, peerMSS(s), now), s.Seq.Add(1), FlagSYN|FlagACK
-	out.Window, out.MSS = l.window(0), l.cfg.MSS
+	out.Window, out.MSS = l.window(0), l.core.announced(l.cfg.MSS)
 	if s.HasTS && !l.cfg.NoTimestamps {
 		wscale := l.peerWScale(s)
 		if wscale >= 0 {

@@ -113,6 +113,27 @@ func (c *Conn) pathMTU(mtu uint32, now clock.Time) {
 	c.loseLonger(n)
 }
 
+// LimitMTU makes segments small enough for packets of mtu bytes, as an ICMP message of a router would, but from who knows: the link's MTU
+// has changed, or the route's.
+func (c *Conn) LimitMTU(mtu uint32, now clock.Time) {
+	mss := uint16(min(max(mtu, minPathMTU)-pathHeaders, 1<<16-1))
+	switch {
+	case c.state == StateClosed:
+	case c.state == StateSynSent && (mss >= c.cfg.MSS || c.snd.path.probe != 0 && mss >= c.snd.path.probe):
+	case c.state != StateSynSent && c.core.evenMSS(mss-c.optionsLen()) >= c.snd.mss:
+	default:
+		c.pathMTU(mtu, now)
+	}
+}
+
+// announced returns the MSS that a SYN announces, of that which is configured.
+func (k *Core) announced(mss uint16) uint16 {
+	if k.LinkMSS != 0 {
+		mss = min(mss, k.LinkMSS)
+	}
+	return mss
+}
+
 // pathMTUOpening takes a message about the SYN, while the peer's MSS and options are not known yet.
 func (c *Conn) pathMTUOpening(mss uint16, now clock.Time) {
 	h := &c.snd.path
