@@ -39,10 +39,18 @@ func (s *Stack) ownAddr(ip netip.Addr) (ipv4.Addr, error) {
 	switch {
 	case ok && s.owns(a):
 		return a, nil
+	case s.shared != nil:
+		return a, fmt.Errorf("%w: %v; the kernel has %v on %s", ErrNotOwned, ip, s.shared.addresses(), s.cfg.Interface)
 	case s.others.Len() > 0:
 		return a, fmt.Errorf("%w: %v; it has %v and %v", ErrNotOwned, ip, s.address.Addr(), &s.others)
 	}
 	return a, fmt.Errorf("%w: %v; it has %v", ErrNotOwned, ip, s.address.Addr())
+}
+
+// owns reports whether an address is one of the stack's, for goroutines that are no shard's.
+func (s *Stack) owns(a ipv4.Addr) bool {
+	at := s.addressing()
+	return !a.IsUnspecified() && at.owns(a)
 }
 
 func parsePort(service string) (uint16, error) {

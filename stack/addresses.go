@@ -47,6 +47,9 @@ func (cfg *Config) others() (addrset.Set, error) {
 	if g, ok := ipv4.AddrFrom(cfg.Gateway); ok && set.Has(g) {
 		return set, fmt.Errorf("%w: Addresses: the Gateway %v is among them: leave it out with two ranges", ErrConfig, g)
 	}
+	if !cfg.Address.IsValid() {
+		return set, nil
+	}
 	own := [][4]byte{cfg.Address.Addr().As4()}
 	if cfg.Address.Bits() < 31 {
 		network := addrset.FromPrefix(cfg.Address)
@@ -62,7 +65,7 @@ type source struct {
 	spread bool      // from each of the further addresses in turn, if there are any, instead of addr
 }
 
-// first is where connections come from that say nothing else.
+// first is where connections come from that say nothing else. In shared-address mode that depends on where they go: see sourceTo.
 func (s *Stack) first() source { return source{addr: s.local} }
 
 // source returns where the dialer's connections come from.
@@ -116,6 +119,10 @@ func (s *Shard) takePort(f *tcp.Flow, from source) (hash uint32, err error) {
 	if owner := s.stack.homes.owner(f); owner != s {
 		return 0, fmt.Errorf("%w: connections of port %d belong to shard %d: connect on that", ErrConfig, from.port, owner.id)
 	}
+	if d := s.stack.shared; d != nil && !d.mayDial(from.port) {
+		return 0, fmt.Errorf("port %d of %v is not reserved for this stack: another program has it (%w)", f.LocalPort, from.addr,
+			syscall.EADDRINUSE)
+	}
 	hash = s.hash(f)
 	if s.listenerAt(f.LocalAddr, f.LocalPort) != nil || s.flows.lookup(&s.conns, f, hash) != nil || s.timeWait.Has(*f) {
 		return 0, fmt.Errorf("port %d of %v is in use (%w)", f.LocalPort, from.addr, syscall.EADDRINUSE)
@@ -130,6 +137,12 @@ func (s *Shard) takePort(f *tcp.Flow, from source) (hash uint32, err error) {
 func (s *Stack) dialFrom(remote netip.AddrPort, from source) *Shard {
 	if from.port == 0 {
 		return s.dialShard()
+	}
+	if d := s.shared; d != nil {
+		if from.addr.IsUnspecified() {
+			from.addr = d.view.Load().sourceTo(remote.Addr().As4())
+		}
+		d.takeDial(from.port)
 	}
 	f := tcp.Flow{LocalAddr: from.addr, RemoteAddr: remote.Addr().As4(), LocalPort: from.port, RemotePort: remote.Port()}
 	return s.homes.owner(&f)

@@ -15,7 +15,8 @@ import (
 
 // Config says what a stack is and how it works. A zero field means the default that is given with it.
 type Config struct {
-	// Interface is the network interface that Open attaches to.
+	// Interface is the network interface that Open attaches to. If it is a VLAN's, Open attaches to the one below, and the stack takes
+	// and sends frames of that VLAN.
 	Interface string
 	// Address is the stack's own IPv4 address with the length of its network's prefix. The kernel must not have it.
 	Address netip.Prefix
@@ -25,6 +26,13 @@ type Config struct {
 	Addresses []AddrRange
 	// Gateway is the next hop for addresses outside the network; none by default.
 	Gateway netip.Addr
+	// Shared has the stack use the kernel's own addresses on Interface, all of them, of which it owns only the TCP and UDP ports that
+	// are opened, and the ICMP errors about these. The kernel's routes, neighbours, addresses and MTU are followed as they change, and
+	// each port is reserved in the kernel. Address, Addresses and Gateway stay empty then. Only Open does this.
+	Shared bool
+	// DialPorts is how many local ports of a Shared stack are reserved for the connections that it dials, each by a socket of the kernel's;
+	// default 1024, negative: none, so that it dials nothing over TCP.
+	DialPorts int
 	// AFXDP says how Open uses the interface.
 	AFXDP afxdp.Options
 	// TCP says how connections behave.
@@ -66,6 +74,8 @@ const (
 	defaultMailbox     = 4096
 	defaultPassRing    = 4 << 20 // more than a shard's windows promise by default: 2.3 MB
 
+	defaultDialPorts = 1024
+
 	maxBacklog = 1 << 16
 )
 
@@ -76,6 +86,11 @@ var (
 	ErrPortInUse    = fmt.Errorf("stack: the port is already listened on (%w)", syscall.EADDRINUSE)
 	ErrNoPort       = fmt.Errorf("stack: no local port is free (%w)", syscall.EADDRNOTAVAIL)
 	ErrNoRoute      = fmt.Errorf("stack: the address is outside the stack's network and no gateway is configured (%w)", syscall.ENETUNREACH)
+	// ErrNoKernelRoute is ErrNoRoute of a Shared stack.
+	ErrNoKernelRoute = fmt.Errorf("stack: no route of the kernel's main table leads out of the interface to the address (%w)",
+		syscall.ENETUNREACH)
+	// ErrNoAddress: a Shared stack has no address to send from, or not that any more.
+	ErrNoAddress    = fmt.Errorf("stack: the kernel does not have the address to send from now (%w)", syscall.EADDRNOTAVAIL)
 	ErrTooManyConns = fmt.Errorf("stack: the shard has as many connections as Config.MaxConns allows (%w)", syscall.ENOBUFS)
 	ErrNoFrame      = fmt.Errorf("stack: no frame is free (%w)", syscall.ENOBUFS)
 	ErrMessageSize  = fmt.Errorf("stack: the datagram does not fit a packet (%w)", syscall.EMSGSIZE)
@@ -98,6 +113,7 @@ func (cfg *Config) withDefaults() (Config, error) {
 	setDefault(&c.PassRing, defaultPassRing)
 	setDefault(&c.TTL, ipv4.DefaultTTL)
 	c.TOS &^= tcp.ECNMask // TCP sets them where it may (RFC 3168 section 6.1), and nothing else reacts to marks
+	setDefault(&c.DialPorts, defaultDialPorts)
 	if err := c.checkAddresses(); err != nil {
 		return c, err
 	}
@@ -118,6 +134,13 @@ func (cfg *Config) withDefaults() (Config, error) {
 
 func (cfg *Config) checkAddresses() error {
 	a := cfg.Address
+	if cfg.Shared {
+		if a.IsValid() || cfg.Addresses != nil || cfg.Gateway.IsValid() {
+			return fmt.Errorf("%w: a Shared stack has the kernel's addresses and routes: leave Address, Addresses and Gateway empty",
+				ErrConfig)
+		}
+		return nil
+	}
 	if !a.IsValid() {
 		return fmt.Errorf("%w: Address is missing: give the stack an address with its prefix, like 192.0.2.10/24", ErrConfig)
 	}

@@ -92,8 +92,14 @@ func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config, from 
 		return nil, err
 	}
 	f := tcp.Flow{RemoteAddr: remote.Addr().As4(), RemotePort: remote.Port()}
-	if err := s.stack.checkHost(f.RemoteAddr); err != nil {
+	if err := s.checkHost(f.RemoteAddr); err != nil {
 		return nil, err
+	}
+	if from.addr.IsUnspecified() { // in shared-address mode
+		from.addr = s.sourceTo(f.RemoteAddr)
+	}
+	if s.paths != nil && !s.owns(from.addr) {
+		return nil, ErrNoAddress
 	}
 	hash, err := s.chooseFlow(&f, from)
 	if err != nil {
@@ -115,9 +121,9 @@ func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config, from 
 }
 
 // checkHost refuses an address that no connection can be opened to from this stack.
-func (s *Stack) checkHost(ip ipv4.Addr) error {
+func (s *Shard) checkHost(ip ipv4.Addr) error {
 	if _, ok := s.route(ip); !ok {
-		return ErrNoRoute
+		return s.errNoRoute()
 	}
 	if s.isBroadcast(ip) {
 		return ErrBroadcast
@@ -134,6 +140,9 @@ func (s *Stack) checkHost(ip ipv4.Addr) error {
 // any. It looks at so many ports, at most, each time.
 func (s *Shard) choosePort(f *tcp.Flow, most int) (hash uint32, ok bool) {
 	h := &s.stack.homes
+	if d := s.stack.shared; d != nil {
+		most = min(most, len(d.dialPorts))
+	}
 	table := h.current.Load()
 	if hash, ok = s.findPort(f, table, true, most); !ok && h.first != nil && table != h.first {
 		hash, ok = s.findPort(f, table, false, most)
@@ -146,7 +155,11 @@ func (s *Shard) findPort(f *tcp.Flow, table *rss.Table, here bool, most int) (ha
 	h := &s.stack.homes
 	offset := f.Hash(s.hashKey[1], s.hashKey[0])
 	for range most {
-		f.LocalPort = uint16(firstEphemeral + (offset+s.portSeq)%numEphemeral)
+		if d := s.stack.shared; d != nil {
+			f.LocalPort = d.dialPorts[(offset+s.portSeq)%uint32(len(d.dialPorts))]
+		} else {
+			f.LocalPort = uint16(firstEphemeral + (offset+s.portSeq)%numEphemeral)
+		}
 		s.portSeq++
 		if h.owner(f) != s {
 			continue // each shard has flows of its own, so that no two shards choose the same

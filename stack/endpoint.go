@@ -15,9 +15,9 @@ type endpoint struct {
 // all reports whether it is the port of all addresses.
 func (e endpoint) all() bool { return e.addr.IsUnspecified() }
 
-// endpoint returns a port of one of the stack's addresses. If that is the only one, it is all of them.
+// endpoint returns a port of one of the stack's addresses. If that is the only one, and no others come, it is all of them.
 func (s *Stack) endpoint(a ipv4.Addr, port uint16) endpoint {
-	if s.others.Len() == 0 {
+	if s.others.Len() == 0 && s.shared == nil {
 		a = ipv4.Addr{}
 	}
 	return endpoint{addr: a, port: port}
@@ -26,7 +26,8 @@ func (s *Stack) endpoint(a ipv4.Addr, port uint16) endpoint {
 // address4 returns the address of an endpoint, the stack's first if it is of all.
 func (s *Stack) address4(e endpoint) ipv4.Addr {
 	if e.all() {
-		return s.local
+		a := s.addressing()
+		return a.local
 	}
 	return e.addr
 }
@@ -39,12 +40,13 @@ func (s *Stack) addrPort(e endpoint) netip.AddrPort {
 // usedPorts are the ports of one protocol that are listened on. As with the kernel, the port of all addresses leaves no address's own for
 // others, nor the other way round.
 type usedPorts struct {
-	at    map[endpoint]struct{}
-	count map[uint16]int // endpoints with the port
+	protocol uint8
+	at       map[endpoint]struct{}
+	count    map[uint16]int // endpoints with the port
 }
 
-func newUsedPorts() usedPorts {
-	return usedPorts{at: make(map[endpoint]struct{}), count: make(map[uint16]int)}
+func newUsedPorts(protocol uint8) usedPorts {
+	return usedPorts{protocol: protocol, at: make(map[endpoint]struct{}), count: make(map[uint16]int)}
 }
 
 // has reports whether an endpoint cannot be taken.

@@ -45,7 +45,7 @@ func (s *Shard) icmpError(b []byte, m *ipv4.ICMP) {
 		s.stats.ICMP.Count(err)
 		return
 	}
-	if !s.stack.owns(q.Src) {
+	if !s.owns(q.Src) {
 		s.stats.ICMP.Quote++
 		return
 	}

@@ -124,11 +124,11 @@ func (s *Shard) ipInput(f frame.Index) {
 		s.release(f)
 		return
 	}
-	if !s.stack.owns(ip.Dst) {
+	if !s.owns(ip.Dst) {
 		s.drop(f, &s.stats.Drop.NotOurs)
 		return
 	}
-	if s.stack.isBroadcast(ip.Src) || s.stack.owns(ip.Src) { // RFC 9293 section 3.9.2.3, RFC 1122 section 3.2.1.3
+	if s.isBroadcast(ip.Src) || s.owns(ip.Src) { // RFC 9293 section 3.9.2.3, RFC 1122 section 3.2.1.3
 		s.drop(f, &s.stats.Drop.Source)
 		return
 	}

@@ -3,6 +3,7 @@ package stack
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -16,19 +17,23 @@ type LinkEvent struct {
 	From, To  afxdp.Link    // before and after
 	Lasted    time.Duration // of LinkUp: how long the link was down
 	Shards    int
-	MTU       int // that the stack was opened with
+	MTU       int            // that the stack was opened with
+	Addresses []netip.Prefix // of LinkAddresses: that the kernel has now
+	Err       error          // of LinkAddresses: why not all of them can be used; nil: they can
+	Shared    bool           // the stack has the kernel's addresses
 }
 
 // LinkEventKind tells events apart.
 type LinkEventKind uint8
 
 const (
-	LinkDown    LinkEventKind = iota // no packets come or go: the interface is down, or has no carrier
-	LinkUp                           // they do again
-	LinkMTU                          // the MTU has changed
-	LinkQueues                       // the number of queues has changed
-	LinkAddress                      // the Ethernet address has changed
-	LinkGone                         // the interface was removed: the stack is of no use any more
+	LinkDown      LinkEventKind = iota // no packets come or go: the interface is down, or has no carrier
+	LinkUp                             // they do again
+	LinkMTU                            // the MTU has changed
+	LinkQueues                         // the number of queues has changed
+	LinkAddress                        // the Ethernet address has changed
+	LinkGone                           // the interface was removed: the stack is of no use any more
+	LinkAddresses                      // of a Shared stack: the kernel's addresses have changed
 )
 
 // LinkStats count what happened to the interface.
@@ -48,6 +53,8 @@ type link struct {
 	stats LinkStats
 	lost  time.Time // when the link went down; zero: it works
 
+	telling sync.Mutex // an event
+
 	failed chan struct{} // closed when the interface is gone
 	err    error         // why, set before
 }
@@ -62,7 +69,18 @@ func (e LinkEvent) String() string {
 		return "the interface is down: connections wait until it is up, with: ip link set " + e.Interface + " up"
 	case LinkUp:
 		return fmt.Sprintf("the link works again, after %v", e.Lasted.Round(time.Millisecond))
+	case LinkAddresses:
+		switch {
+		case e.Err != nil:
+			return fmt.Sprintf("the kernel's addresses are %v, and not all can be used: %v", e.Addresses, e.Err)
+		case len(e.Addresses) == 0:
+			return "the kernel has no IPv4 address any more: connections wait until they have theirs again"
+		}
+		return fmt.Sprintf("the kernel's addresses are %v", e.Addresses)
 	case LinkMTU:
+		if e.Shared {
+			return fmt.Sprintf("the MTU is %d: the stack goes along, up to %d", e.To.MTU, e.MTU)
+		}
 		if e.To.MTU < e.MTU {
 			return fmt.Sprintf("the MTU is %d, and the stack sends packets of up to %d bytes: open it again, or change it back",
 				e.To.MTU, e.MTU)
@@ -147,16 +165,25 @@ func (s *Stack) linkChanged(from, to afxdp.Link) {
 	for _, e := range s.countLink(from, to, time.Now()) {
 		switch e.Kind {
 		case LinkUp:
-			s.shards[0].call(func(sh *Shard) { sh.neigh.Announce(sh.now) }) // The switch may have another port for the address now.
+			if s.shared == nil {
+				s.shards[0].call(func(sh *Shard) { sh.neigh.Announce(sh.now) }) // The switch may have another port for the address now.
+			}
 			for _, sh := range s.shards {
 				sh.call((*Shard).linkUp)
 			}
 		case LinkGone:
 			s.fail(e)
 		}
-		if s.cfg.LinkEvent != nil {
-			s.cfg.LinkEvent(e)
-		}
+		s.tellLink(e)
+	}
+}
+
+// tellLink tells the application of an event, one at a time.
+func (s *Stack) tellLink(e LinkEvent) {
+	if s.cfg.LinkEvent != nil {
+		s.link.telling.Lock()
+		defer s.link.telling.Unlock()
+		s.cfg.LinkEvent(e)
 	}
 }
 
@@ -168,7 +195,7 @@ func (s *Stack) countLink(from, to afxdp.Link, now time.Time) []LinkEvent {
 	var events []LinkEvent
 	add := func(k LinkEventKind) {
 		events = append(events, LinkEvent{
-			Kind: k, Interface: s.cfg.Interface, From: from, To: to, Shards: len(s.shards), MTU: s.MTU(),
+			Kind: k, Interface: s.cfg.Interface, From: from, To: to, Shards: len(s.shards), MTU: s.MTU(), Shared: s.shared != nil,
 		})
 	}
 	if to.Gone {

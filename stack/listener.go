@@ -63,11 +63,16 @@ func (s *Stack) openPort(used *usedPorts, at endpoint, open func(*Shard, endpoin
 	if err := s.Err(); err != nil {
 		return at, err
 	}
-	if at.port == 0 && !s.freePort(used, &at) {
+	if at.port == 0 && s.shared == nil && !s.freePort(used, &at) {
 		return at, ErrNoPort
 	}
 	if used.has(at) {
 		return at, ErrPortInUse
+	}
+	if s.shared != nil {
+		if err := s.shared.take(used.protocol, &at); err != nil {
+			return at, err
+		}
 	}
 	for _, sh := range s.shards {
 		err := errClosed

@@ -13,10 +13,14 @@ import (
 // hopRetry is how long a connection waits before it asks again, when the neighbour table had no room for its question.
 const hopRetry = 100 * time.Millisecond
 
-// nextHop returns where the connection's packets go first. That there is a route was found out before it was opened.
-func (c *Conn) nextHop() ipv4.Addr {
-	hop, _ := c.shard.stack.route(ipv4.Addr(c.tcp.Flow().RemoteAddr))
-	return hop
+// nextHop returns where the connection's packets go first. That there is a route was found out before it was opened, but in shared-address
+// mode the kernel may have lost it since, or the connection's address.
+func (c *Conn) nextHop() (hop ipv4.Addr, ok bool) {
+	s, f := c.shard, c.tcp.Flow()
+	if s.paths != nil && !s.owns(f.LocalAddr) {
+		return hop, false
+	}
+	return s.route(f.RemoteAddr)
 }
 
 // resolve makes sure that the connection has the next hop's hardware address. Where that is not known yet, the connection is
@@ -25,9 +29,17 @@ func (s *Shard) resolve(c *Conn) bool {
 	if c.is(connLinked) && c.hopGen == s.neigh.Generation() {
 		return true
 	}
-	hop := c.nextHop()
+	hop, ok := c.nextHop()
+	if !ok {
+		c.flags &^= connLinked
+		s.park(c) // until there is a way again
+		return false
+	}
 	hw, ok := s.neigh.Lookup(hop, s.now)
 	if ok {
+		if s.paths != nil {
+			s.limitPath(c)
+		}
 		c.hop, c.hopGen = hw, s.neigh.Generation()
 		c.flags |= connLinked
 		return true
@@ -35,16 +47,21 @@ func (s *Shard) resolve(c *Conn) bool {
 	c.flags &^= connLinked
 	switch s.neigh.Resolve(hop, frame.Desc{Frame: frame.None}, s.now) {
 	case ethernet.Queued:
-		if !c.is(connParked) {
-			c.flags |= connParked
-			s.parked = append(s.parked, c.id)
-		}
+		s.park(c)
 	case ethernet.Unreachable:
 		s.hopFailed(c)
 	default:
 		c.flags |= connHopRetry
 	}
 	return false
+}
+
+// park has a connection wait until the neighbour table has changed.
+func (s *Shard) park(c *Conn) {
+	if !c.is(connParked) {
+		c.flags |= connParked
+		s.parked = append(s.parked, c.id)
+	}
 }
 
 // timer returns when the connection needs a turn if nothing arrives.
@@ -88,6 +105,10 @@ func (s *Shard) neighbours() {
 func (s *Shard) arpOutput() {
 	var a ethernet.ARP
 	for s.neigh.NextOutput(&a) {
+		if d := s.stack.shared; d != nil { // The kernel asks, and answers.
+			d.follower.Ask(a.TargetIP)
+			continue
+		}
 		d, b := s.newPacket(ethernet.ARPLen)
 		if b == nil {
 			return
@@ -105,9 +126,11 @@ func (s *Shard) unpark(hop ipv4.Addr, failed bool) {
 		if c.flags&(connOpen|connParked) != connOpen|connParked {
 			continue
 		}
-		if failed && c.nextHop() != hop {
-			kept = append(kept, id)
-			continue
+		if failed {
+			if next, ok := c.nextHop(); !ok || next != hop {
+				kept = append(kept, id)
+				continue
+			}
 		}
 		c.flags &^= connParked
 		if failed {
@@ -126,7 +149,7 @@ func (s *Shard) arpInput(b []byte) {
 		return
 	}
 	s.neigh.Input(&a, s.now)
-	if len(s.stack.shards) == 1 || a.Op == ethernet.ARPRequest && !s.stack.owns(a.TargetIP) && !a.IsAnnouncement() {
+	if len(s.stack.shards) == 1 || a.Op == ethernet.ARPRequest && !s.owns(a.TargetIP) && !a.IsAnnouncement() {
 		return
 	}
 	for _, other := range s.stack.shards {

@@ -15,7 +15,7 @@ import (
 )
 
 // Open attaches to cfg.Interface, opens a shard for each of its queues, and starts them: the stack owns cfg.Address and cfg.Addresses from
-// then on, and the kernel keeps everything else that the interface carries.
+// then on, or of a Shared one the ports that are opened, and the kernel keeps everything else that the interface carries.
 //
 // All descriptors that belong to a network namespace are opened on the calling goroutine's thread, so a caller that has locked
 // itself to a thread in another namespace gets a stack there.
@@ -24,17 +24,24 @@ func Open(cfg Config) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
+	on, err := lookBelow(&full)
+	if err != nil {
+		return nil, err
+	}
 	others, err := full.others()
 	if err != nil {
-		return nil, err
-	}
-	if err := checkKernelAddresses(full.Address.Addr(), &others); err != nil {
-		return nil, err
+		return nil, errors.Join(err, on.close())
 	}
 	prefixes := others.Prefixes()
-	iface, err := afxdp.Open(full.Interface, full.AFXDP, bpf.Config{Mode: bpf.OwnAddress, MaxPrefixes: len(prefixes)})
-	if err != nil {
+	steer := bpf.Config{Mode: bpf.OwnAddress, VLAN: on.vlan, MaxPrefixes: len(prefixes)}
+	if on.shared != nil {
+		steer = bpf.Config{Mode: bpf.SharedAddress, VLAN: on.vlan, MaxPorts: on.shared.maxPorts()}
+	} else if err := checkKernelAddresses(full.Address.Addr(), &others); err != nil {
 		return nil, err
+	}
+	iface, err := afxdp.Open(on.device, full.AFXDP, steer)
+	if err != nil {
+		return nil, errors.Join(err, on.close())
 	}
 	info := iface.Info()
 	queues := iface.Queues()
@@ -46,32 +53,61 @@ func Open(cfg Config) (*Stack, error) {
 		// What is promised must fit the receive rings; a quarter of them is left for everything that no window governs.
 		full.RxBudget = uint32(iface.RxRing()) * uint32(min(info.MTU, queues[0].Pool().ChunkSize()-headroom)) / 4 * 3
 	}
-	s, err := New(full, devices...)
+	s, err := newStack(full, on, devices)
 	if err != nil {
-		return nil, errors.Join(err, iface.Close())
+		return nil, errors.Join(err, iface.Close(), on.close())
 	}
 	s.iface = iface
 	s.findHomes(iface)
 	s.placeShards(iface)
-	err = iface.Program().AddAddress(full.Address.Addr())
-	for _, p := range prefixes {
-		err = errors.Join(err, iface.Program().AddPrefix(p))
-	}
-	if err != nil {
-		return nil, errors.Join(err, iface.Close())
+	if on.shared == nil {
+		if err := s.ownAddresses(iface.Program(), prefixes); err != nil {
+			return nil, errors.Join(err, iface.Close())
+		}
 	}
 	s.Start()
 	err = s.checkAffinity()
 	if err == nil {
 		err = s.followLink(iface)
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case on.shared != nil:
+		err = on.shared.start(s, iface.Program())
+	default:
 		err = s.claimAddress()
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// lookBelow finds out what the stack is to be on.
+func lookBelow(cfg *Config) (on below, err error) {
+	if on.device, on.vlan, err = vlanBelow(cfg.Interface); err != nil || !cfg.Shared {
+		return on, err
+	}
+	on.shared, err = openSharing(cfg)
+	return on, err
+}
+
+// close gives back what there is for a stack that does not come to be.
+func (on *below) close() error {
+	if on.shared == nil {
+		return nil
+	}
+	on.shared.close()
+	return on.shared.follower.Close()
+}
+
+// ownAddresses has the program take what is for the stack's addresses.
+func (s *Stack) ownAddresses(program *bpf.Program, others []netip.Prefix) error {
+	err := program.AddAddress(s.address.Addr())
+	for _, p := range others {
+		err = errors.Join(err, program.AddPrefix(p))
+	}
+	return err
 }
 
 // findHomes learns how the interface spreads packets over its queues. Many do not tell, veth for one; then segments that come to the wrong

@@ -135,6 +135,9 @@ func leaveSum(b []byte, sum uint32, field uint8) frame.Ask {
 // queueTX queues a packet, or a frame of one, for the end of the turn. It takes over one ownership of the frame.
 func (s *Shard) queueTX(d frame.Desc) {
 	s.room--
+	if s.tag != 0 {
+		d = s.addTag(d)
+	}
 	s.txq = append(s.txq, d)
 	if !d.More {
 		s.stats.Tx.Frames++
@@ -202,7 +205,7 @@ func (s *Shard) sendIP(d frame.Desc, proto, ecn uint8, src, dst ipv4.Addr) {
 
 // sendRouted sends a complete IP packet to the next hop for dst. It takes over the ownership of the frame.
 func (s *Shard) sendRouted(d frame.Desc, dst ipv4.Addr) {
-	hop, ok := s.stack.route(dst)
+	hop, ok := s.route(dst)
 	if !ok {
 		s.stats.Drop.NoRoute++
 		s.pool.Release(d.Frame)

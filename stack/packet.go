@@ -43,8 +43,17 @@ func (u *PacketSocket) WriteTo(p []byte, to netip.AddrPort) error {
 	if len(p) > maxDatagram {
 		return ErrMessageSize
 	}
-	if _, ok := s.stack.route(dst); !ok {
-		return ErrNoRoute
+	if _, ok := s.route(dst); !ok {
+		return s.errNoRoute()
+	}
+	src := u.local
+	if s.paths != nil {
+		if src.IsUnspecified() {
+			src = s.sourceTo(dst)
+		}
+		if !s.owns(src) {
+			return ErrNoAddress
+		}
 	}
 	n := udp.HeaderLen + len(p)
 	d, b := u.buffer(n)
@@ -54,17 +63,17 @@ func (u *PacketSocket) WriteTo(p []byte, to netip.AddrPort) error {
 	h := udp.Header{SrcPort: u.at.port, DstPort: to.Port(), Length: uint16(n)}
 	h.Marshal(b)
 	copy(b[udp.HeaderLen:], p)
-	sum := ipv4.PseudoHeaderSum(u.local, dst, ipv4.ProtoUDP, n)
+	sum := ipv4.PseudoHeaderSum(src, dst, ipv4.ProtoUDP, n)
 	if s.txSum && d.Frame != frame.None { // a fragmented datagram's checksum is of all its packets
 		d.Ask = leaveSum(b, sum, udp.ChecksumField)
 	} else {
 		udp.SetChecksum(b, sum)
 	}
 	if d.Frame == frame.None {
-		s.sendDatagram(ipv4.ProtoUDP, u.local, dst, b)
+		s.sendDatagram(ipv4.ProtoUDP, src, dst, b)
 		return nil
 	}
-	s.sendIP(d, ipv4.ProtoUDP, 0, u.local, dst)
+	s.sendIP(d, ipv4.ProtoUDP, 0, src, dst)
 	return nil
 }
 
@@ -95,7 +104,10 @@ func (s *Stack) HandlePacket(address string, h PacketHandler) error {
 func (s *Stack) openPackets(at endpoint, make func() *PacketSocket) (endpoint, error) {
 	return s.openPort(&s.udpPorts, at, func(sh *Shard, at endpoint) error {
 		u := make()
-		u.shard, u.at, u.local = sh, at, s.address4(at)
+		u.shard, u.at, u.local = sh, at, at.addr
+		if s.shared == nil { // else the kernel's routes say from which, if it is of all
+			u.local = s.address4(at)
+		}
 		if at.all() {
 			sh.udp[at.port] = u
 		} else {
@@ -109,6 +121,9 @@ func (s *Stack) closePackets(at endpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.udpPorts.free(at)
+	if s.shared != nil {
+		s.shared.give(ipv4.ProtoUDP, at)
+	}
 	for _, sh := range s.shards {
 		sh.call(func(sh *Shard) {
 			if at.all() {

@@ -76,7 +76,7 @@ func (s *Shard) addPlain(f frame.Index, ip *[ipv4.MinHeaderLen]byte, t *[tcp.Min
 	}
 	src := ipv4.Addr(flow.RemoteAddr)
 	if flow.LocalAddr != s.local && !s.others.Has(flow.LocalAddr) || src == s.local || s.others.Has(src) || !src.IsHost() ||
-		s.stack.isBroadcast(src) || flow.LocalPort == 0 || flow.RemotePort == 0 {
+		s.isBroadcast(src) || flow.LocalPort == 0 || flow.RemotePort == 0 {
 		return false
 	}
 	s.segments = s.segments[:n+1]

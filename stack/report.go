@@ -36,7 +36,9 @@ const reportEvents = tcp.EventUnanswered | tcp.EventUnreachable | tcp.EventUrgen
 // tell tells the neighbour table and the application what the connection reports.
 func (s *Shard) tell(c *Conn, ev tcp.Events) {
 	if ev&tcp.EventUnanswered != 0 {
-		s.neigh.Doubt(c.nextHop(), s.now)
+		if hop, ok := c.nextHop(); ok {
+			s.neigh.Doubt(hop, s.now)
+		}
 	}
 	h, ok := c.handler().(Reporter)
 	if !ok {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/xdpstack/xdpstack/ethernet"
 	"github.com/xdpstack/xdpstack/frame"
-	"github.com/xdpstack/xdpstack/internal/addrset"
 	"github.com/xdpstack/xdpstack/internal/clock"
 	"github.com/xdpstack/xdpstack/internal/wheel"
 	"github.com/xdpstack/xdpstack/ipv4"
@@ -16,18 +15,18 @@ import (
 // Shard is one queue pair with everything that its traffic needs: nothing in it is shared with another shard, and one goroutine
 // at a time may use it. Start gives it a goroutine of its own; a simulator calls Step instead.
 type Shard struct {
-	stack    *Stack
-	cfg      *Config
-	id       int
-	cpu      int // that it is bound to; -1: any
-	dev      Device
-	pool     *frame.Pool
-	hw       ethernet.Addr
-	local    ipv4.Addr    // the first of the stack's addresses
-	others   *addrset.Set // and all others
+	stack *Stack
+	cfg   *Config
+	id    int
+	cpu   int // that it is bound to; -1: any
+	dev   Device
+	pool  *frame.Pool
+	hw    ethernet.Addr
+	addressing
 	mtu      int
 	oneFrame int    // the largest IP packet that one frame holds, at most the MTU: what is not TCP is sent in fragments of that size
 	hwWord   uint64 // hw as a number
+	tag      tag    // zero: frames have none
 	rxSum    bool   // the device verified the checksums
 	txSum    bool   // the device completes the checksums of TCP and UDP
 
@@ -109,7 +108,7 @@ func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 	}
 	sh := &Shard{
 		stack: s, cfg: cfg, id: id, cpu: cfg.cpu(id), dev: dev, pool: dev.Pool(),
-		hw: ethernet.Addr(dev.HardwareAddr()), local: s.local, others: &s.others, mtu: dev.MTU(),
+		hw: ethernet.Addr(dev.HardwareAddr()), addressing: s.addressing(), mtu: dev.MTU(),
 		oneFrame: oneFrame,
 		adapters: make(map[*TCPConn]struct{}), done: make(chan struct{}),
 		ports: make(map[uint16]*listener), bound: make(map[endpoint]*listener),
@@ -119,8 +118,14 @@ func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 		txq:      make([]frame.Desc, 0, txQueue),
 		due:      make([]uint32, 256),
 	}
+	if s.shared != nil { // A VLAN may have another address and less room than the interface below.
+		sh.hw, sh.mtu = s.shared.mac(sh.hw), s.shared.mtu(sh.mtu)
+	}
 	sh.hwWord = sh.hw.Uint64()
 	sh.rxSum, sh.txSum = dev.ChecksumOffload()
+	if s.vlan != 0 { // The device would have to know that the headers lie behind a tag.
+		sh.tag, sh.txSum = newTag(s.vlan), false
+	}
 	sh.arrived.Frame = frame.None
 	sh.hinter, _ = dev.(hinter)
 	sh.SetOnTurn(cfg.OnTurn)
@@ -152,6 +157,9 @@ func (s *Shard) Step(now clock.Time) bool {
 	if n > 0 {
 		s.stats.Rx.Batches++
 		s.stats.Rx.Frames += uint64(n)
+		if s.tag != 0 {
+			s.untag(s.rx[:n])
+		}
 		s.input(s.rx[:n])
 	}
 	worked := n > 0

@@ -34,7 +34,7 @@ func (s *Shard) Reachable(to netip.Addr) (known, gone bool) {
 	if !ok {
 		return false, true
 	}
-	hop, ok := s.stack.route(dst)
+	hop, ok := s.route(dst)
 	if !ok {
 		return false, true
 	}

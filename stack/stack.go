@@ -22,14 +22,9 @@ import (
 // Stack is one IP address, or many, on one interface, served by a shard for each queue.
 type Stack struct {
 	cfg     Config
-	address netip.Prefix
-	local   ipv4.Addr   // of address
-	others  addrset.Set // all further addresses of the stack's
-	network uint32      // the network's number, host part zero
-	mask    uint32
-	subnet  bool // the network has broadcast addresses: it is not of one or two hosts
-	gateway ipv4.Addr
-	hasGW   bool
+	address netip.Prefix // zero in shared-address mode, as are local and others
+	local   ipv4.Addr    // of address
+	others  addrset.Set  // all further addresses of the stack's
 	shards  []*Shard
 	random  *rand.Rand // used while shards are made; they have generators of their own afterwards
 	iface   closer     // what Open made, closed last
@@ -39,6 +34,8 @@ type Stack struct {
 	started  atomic.Bool
 	stopped  chan struct{} // closed when Close begins
 	link     link
+	shared   *sharing // nil: own-address mode
+	vlan     uint16   // that its frames are tagged for; 0: they are not
 
 	directory    directory
 	homes        homes
@@ -67,23 +64,36 @@ func New(cfg Config, devices ...Device) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
+	if full.Shared {
+		return nil, fmt.Errorf("%w: Shared needs the kernel's interface: use Open", ErrConfig)
+	}
+	return newStack(full, below{}, devices)
+}
+
+// below is what Open found out about the interface for the stack on it.
+type below struct {
+	device string   // that XDP runs on
+	vlan   uint16   // that the stack is on; 0: none
+	shared *sharing // nil: own-address mode
+}
+
+// newStack is New with a configuration that is complete.
+func newStack(full Config, on below, devices []Device) (*Stack, error) {
 	if len(devices) == 0 {
 		return nil, fmt.Errorf("%w: a stack needs at least one device", ErrConfig)
 	}
 	s := &Stack{
 		cfg: full, address: full.Address, stopped: make(chan struct{}),
-		tcpPorts: newUsedPorts(), udpPorts: newUsedPorts(),
+		tcpPorts: newUsedPorts(ipv4.ProtoTCP), udpPorts: newUsedPorts(ipv4.ProtoUDP),
 		random: newRandom(full.Seed),
+		shared: on.shared, vlan: on.vlan,
 	}
+	var err error
 	if s.others, err = full.others(); err != nil {
 		return nil, err
 	}
 	s.link.failed = make(chan struct{})
-	s.mask = ^(^uint32(0) >> full.Address.Bits())
 	s.local, _ = ipv4.AddrFrom(full.Address.Addr())
-	s.network = s.local.Uint32() & s.mask
-	s.subnet = full.Address.Bits() < 31
-	s.gateway, s.hasGW = ipv4.AddrFrom(full.Gateway)
 	if len(devices) > 1 {
 		s.directory.init([2]uint64{s.random.Uint64(), s.random.Uint64()})
 	}
@@ -145,6 +155,9 @@ func (s *Stack) Close() error {
 	close(s.stopped)
 	s.mu.Unlock()
 	var errs []error
+	if s.shared != nil {
+		s.shared.follower.Close()
+	}
 	for _, sh := range s.shards {
 		if s.started.Load() {
 			sh.post(command{call: func(sh *Shard) { sh.stopping = true }})
@@ -156,17 +169,31 @@ func (s *Stack) Close() error {
 		errs = append(errs, sh.closeErr)
 	}
 	s.homes.close()
+	if s.shared != nil {
+		defer s.shared.close() // when nothing comes to the ports any more
+	}
 	if s.iface != nil {
 		errs = append(errs, s.iface.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// Address returns the stack's address and its network's prefix length.
-func (s *Stack) Address() netip.Prefix { return s.address }
+// Address returns the stack's address and its network's prefix length; of a Shared stack the first that the kernel has now, not valid if it
+// has none.
+func (s *Stack) Address() netip.Prefix {
+	if s.shared != nil {
+		return s.shared.first()
+	}
+	return s.address
+}
 
 // Addresses returns the stack's addresses beside that, as few ranges as possible.
-func (s *Stack) Addresses() []AddrRange { return s.others.Ranges() }
+func (s *Stack) Addresses() []AddrRange {
+	if s.shared != nil {
+		return s.shared.view.Load().others.Ranges()
+	}
+	return s.others.Ranges()
+}
 
 // HardwareAddr returns the Ethernet address of the stack's interface.
 func (s *Stack) HardwareAddr() [6]byte { return s.shards[0].hw }
@@ -180,21 +207,14 @@ func (s *Stack) Shards() int { return len(s.shards) }
 // Shard returns a shard, for those who call Step themselves.
 func (s *Stack) Shard(i int) *Shard { return s.shards[i] }
 
-// owns reports whether an address is one of the stack's.
-func (s *Stack) owns(ip ipv4.Addr) bool { return ip == s.local || s.others.Has(ip) }
-
-// isBroadcast reports whether an address is the network's own or its broadcast address (RFC 1122 section 3.2.1.3).
-func (s *Stack) isBroadcast(ip ipv4.Addr) bool {
-	a := ip.Uint32()
-	return s.subnet && a&s.mask == s.network && (a == s.network || a == s.network|^s.mask)
-}
-
-// route returns the next hop for an address.
-func (s *Stack) route(dst ipv4.Addr) (hop ipv4.Addr, ok bool) {
-	if dst.Uint32()&s.mask == s.network {
-		return dst, true
+// addressing returns what its shards look at addresses with.
+func (s *Stack) addressing() addressing {
+	if s.shared != nil {
+		return *s.shared.view.Load()
 	}
-	return s.gateway, s.hasGW
+	a := addressing{local: s.local, others: &s.others, network: newNetwork(s.local, s.address.Bits())}
+	a.gateway, a.hasGW = ipv4.AddrFrom(s.cfg.Gateway)
+	return a
 }
 
 // initProtocols makes the protocols of a shard.
@@ -222,12 +242,12 @@ func (s *Shard) initProtocols() error {
 	s.reserve = min(controlReserve, s.pool.Size()/32)
 	s.wheel = wheel.New(connBlock, clock.Time(0))
 	s.timeWait = tcp.NewTimeWaitTable(s.core, s.cfg.MaxTimeWait)
-	s.reporter = ipv4.NewReporter(ipv4.ReporterConfig{Subnet: s.stack.address, Seed: s.stack.random.Uint64()})
+	s.reporter = ipv4.NewReporter(ipv4.ReporterConfig{Subnet: s.stack.Address(), Seed: s.stack.random.Uint64()})
 	if s.reasm, err = ipv4.NewReassembler(ipv4.ReassemblerConfig{}); err != nil {
 		return err
 	}
 	if s.neigh, err = ethernet.NewNeighbours(s.pool, ethernet.NeighboursConfig{
-		MAC: s.hw, IP: s.local, Others: *s.others, Gateway: s.stack.gateway,
+		MAC: s.hw, IP: s.local, Others: *s.others, Gateway: s.gateway,
 		Seed: s.stack.random.Uint64(),
 	}); err != nil {
 		return err

@@ -56,8 +56,12 @@ func (s *Stack) ListenPacket(network, address string) (net.PacketConn, error) {
 
 func (s *Stack) dialUDP(remote netip.AddrPort, from source) (*UDPConn, error) {
 	if ip, _ := ipv4.AddrFrom(remote.Addr()); s.shards != nil {
-		if _, ok := s.route(ip); !ok {
-			return nil, ErrNoRoute
+		a := s.addressing()
+		if _, ok := a.route(ip); !ok {
+			return nil, a.errNoRoute()
+		}
+		if from.addr.IsUnspecified() {
+			from.addr = a.sourceTo(ip)
 		}
 	}
 	at := s.endpoint(from.addr, from.port)

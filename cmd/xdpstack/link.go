@@ -99,6 +99,8 @@ func (f *driverFlags) options() (o afxdp.Options, err error) {
 type linkFlags struct {
 	driverFlags
 	iface, address, gateway string
+	shared                  bool
+	dialPorts               int
 	others                  []string // addresses beside address
 }
 
@@ -107,8 +109,10 @@ func (f *linkFlags) register(cmd *cobra.Command) { f.registerAs(cmd, "i") }
 // registerAs is register with a letter for --interface, or none.
 func (f *linkFlags) registerAs(cmd *cobra.Command, letter string) {
 	cmd.Flags().StringVarP(&f.iface, "interface", letter, "", "network interface (required)")
-	cmd.Flags().StringVarP(&f.address, "address", "a", "", "the stack's own IPv4 address with its prefix length (required)")
+	cmd.Flags().StringVarP(&f.address, "address", "a", "", "the stack's own IPv4 address with its prefix length (required, or --shared)")
 	cmd.Flags().StringVar(&f.gateway, "gateway", "", "router for addresses outside the prefix")
+	cmd.Flags().BoolVar(&f.shared, "shared", false, "use the kernel's addresses, and own only the ports that are opened, in place of -a")
+	cmd.Flags().IntVar(&f.dialPorts, "dial-ports", 0, "with --shared: local ports to reserve for dialing (default 1024)")
 	f.driverFlags.register(cmd)
 	if err := cmd.RegisterFlagCompletionFunc("interface", completeInterface); err != nil {
 		panic(err)
@@ -131,10 +135,16 @@ func (f *linkFlags) config() (cfg stack.Config, err error) {
 	if f.iface == "" {
 		return cfg, usagef("which interface? give -i IFACE")
 	}
-	if f.address == "" {
-		return cfg, usagef("which address? give -a ADDR/LEN, one on %s's network that nobody has", f.iface)
-	}
 	cfg.Interface = f.iface
+	if f.shared {
+		return f.sharedConfig(cfg)
+	}
+	switch {
+	case f.address == "":
+		return cfg, usagef("which address? give -a ADDR/LEN, one on %s's network that nobody has, or --shared for the kernel's", f.iface)
+	case f.dialPorts != 0:
+		return cfg, usagef("--dial-ports belongs to --shared: all ports of an own address are the stack's")
+	}
 	if cfg.Address, err = netip.ParsePrefix(f.address); err != nil || !cfg.Address.Addr().Is4() {
 		return cfg, usagef("-a %s: want an IPv4 address with its prefix length, such as 192.0.2.10/24", f.address)
 	}
@@ -153,6 +163,23 @@ func (f *linkFlags) config() (cfg stack.Config, err error) {
 		}
 		cfg.Addresses = append(cfg.Addresses, r)
 	}
+	cfg.AFXDP, err = f.options()
+	return cfg, err
+}
+
+// sharedConfig completes the configuration of a stack that has the kernel's addresses.
+func (f *linkFlags) sharedConfig(cfg stack.Config) (stack.Config, error) {
+	switch {
+	case f.address != "" || f.others != nil:
+		return cfg, usagef("--shared and -a, --addresses or --source: with --shared the addresses are the kernel's")
+	case f.gateway != "":
+		return cfg, usagef("--shared and --gateway: with --shared the routes are the kernel's")
+	}
+	if f.dialPorts < 0 || f.dialPorts > 1<<15 {
+		return cfg, usagef("--dial-ports %d: want 1 to 32768", f.dialPorts)
+	}
+	cfg.Shared, cfg.DialPorts = true, f.dialPorts
+	var err error
 	cfg.AFXDP, err = f.options()
 	return cfg, err
 }

@@ -37,6 +37,8 @@ func newServe(io streams) *cobra.Command {
 		Short: "Serve echo, discard, chargen or http on an interface",
 		Long: `Attaches to an interface, takes an address on its network that nobody has, and serves there until it is
 interrupted; with --addresses on many more. The kernel's own addresses on the interface work on.
+With --shared it serves on the kernel's addresses instead: the ports of the services are taken, and
+everything else there stays the kernel's.
 
   echo     port 7   sends back what it gets; UDP too
   discard  port 9   throws away what it gets; UDP too
@@ -48,6 +50,7 @@ was put in. It is one time for all, or several with the share of requests that e
 has nothing answered for 2 s, from 10 s after the first request on. The requests of a connection are
 answered one after another.`,
 		Example: `  sudo xdpstack serve -i eth0 -a 192.0.2.10/24 --gateway 192.0.2.1 http --root /srv/www
+  sudo xdpstack serve -i eth0 --shared http --root /srv/www
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 echo --port 7007
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 echo discard chargen http
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 --addresses 198.51.100.0/24 http
