@@ -69,6 +69,7 @@ func TestHelp(t *testing.T) {
 		"tune",
 		"stats",
 		"top",
+		"ss",
 		"rfc2544",
 		"report",
 		"report show",
@@ -175,6 +176,10 @@ func TestUsageErrors(t *testing.T) {
 		{name: "weights", args: "load --weights 1,2 http://192.0.2.1", link: true, says: "2 numbers for 1 target"},
 		{name: "header", args: "load --header Accept http://192.0.2.1", link: true, says: "NAME: VALUE"},
 		{name: "header of tcp", args: "load --header A:b tcp://192.0.2.1:7", link: true, says: "for HTTP"},
+		{name: "filter of ss", args: "ss dst 10.0.0.1 plus dport 80", says: "at character 14: want src, dst"},
+		{name: "port of ss", args: "ss dport = :nothing", says: "no service is called"},
+		{name: "sort of ss", args: "ss --sort beauty", says: "want one of recv-q"},
+		{name: "top of ss", args: "ss --top 99999", says: "want 1 to 10000"},
 		{name: "interval", args: "stats --watch --interval 0s", says: "--interval 0s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -201,6 +206,8 @@ func TestCompletion(t *testing.T) {
 		{"serve --mode ", "zero-copy"},
 		{"serve --tx-checksum ", "device"},
 		{"ser", "serve"},
+		{"ss state ", "time-wait"},
+		{"ss --sort ", "retrans"},
 	} {
 		args := append([]string{"__complete"}, strings.Split(tt.args, " ")...)
 		code, out, _ := command(t.Context(), nil, args...)

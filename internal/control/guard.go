@@ -152,7 +152,7 @@ func (g *guard) recovered(w http.ResponseWriter, r *http.Request) {
 	if p == nil {
 		return
 	}
-	if p == http.ErrAbortHandler {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p) // net/http's own way to end an answer
 	}
 	g.log.Error("a request for the control socket failed", "method", r.Method, "path", clip(r.URL.Path), "panic", fmt.Sprint(p),

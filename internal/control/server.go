@@ -75,7 +75,8 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	s := &Server{
-		listener: &bounded{Listener: permitted{l, may}, limit: maxConns, patience: patience}, path: path, mux: http.NewServeMux(), log: cfg.Log,
+		listener: &bounded{Listener: permitted{l, may}, limit: maxConns, patience: patience},
+		path:     path, mux: http.NewServeMux(), log: cfg.Log,
 		info: Info{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Started: time.Now()},
 	}
 	if s.log == nil {
