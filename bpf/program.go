@@ -139,6 +139,11 @@ func Load(cfg Config) (*Program, error) {
 	if err := setFilter(spec, &cfg); err != nil {
 		return nil, err
 	}
+	if !lax() {
+		if err := spec.Variables[steerVarStrict].Set(true); err != nil {
+			return nil, fmt.Errorf("bpf: set the mode: %w", err)
+		}
+	}
 	p := &Program{cfg: cfg}
 	if p.cookie, err = setHints(spec, &cfg); err != nil {
 		return nil, err
@@ -156,6 +161,14 @@ func Load(cfg Config) (*Program, error) {
 	return p, nil
 }
 
+// lax reports whether the verifier lets the calling thread's programs do with pointers what those of others may not.
+func lax() bool {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	err := unix.Capget(&hdr, &data[0])
+	return err != nil || data[1].Effective&(1<<(unix.CAP_PERFMON-32)) != 0 || data[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
+}
+
 func loadError(err, limit error, cfg *Config) error {
 	if cfg.Hints && !errors.Is(err, unix.EPERM) {
 		what := "Linux 6.1 or later has them"
@@ -166,6 +179,9 @@ func loadError(err, limit error, cfg *Config) error {
 	}
 	if cfg.Fragments && errors.Is(err, unix.EINVAL) { // the flag is unknown, or the helper function
 		return fmt.Errorf("bpf: load the steering program: %w (%w): Linux 5.18 or later has it", ErrFragments, err)
+	}
+	if !lax() && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EACCES)) { // what strict does is too new for it
+		return fmt.Errorf("bpf: load the steering program: %w: before Linux 5.18 it takes CAP_PERFMON too, or root", err)
 	}
 	if !errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("bpf: load the steering program: %w", err)

@@ -185,6 +185,7 @@ const (
 	steerVarMarksMask      = "marks_mask"
 	steerVarOwnPrefixes    = "own_prefixes"
 	steerVarShield         = "shield"
+	steerVarStrict         = "strict"
 	steerVarVlan           = "vlan"
 )
 
@@ -265,6 +266,7 @@ type steerVariableSpecs struct {
 	MarksMask   *ebpf.VariableSpec `ebpf:"marks_mask"`
 	OwnPrefixes *ebpf.VariableSpec `ebpf:"own_prefixes"`
 	Shield      *ebpf.VariableSpec `ebpf:"shield"`
+	Strict      *ebpf.VariableSpec `ebpf:"strict"`
 	Vlan        *ebpf.VariableSpec `ebpf:"vlan"`
 }
 
@@ -336,6 +338,7 @@ type steerVariables struct {
 	MarksMask   *ebpf.Variable `ebpf:"marks_mask"`
 	OwnPrefixes *ebpf.Variable `ebpf:"own_prefixes"`
 	Shield      *ebpf.Variable `ebpf:"shield"`
+	Strict      *ebpf.Variable `ebpf:"strict"`
 	Vlan        *ebpf.Variable `ebpf:"vlan"`
 }
 

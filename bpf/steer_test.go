@@ -17,6 +17,12 @@ import (
 func load(t testing.TB, cfg Config) *Program {
 	t.Helper()
 	p, err := Load(cfg)
+	return prepare(t, p, err)
+}
+
+// prepare gives a program what it owns.
+func prepare(t testing.TB, p *Program, err error) *Program {
+	t.Helper()
 	if errors.Is(err, unix.EPERM) { // and not EACCES, with which the verifier refuses a program
 		t.Skipf("needs root, or CAP_BPF and CAP_NET_ADMIN: %v", err)
 	}
@@ -28,7 +34,7 @@ func load(t testing.TB, cfg Config) *Program {
 			t.Error(err)
 		}
 	})
-	switch cfg.Mode {
+	switch p.cfg.Mode {
 	case OwnAddress:
 		err = p.AddAddress(ours)
 	case SharedAddress:
@@ -211,9 +217,8 @@ func whole(own steerReason, frame []byte) steerReason {
 func TestTruncatedAtEveryLength(t *testing.T) {
 	fragment := ipv4{to: ours, proto: protoUDP, fragment: moreFrags, payload: segment(ownedPort)}.bytes()
 	optioned := ipv4{to: ours, proto: protoTCP, options: 40, payload: segment(ownedPort)}.bytes()
-	for _, mode := range allModes {
-		p := load(t, Config{Mode: mode})
-		setSocket(t, p, 0)
+	for _, p := range inAllModes(t) {
+		mode := p.cfg.Mode
 		for _, frame := range [][]byte{
 			tcp(ours, ownedPort),
 			ethernet(etherIPv4, optioned),
@@ -268,9 +273,8 @@ func TestAgainstOracle(t *testing.T) {
 		ethernet(etherIPv4, ipv4{to: ours, proto: protoICMP, payload: icmp(11, quoted(protoUDP, ours, ownedPort, 8))}.bytes()),
 	}
 	interesting := []byte{0, 1, 2, 4, 6, 8, 17, 0x45, 0x46, 0x4f, 0x81, 0x88, 0xa8, 80, 255}
-	for _, mode := range allModes {
-		p := load(t, Config{Mode: mode})
-		setSocket(t, p, 0)
+	for _, p := range inAllModes(t) {
+		mode := p.cfg.Mode
 		var want Counters
 		for i := range 20000 {
 			frame := slices.Clone(seeds[i%len(seeds)])
