@@ -140,6 +140,9 @@ func Load(cfg Config) (*Program, error) {
 		return nil, err
 	}
 	if !lax() {
+		if cfg.ShieldFlows > 0 {
+			return nil, fmt.Errorf("bpf: load the shield: %w: it takes CAP_PERFMON too", unix.EPERM)
+		}
 		if err := spec.Variables[steerVarStrict].Set(true); err != nil {
 			return nil, fmt.Errorf("bpf: set the mode: %w", err)
 		}

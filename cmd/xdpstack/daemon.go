@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"log/slog"
 	"time"
 
@@ -22,6 +21,7 @@ type daemonFlags struct {
 	logLevel string
 	socket   control.Config
 	web      web.Listener
+	drop     privilegeFlags
 }
 
 func (f *daemonFlags) register(cmd *cobra.Command) {
@@ -34,6 +34,7 @@ func (f *daemonFlags) register(cmd *cobra.Command) {
 		"give the dashboard, metrics and health over TCP too: a port, of 127.0.0.1, or ADDR:PORT")
 	cmd.Flags().BoolVar(&f.web.Anyone, "web-anyone", false, "with --web: although other hosts reach that address, and there is no password")
 	cmd.Flags().BoolVar(&f.web.Profiles, "web-pprof", false, "with --web: Go's profiles too, under /debug/pprof/")
+	f.drop.register(cmd)
 	cmd.Flags().StringVar(&f.socket.Path, "socket", "", "path of the control socket for stats (default: by PID in "+control.Dir()+")")
 }
 
@@ -41,6 +42,9 @@ func (f *daemonFlags) register(cmd *cobra.Command) {
 func (f *daemonFlags) check() error {
 	if f.level.UnmarshalText([]byte(f.logLevel)) != nil {
 		return usagef("--log-level %s: want debug, info, warn or error", f.logLevel)
+	}
+	if err := f.drop.check(); err != nil {
+		return err
 	}
 	if f.web.Address == "" {
 		if f.web.Anyone || f.web.Profiles {
@@ -54,16 +58,17 @@ func (f *daemonFlags) check() error {
 	return nil
 }
 
-// config makes a daemon's configuration of a stack's. It logs to w.
-func (f *daemonFlags) config(st stack.Config, w io.Writer) (daemon.Config, error) {
+// config makes a daemon's configuration of a stack's.
+func (f *daemonFlags) config(st stack.Config, io streams) (daemon.Config, error) {
 	if err := f.check(); err != nil {
 		return daemon.Config{}, err
 	}
 	st.CPUs, st.SpinTime = f.cpus, f.spin
 	options := &slog.HandlerOptions{Level: f.level}
-	cfg := daemon.Config{Stack: st, Control: f.socket, Web: f.web, Log: slog.New(slog.NewTextHandler(w, options))}
+	cfg := daemon.Config{Stack: st, Control: f.socket, Web: f.web, Log: slog.New(slog.NewTextHandler(io.err, options))}
 	if f.logJSON {
-		cfg.Log = slog.New(slog.NewJSONHandler(w, options))
+		cfg.Log = slog.New(slog.NewJSONHandler(io.err, options))
 	}
+	f.drop.apply(&cfg, io.own)
 	return cfg, nil
 }

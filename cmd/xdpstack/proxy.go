@@ -68,7 +68,8 @@ func (p *proxyCommand) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	cfg, err := p.process.config(st, p.err)
+	p.process.drop.keep.KernelSockets = true
+	cfg, err := p.process.config(st, p.streams)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ const (
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
+	// own says that the process is the command's own: it may give up privileges, which do not come back.
+	own bool
 }
 
 // usageError is a mistake in the command line.
@@ -104,6 +106,7 @@ Exit codes: 0 success, 1 failure, 2 a mistake in the command line.`,
 		newVersion(io),
 		newRx(io), newReflect(io),
 		newRFC2544(io),
+		newGuard(),
 	)
 	root.SuggestionsMinimumDistance = 2
 	return root

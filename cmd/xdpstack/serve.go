@@ -130,7 +130,7 @@ func (s *serveCommand) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := s.process.config(st, s.err)
+	cfg, err := s.process.config(st, s.streams)
 	if err != nil {
 		return err
 	}

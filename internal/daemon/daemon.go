@@ -8,6 +8,7 @@ import (
 
 	"github.com/xdpstack/xdpstack/internal/control"
 	"github.com/xdpstack/xdpstack/internal/metrics"
+	"github.com/xdpstack/xdpstack/internal/privileges"
 	"github.com/xdpstack/xdpstack/internal/web"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -18,6 +19,10 @@ type Config struct {
 	Control control.Config // the control socket; default by PID in control.Dir
 	Web     web.Listener   // where the dashboard and metrics are given over TCP besides the control socket; default: nowhere
 	Log     *slog.Logger   // default: nothing is logged
+	// Privileges says what the process keeps once everything is open. Default: what it has.
+	Privileges *privileges.Config
+	// Guard is the command line of xdpstack guard, which is started, with further flags, where root becomes somebody else. Default: none.
+	Guard []string
 }
 
 // App is what is served on a stack.
@@ -39,6 +44,7 @@ type Daemon struct {
 	failed chan error
 	state  atomic.Pointer[web.Status]
 	web    *web.Server // nil: none
+	guard  guarded
 }
 
 // Fail ends the process with an error, from any goroutine. Only the first counts.
@@ -59,6 +65,7 @@ func Run(ctx context.Context, cfg Config, app App) (err error) {
 	if d.Stack, err = d.open(cfg.Stack); err != nil {
 		return err
 	}
+	defer d.guard.release()
 	defer func() { err = errors.Join(err, d.Stack.Close()) }()
 	d.warn()
 	if cfg.Control.Log == nil {
@@ -72,6 +79,9 @@ func Run(ctx context.Context, cfg Config, app App) (err error) {
 		return errors.Join(err, d.Control.Close())
 	}
 	if err := app.Start(d); err != nil {
+		return errors.Join(err, d.closeWatch(), d.Control.Close())
+	}
+	if err := d.drop(&cfg); err != nil {
 		return errors.Join(err, d.closeWatch(), d.Control.Close())
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -15,6 +15,7 @@ type Deferral struct {
 	place *Place
 	queue int
 	last  record // what to do if the file is lost, or could not be written
+	kept  bool   // it was written
 }
 
 // Set has the interrupts of a queue wait, which a NAPI serves: for that alone where the kernel can, else for the interface. The
@@ -40,20 +41,19 @@ func (p *Place) set(queue int, napi uint32, want Settings, kept bool) (*Deferral
 	r := record{p.netns, p.Interface, p.Index, napi, now, want, nil}
 	if old, err := readRecord(p.path(napi)); err == nil && old.of(p) && old.After == now {
 		r.Before, r.Owners = old.Before, old.Owners // what is there now was set by one who still polls, or was killed
-		r.living()
+		r.living(0)
 	}
 	r.Owners = append(r.Owners, self(queue))
-	if kept {
-		_ = r.write(p.path(napi)) // without it, what was before is known only here
-	}
+	kept = kept && r.write(p.path(napi)) == nil // without it, what was before is known only here
 	if err := s.write(want); err != nil {
 		_ = os.Remove(p.path(napi))
 		return nil, fmt.Errorf("set %v: %w", want, err)
 	}
-	return &Deferral{napi, p, queue, r}, nil
+	return &Deferral{napi, p, queue, r, kept}, nil
 }
 
-// Undo puts back what was before, unless others still poll, or somebody else has changed it. What is gone needs no putting back.
+// Undo puts back what was before, unless others still poll, or somebody else has changed it. What is gone needs no putting back. A process
+// that may not do that any more leaves it to Recover.
 func (d *Deferral) Undo() error {
 	unlock, _ := d.place.lock()
 	defer unlock()
@@ -62,11 +62,15 @@ func (d *Deferral) Undo() error {
 	if err != nil || !r.of(d.place) {
 		r = d.last
 	}
-	r.living()
+	r.living(0)
 	if i := slices.Index(r.Owners, self(d.queue)); i >= 0 {
 		r.Owners = slices.Delete(r.Owners, i, i+1)
 	}
-	return d.place.finish(&r, path)
+	err = d.place.finish(&r, path)
+	if d.kept && errors.Is(err, os.ErrPermission) {
+		return nil
+	}
+	return err
 }
 
 // finish puts back what was before if nobody owns the change any more, and forgets it.
@@ -116,7 +120,7 @@ func (p *Place) left(f func(r *record, path string) error) error {
 			continue
 		}
 		before := len(r.Owners)
-		if r.living(); before != len(r.Owners) || before == 0 {
+		if r.living(p.Ended); before != len(r.Owners) || before == 0 {
 			all = errors.Join(all, f(&r, path))
 		}
 	}

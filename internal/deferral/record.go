@@ -37,7 +37,7 @@ func self(queue int) owner {
 	return owner{os.Getpid(), start, queue}
 }
 
-// startOf returns when a process started, the 22nd field of /proc/PID/stat. The second, its name, may have spaces and brackets.
+// startOf returns when a process that runs started, the 22nd field of /proc/PID/stat. The second, its name, may have spaces and brackets.
 func startOf(pid int) (uint64, error) {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
@@ -49,6 +49,9 @@ func startOf(pid int) (uint64, error) {
 	if len(fields) <= start {
 		return 0, fmt.Errorf("%d fields", len(fields))
 	}
+	if fields[0] == "Z" || fields[0] == "X" { // its parent has not asked yet how it ended
+		return 0, os.ErrProcessDone
+	}
 	return strconv.ParseUint(fields[start], 10, 64)
 }
 
@@ -57,9 +60,9 @@ func (o owner) alive() bool {
 	return err == nil && start == o.Start
 }
 
-// living drops the owners that have ended.
-func (r *record) living() {
-	r.Owners = slices.DeleteFunc(r.Owners, func(o owner) bool { return !o.alive() })
+// living drops the owners that have ended, and a process that counts as one, if its pid is not 0.
+func (r *record) living(ended int) {
+	r.Owners = slices.DeleteFunc(r.Owners, func(o owner) bool { return o.PID == ended || !o.alive() })
 }
 
 // of reports whether the record is of this interface. Names and numbers come again, in other namespaces and after it was removed.

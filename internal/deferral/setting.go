@@ -129,6 +129,8 @@ type Place struct {
 	MAC       [6]byte
 	// Conn is a connection in the interface's network namespace; nil where the kernel has no netdev family.
 	Conn *netdev.Conn
+	// Ended is the PID of a process that Recover takes for one that has ended; 0: none.
+	Ended int
 
 	dir   string // of the files; default /run/xdpstack-irq
 	sysfs string // default /sys/class/net

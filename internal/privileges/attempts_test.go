@@ -76,8 +76,8 @@ func attacks(parent int) []attempt {
 	bpf := func(what string, cmd uintptr, attr unsafe.Pointer, size uintptr) attempt {
 		return numbered(what, unix.SYS_BPF, cmd, uintptr(attr), size)
 	}
-	word, local := uint64(0), [2]uintptr{}
-	local = [2]uintptr{uintptr(unsafe.Pointer(&word)), 8}
+	word := uint64(0)
+	local := [2]uintptr{uintptr(unsafe.Pointer(&word)), 8}
 	remote := local
 	return []attempt{
 		bpf("load an XDP program", unix.BPF_PROG_LOAD, unsafe.Pointer(&load), unsafe.Sizeof(load)),
@@ -144,7 +144,7 @@ func setLinkDown() error {
 	}
 	messages, err := syscall.ParseNetlinkMessage(answer[:n])
 	if err != nil || len(messages) == 0 || messages[0].Header.Type != unix.NLMSG_ERROR {
-		return fmt.Errorf("no answer to be understood: %v, %w", err, errSucceeded)
+		return fmt.Errorf("no answer to be understood: %w, %w", err, errSucceeded)
 	}
 	if code := *(*int32)(unsafe.Pointer(&messages[0].Data[0])); code != 0 {
 		return syscall.Errno(-code)

@@ -46,6 +46,15 @@ func (c Config) Validate() error {
 	return err
 }
 
+// KeepsAll reports whether root is to keep its privileges.
+func (c Config) KeepsAll() bool {
+	if c.User == "" {
+		return false
+	}
+	id, err := lookup(c.User)
+	return err == nil && id.uid == 0
+}
+
 // identity is a user with a group.
 type identity struct {
 	uid, gid int
@@ -126,7 +135,8 @@ func (c Config) target(may capSet) (id identity, change bool, err error) {
 		return id, false, nil
 	}
 	if !mayChange {
-		return id, false, fmt.Errorf("%s to %s takes CAP_SETUID and CAP_SETGID, and %s missing: start as root, give them, or leave out the user",
+		const cure = "start as root, give them, or leave out the user"
+		return id, false, fmt.Errorf("%s to %s takes CAP_SETUID and CAP_SETGID, and %s missing: "+cure,
 			now, id, missing(may, capSetuid, capSetgid))
 	}
 	return id, true, nil

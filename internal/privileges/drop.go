@@ -52,7 +52,7 @@ func drop(cfg Config) (r Result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r = Result{User: id.String(), Seccomp: cfg.Seccomp, Kept: cfg.User != "" && id.uid == 0 && !change}
+	r = Result{User: id.String(), Seccomp: cfg.Seccomp, Kept: cfg.KeepsAll() && !change}
 	if !r.Kept {
 		if r.Bounded, err = forget(id, change, may); err != nil {
 			return r, err
@@ -85,4 +85,31 @@ func forget(id identity, change bool, may capSet) (bounded bool, err error) {
 		}
 	}
 	return bounded, setCaps(0)
+}
+
+// Reduce keeps some capabilities of those that the process has, on every thread, and no_new_privs: for helpers that do one thing.
+func Reduce(keep ...int) error {
+	have, err := effective()
+	if err != nil {
+		return fmt.Errorf("reduce privileges: %w", err)
+	}
+	var rest capSet
+	for _, n := range keep {
+		rest |= have & (1 << n)
+	}
+	if have.has(capSetpcap) {
+		if err := dropBounding(rest); err != nil {
+			return fmt.Errorf("reduce privileges: %w", err)
+		}
+	}
+	if err := clearAmbient(); err != nil && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("reduce privileges: %w", err)
+	}
+	if err := setCaps(rest); err != nil {
+		return fmt.Errorf("reduce privileges: %w", err)
+	}
+	if err := prctlAll(unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
+		return fmt.Errorf("reduce privileges: set no_new_privs: %w", err)
+	}
+	return nil
 }

@@ -1,0 +1,93 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/internal/deferral"
+	"github.com/xdpstack/xdpstack/internal/privileges"
+)
+
+// Guard is a process beside one that gives up its privileges, for what takes them at the end:
+//
+//	serve ── starts ──► guard                            the control socket is removed,
+//	  │ gives up           │ waits                       interrupts come again as before
+//	  ▼                    ▼                                         ▲
+//	serves ─────── its end of a pipe is closed, in whatever way ─────┘
+//
+// It reads nothing but the end of that pipe, so whoever has taken over the one cannot tell the other what to do.
+type Guard struct {
+	PID       int    // of the process that it is beside
+	Socket    string // its control socket
+	Interface string // whose interrupts it may have deferred
+}
+
+// Run waits on in, and clears up. It keeps CAP_NET_ADMIN of the capabilities.
+func (g Guard) Run(in io.Reader) error {
+	if err := privileges.Reduce(unix.CAP_NET_ADMIN); err != nil {
+		return err
+	}
+	before, err := os.Lstat(g.Socket)
+	if err != nil {
+		return fmt.Errorf("guard: %w", err)
+	}
+	_, _ = io.Copy(io.Discard, in) // nothing is ever written
+	var errs []error
+	if now, err := os.Lstat(g.Socket); err == nil && os.SameFile(before, now) { // not one that the next process has made there
+		errs = append(errs, os.Remove(g.Socket))
+	}
+	if info, err := afxdp.Discover(g.Interface); err == nil { // else it is gone, and its settings with it
+		place := deferral.At(info.Name, info.Index, info.MAC)
+		defer place.Close()
+		place.Ended = g.PID
+		errs = append(errs, deferral.Recover(&place))
+	}
+	return errors.Join(errs...)
+}
+
+// guarded is the side of the process that is guarded.
+type guarded struct{ pipe, done *os.File }
+
+// startGuard starts a guard by its command line.
+func (d *Daemon) startGuard(command []string) error {
+	args := append(command[1:], "--pid", strconv.Itoa(os.Getpid()), "--socket", d.Control.Path(),
+		"--interface", d.Stack.Interface().Info().Name)
+	cmd := exec.Command(command[0], args...)
+	theirs, pipe, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("start the guard: %w", err)
+	}
+	defer theirs.Close()
+	done, closed, err := os.Pipe()
+	if err != nil {
+		return errors.Join(fmt.Errorf("start the guard: %w", err), pipe.Close())
+	}
+	defer closed.Close()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, closed, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is not meant for it
+	if err := cmd.Start(); err != nil {
+		return errors.Join(fmt.Errorf("start the guard: %w", err), pipe.Close(), done.Close())
+	}
+	d.guard = guarded{pipe, done}
+	return cmd.Process.Release()
+}
+
+// release has the guard, if there is one, clear up, and waits until it has.
+func (g *guarded) release() {
+	if g.pipe == nil {
+		return
+	}
+	_ = g.pipe.Close()
+	_ = g.done.SetReadDeadline(time.Now().Add(5 * time.Second)) // it works on without us
+	_, _ = io.Copy(io.Discard, g.done)
+	_ = g.done.Close()
+}
