@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -129,6 +130,34 @@ func TestLogLevelAndWebFlags(t *testing.T) {
 		args := append([]string{"serve", "-i", "eth9", "-a", "192.0.2.1/24", "echo"}, c.args...)
 		if code, _, errs := command(t.Context(), nil, args...); code != exitUsage || !strings.Contains(errs, c.want) {
 			t.Errorf("%v: exit code %d: %s", c.args, code, errs)
+		}
+	}
+}
+
+// A server that has given up its privileges can be watched as before.
+func TestWatchedWithoutPrivileges(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "nobody"})
+	socket := filepath.Join(t.TempDir(), "s")
+	p := launch(t, lab, nil, append([]string{"serve", "--socket", socket, "--web", "127.0.0.1:0", "--web-pprof", "--log-level", "debug", "http"}, linkArgs(lab)...)...)
+	p.ready(t)
+	if !p.err.contains("level=DEBUG msg=queue interface=" + lab.Stack.Interface + " queue=0") {
+		t.Errorf("the log lacks what it has at debug:\n%s", &p.err)
+	}
+	url := regexp.MustCompile(`url=(http://\S+)/`).FindStringSubmatch(p.err.String())[1]
+	client := &http.Client{Transport: &http.Transport{DialContext: lab.Stack.DialContext}, Timeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
+	_, metrics := fetchText(t, client, url+"/metrics")
+	for _, name := range []string{
+		"process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds", "go_goroutines", "xdpstack_ready",
+		`xdpstack_steer_frames_total{action="redirected",reason="tcp"}`,
+	} {
+		if !strings.Contains(metrics, "\n"+name+" ") {
+			t.Errorf("no %s", name)
+		}
+	}
+	for _, path := range []string{"/live", "/healthz", "/readyz", "/", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1"} {
+		if code, body := fetchText(t, client, url+path); code != 200 {
+			t.Errorf("%s: status %d: %.200s", path, code, body)
 		}
 	}
 }

@@ -31,6 +31,12 @@ func (d *Daemon) linkEvent(e stack.LinkEvent) {
 // warn says what the stack runs without that it might have.
 func (d *Daemon) warn() {
 	iface := d.Stack.Interface()
+	cpus := d.Stack.CPUs()
+	for i, q := range iface.Queues() {
+		mode := q.Mode()
+		d.Log.Debug("queue", "interface", iface.Info().Name, "queue", q.Index(), "cpu", cpus[i], "zero_copy", mode.ZeroCopy,
+			"tx_checksum", mode.TxChecksum)
+	}
 	if why := iface.Program().Fallback(); why != nil {
 		d.Log.Warn("generic XDP, which costs throughput", "because", why)
 	}
