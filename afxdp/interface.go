@@ -3,6 +3,7 @@ package afxdp
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -79,6 +80,9 @@ func Open(name string, opt Options, steer bpf.Config) (*Interface, error) {
 		return nil, err
 	}
 	steer.Queues = max(steer.Queues, slices.Max(queues)+1)
+	if opt.Pin {
+		steer.Pin = filepath.Join(bpf.PinDir, name)
+	}
 	i := &Interface{info: info, opt: opt}
 	if err := i.open(at, &opt, steer, queues); err != nil {
 		return nil, errors.Join(err, i.Close())

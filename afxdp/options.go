@@ -35,6 +35,20 @@ func (m Mode) String() string {
 	return fmt.Sprintf("mode %d", uint8(m))
 }
 
+// MarshalText writes the mode's name.
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads the mode's name.
+func (m *Mode) UnmarshalText(text []byte) error {
+	for k := ModeAuto; k <= ModeCopy; k++ {
+		if k.String() == string(text) {
+			*m = k
+			return nil
+		}
+	}
+	return fmt.Errorf("want auto, zero-copy or copy")
+}
+
 // HugePages says whether the UMEM lies in huge pages, which need fewer TLB entries and fewer descriptors to pin.
 type HugePages uint8
 
@@ -70,6 +84,20 @@ func (c TxChecksum) String() string {
 		return "device"
 	}
 	return fmt.Sprintf("TX checksum %d", uint8(c))
+}
+
+// MarshalText writes the choice's name.
+func (c TxChecksum) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads the choice's name.
+func (c *TxChecksum) UnmarshalText(text []byte) error {
+	for k := TxChecksumAuto; k <= TxChecksumDevice; k++ {
+		if k.String() == string(text) {
+			*c = k
+			return nil
+		}
+	}
+	return fmt.Errorf("want auto, stack or device")
 }
 
 // Options say how to open an interface. The zero value of each field means its default.
@@ -116,6 +144,10 @@ type Options struct {
 	BusyPollBudget int           // packets that one poll takes, at most; default 64, the kernel's own NAPI weight
 	DeferHardIRQs  int           // empty rounds of the driver before an interrupt may come again, with BusyPoll; default 2
 	GROFlush       time.Duration // and how long it stays off then without a poll; default 200 µs, as in the kernel's documentation
+
+	// Pin has the XDP program stay on the interface if the process is killed, pinned in bpf.PinDir, where it passes everything to the kernel
+	// until the next process that opens the interface with Pin takes its place. Default: the interface is left clean.
+	Pin bool
 
 	// SendOnly attaches no XDP program, and leaves alone the one that is there, where frames are copied: nothing is received then, and
 	// Interface.Program is nil. With zero-copy drivers send only while a program is attached: one is, which passes to the kernel what
@@ -189,6 +221,12 @@ func room(frameSize, headroom int) int { return frameSize - xdpHeadroom - headro
 // roomOfFrames returns how many bytes of network packet so many frames can have together.
 func roomOfFrames(n, frameSize, headroom int) int {
 	return n*(frameSize-xdpHeadroom-headroom) - linkHeader
+}
+
+// Check finds what Open would refuse whatever the interface, without touching one.
+func (o Options) Check() error {
+	o = o.withDefaults(1500)
+	return o.check()
 }
 
 // check finds what the kernel would refuse with a bare EINVAL, or what could not work. The defaults have been set.

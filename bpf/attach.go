@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
@@ -33,6 +34,20 @@ func (m AttachMode) String() string {
 	return fmt.Sprintf("AttachMode(%d)", uint8(m))
 }
 
+// MarshalText writes the mode's name.
+func (m AttachMode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads the mode's name.
+func (m *AttachMode) UnmarshalText(text []byte) error {
+	for k := AttachAuto; k <= AttachGeneric; k++ {
+		if k.String() == string(text) {
+			*m = k
+			return nil
+		}
+	}
+	return fmt.Errorf("want auto, native or generic")
+}
+
 // Errors of Attach.
 var (
 	// ErrAttached: this Program is attached already.
@@ -42,7 +57,8 @@ var (
 )
 
 // Attach attaches the program to an interface of the calling thread's network namespace, and returns the mode that it got:
-// AttachNative or AttachGeneric. The program stays until Detach, Close, or the end of the process, whatever ends it.
+// AttachNative or AttachGeneric. The program stays until Detach, Close, or the end of the process, whatever ends it; with Config.Pin it stays
+// after a process that was killed.
 func (p *Program) Attach(ifindex int, mode AttachMode) (AttachMode, error) {
 	if mode > AttachGeneric {
 		return 0, fmt.Errorf("bpf: attach: mode %v does not exist", mode)
@@ -55,10 +71,30 @@ func (p *Program) Attach(ifindex int, mode AttachMode) (AttachMode, error) {
 		return 0, fmt.Errorf("bpf: attach: interface %d is not in this network namespace: %w", ifindex, err)
 	}
 	p.fallback = nil
+	if p.cfg.Pin == "" {
+		return p.attachFresh(nic, mode)
+	}
+	if p.pin, err = openPin(p.cfg.Pin); err != nil {
+		return 0, err
+	}
+	got, ok := p.takeOver(nic, mode)
+	if !ok {
+		if got, err = p.attachFresh(nic, mode); err == nil {
+			err = p.link.Pin(p.pin.path())
+		}
+	}
+	if err != nil {
+		return 0, errors.Join(err, p.Detach())
+	}
+	return got, nil
+}
+
+// attachFresh attaches the program to an interface that has none.
+func (p *Program) attachFresh(nic *net.Interface, mode AttachMode) (AttachMode, error) {
 	if mode == AttachGeneric {
 		return mode, p.attach(nic, mode)
 	}
-	err = p.attach(nic, AttachNative)
+	err := p.attach(nic, AttachNative)
 	if err == nil || mode == AttachNative || !Refused(err) {
 		return AttachNative, err
 	}
@@ -85,6 +121,9 @@ func (p *Program) attach(nic *net.Interface, mode AttachMode) error {
 func (p *Program) attachError(nic *net.Interface, mode AttachMode, err error) error {
 	what := fmt.Sprintf("bpf: attach to %s in %s mode", nic.Name, mode)
 	switch {
+	case (errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST)) && Orphan(filepath.Join(PinDir, nic.Name)) != 0:
+		return fmt.Errorf("%s: %w (%w): a process that was killed has left it pinned: remove it with: xdpstack clean -i %s", what, ErrOccupied,
+			err, nic.Name)
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
 		return fmt.Errorf("%s: %w (%w): stop its owner, or remove it with: ip link set dev %s xdp off", what, ErrOccupied, err, nic.Name)
 	case errors.Is(err, unix.EPERM):
@@ -130,13 +169,16 @@ func (p *Program) Fallback() error { return p.fallback }
 
 // Detach removes the program from the interface. It does nothing if the program is not attached.
 func (p *Program) Detach() error {
-	if p.link == nil {
-		return nil
+	var errs []error
+	if p.pin != nil {
+		errs = append(errs, p.pin.close())
+		p.pin = nil
 	}
-	l := p.link
-	p.link, p.ifindex = nil, 0
-	if err := l.Close(); err != nil {
-		return fmt.Errorf("bpf: detach: %w", err)
+	if p.link != nil {
+		if err := p.link.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("bpf: detach: %w", err))
+		}
+		p.link, p.ifindex = nil, 0
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -11,11 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exported is what a program's files are, in their order: the program itself, its link if it is attached, its maps.
+// Exported is what a program's files are, in their order: the program itself, its link if it is attached, the lock of its pin if it has one, its maps.
 type Exported struct {
 	Config  Config
 	Cookie  uint32   // of the hints
 	Ifindex int      // of the interface that it is attached to; 0: none
+	Pinned  bool     // the link is, in Config.Pin
 	Maps    []string // names, in the order of the C source's objects
 }
 
@@ -48,6 +49,10 @@ func (p *Program) Export() (e Exported, files []*os.File, err error) {
 		}
 		add("the link", l.FD())
 	}
+	if p.pin != nil {
+		e.Pinned = true
+		add("the lock of the pinned link", int(p.pin.lock.Fd()))
+	}
 	for _, m := range p.maps() {
 		e.Maps = append(e.Maps, m.name)
 		add("map "+m.name, (*m.field).FD())
@@ -59,6 +64,9 @@ func (p *Program) Export() (e Exported, files []*os.File, err error) {
 func (e *Exported) Files() int {
 	n := 1 + len(e.Maps)
 	if e.Ifindex != 0 {
+		n++
+	}
+	if e.Pinned {
 		n++
 	}
 	return n
@@ -97,6 +105,13 @@ func (p *Program) adopt(e *Exported, files []*os.File, maps []namedMap) error {
 		p.ifindex = e.Ifindex
 		files = files[1:]
 	}
+	if e.Pinned {
+		if fd, err = duplicate(files[0]); err != nil {
+			return err
+		}
+		p.pin = &pin{dir: e.Config.Pin, lock: os.NewFile(uintptr(fd), e.Config.Pin)}
+		files = files[1:]
+	}
 	for i, m := range maps {
 		if e.Maps[i] != m.name {
 			return fmt.Errorf("%w: map %s in place of %s", ErrExported, e.Maps[i], m.name)
@@ -108,10 +123,7 @@ func (p *Program) adopt(e *Exported, files []*os.File, maps []namedMap) error {
 			return fmt.Errorf("map %s: %w", m.name, err)
 		}
 	}
-	if e.Config.ShieldFlows > 0 {
-		p.shield, err = openShield(&p.objects.steerMaps)
-	}
-	return err
+	return nil
 }
 
 // duplicate returns a descriptor that cilium/ebpf may own.

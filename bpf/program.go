@@ -61,6 +61,10 @@ type Config struct {
 	Filter      bool // there is a filter, which lets everything in until it is told otherwise: see SetRule and SetRates
 	MaxRules    int  // bound of the filter's rules; default 1048576, which take no memory before they are there
 	MaxSources  int  // bound of the sources whose rates the filter keeps, about 100 bytes each; default 65536
+	// Pin is a directory on a BPF file system where the link is pinned while the program is attached: if the process is killed, the program
+	// stays on the interface, passes everything to the kernel, and is replaced by that of the next process with the same Pin, without a
+	// moment in which there is none. Default: nothing is pinned.
+	Pin string
 }
 
 func (c *Config) setDefaults() error {
@@ -95,6 +99,7 @@ type Program struct {
 	cfg      Config
 	objects  steerObjects
 	link     link.Link // nil unless attached
+	pin      *pin      // nil unless pinned
 	ifindex  int       // of the interface it is attached to
 	fallback error
 	cookie   uint32 // of the hints

@@ -42,6 +42,15 @@ func FromPrefix(p netip.Prefix) Range {
 	return Range{First: p.Masked().Addr(), Last: addr(first | ^uint32(0)>>p.Bits())}
 }
 
+// MarshalText writes what Parse reads.
+func (r Range) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what Parse does.
+func (r *Range) UnmarshalText(text []byte) (err error) {
+	*r, err = Parse(string(text))
+	return err
+}
+
 func (r Range) String() string {
 	if !r.Last.IsValid() || r.First == r.Last {
 		return r.First.String()
