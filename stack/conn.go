@@ -209,9 +209,6 @@ func (s *Shard) open(f tcp.Flow, hash, origin uint32, t *TCPConn) *Conn {
 	c.tcp.SetFlow(f)
 	s.origins.use(origin)
 	s.flows.insert(hash, c.id)
-	if s.marks != nil {
-		s.marks.Add(hash)
-	}
 	s.stats.Opened++
 	if int(c.id) >= s.wheel.Size() {
 		s.wheel.Grow(s.conns.size())
@@ -231,11 +228,7 @@ func (s *Shard) destroy(c *Conn, err error) {
 	c.handler().Closed(c, err)
 	f := c.tcp.Flow()
 	c.tcp.Release()
-	hash := s.hash(&f)
-	s.flows.remove(hash, c.id)
-	if s.marks != nil {
-		s.marks.Remove(hash)
-	}
+	s.flows.remove(s.hash(&f), c.id)
 	s.stack.directory.remove(&f, s.id)
 	s.wheel.Cancel(c.id)
 	if c.is(connInRun) {

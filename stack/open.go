@@ -39,9 +39,6 @@ func Open(cfg Config) (*Stack, error) {
 	} else if err := checkKernelAddresses(full.Address.Addr(), &others); err != nil {
 		return nil, err
 	}
-	if full.Shield != bpf.ShieldOff {
-		steer.ShieldFlows = full.MaxConns
-	}
 	iface, err := afxdp.Open(on.device, full.AFXDP, steer)
 	if err != nil {
 		return nil, errors.Join(err, on.close())
@@ -56,7 +53,6 @@ func Open(cfg Config) (*Stack, error) {
 		// What is promised must fit the receive rings; a quarter of them is left for everything that no window governs.
 		full.RxBudget = uint32(iface.RxRing()) * uint32(min(info.MTU, queues[0].Pool().ChunkSize()-headroom)) / 4 * 3
 	}
-	on.shield = iface.Program().Shield()
 	s, err := newStack(full, on, devices)
 	if err != nil {
 		return nil, errors.Join(err, iface.Close(), on.close())
@@ -69,7 +65,6 @@ func Open(cfg Config) (*Stack, error) {
 			return nil, errors.Join(err, iface.Close())
 		}
 	}
-	s.startShield()
 	s.Start()
 	err = s.checkAffinity()
 	if err == nil {
@@ -130,6 +125,18 @@ func (s *Stack) findHomes(iface *afxdp.Interface) {
 		queues[i] = q.Index()
 	}
 	s.homes.init(r, queues, iface.Info().RxQueues)
+}
+
+// CheckKernel finds what Open would refuse because of the addresses that the kernel has at the moment.
+func (cfg *Config) CheckKernel() error {
+	if cfg.Shared {
+		return nil
+	}
+	others, err := cfg.others()
+	if err != nil {
+		return err
+	}
+	return checkKernelAddresses(cfg.Address.Addr(), &others)
 }
 
 // checkKernelAddresses makes sure that the kernel does not have the stack's addresses, on whatever interface: it answers for its addresses

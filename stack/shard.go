@@ -3,7 +3,6 @@ package stack
 import (
 	"sync/atomic"
 
-	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/ethernet"
 	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
@@ -38,8 +37,6 @@ type Shard struct {
 	origins       origins
 	flows         flowTable
 	hashKey       [2]uint64
-	marks         *tcp.FlowMarks   // where the shield sees which flows there are; nil without one
-	shieldQueue   *bpf.ShieldQueue // what the shield and the shard tell each other; nil without one
 	header        headerTemplate
 	runq          runQueue
 	running       *Conn       // the connection that is being run
@@ -82,6 +79,7 @@ type Shard struct {
 	scarce                int // below so many free frames, payload is copied out of them
 	least                 int // and handlers are given copies
 	pass                  passing
+	pulse                 pulse
 	done                  chan struct{} // closed when the shard has stopped
 	stopping              bool
 	woke                  bool // the turn has woken goroutines, which may run first
@@ -136,7 +134,6 @@ func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 	sh.origins.init()
 	sh.ahead.init(max(cfg.BatchSize, len(sh.due)))
 	sh.hashKey = [2]uint64{s.random.Uint64(), s.random.Uint64()}
-	sh.initShield(dev)
 	sh.portSeq = s.random.Uint32()
 	sh.header.init(sh)
 	var err error
@@ -261,9 +258,6 @@ func (s *Shard) timers() bool {
 
 // control runs the timers of everything that is not a connection and sends what they ask for.
 func (s *Shard) control() {
-	if s.shieldQueue != nil {
-		s.tellPressure()
-	}
 	for _, l := range s.lnList {
 		if l.tcp.Deadline().After(s.now) {
 			continue

@@ -27,7 +27,6 @@ func (s *Shard) shutdown(now clock.Time) {
 			s.destroy(c, net.ErrClosed)
 		}
 	}
-	s.unmark()
 	for t := range s.adapters {
 		t.shutdown()
 	}

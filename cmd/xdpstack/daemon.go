@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/xdpstack/xdpstack/internal/config"
 	"github.com/xdpstack/xdpstack/internal/control"
 	"github.com/xdpstack/xdpstack/internal/daemon"
 	"github.com/xdpstack/xdpstack/internal/web"
@@ -17,8 +18,10 @@ type daemonFlags struct {
 	cpus     []int
 	spin     time.Duration
 	logJSON  bool
-	level    slog.Level
+	level    slog.LevelVar // can be changed later
 	logLevel string
+	drain    time.Duration
+	crash    string
 	socket   control.Config
 	web      web.Listener
 	drop     privilegeFlags
@@ -35,6 +38,10 @@ func (f *daemonFlags) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.web.Anyone, "web-anyone", false, "with --web: although other hosts reach that address, and there is no password")
 	cmd.Flags().BoolVar(&f.web.Profiles, "web-pprof", false, "with --web: Go's profiles too, under /debug/pprof/")
 	f.drop.register(cmd)
+	cmd.Flags().DurationVar(&f.drain, "drain", daemon.DefaultDrain,
+		"how long open connections may take to end with the process; 0s: no time")
+	cmd.Flags().StringVar(&f.crash, "crash", "clean", "what a killed process leaves behind: clean, nothing; pin, the XDP program")
+	choices(cmd, "crash", "clean", "pin")
 	cmd.Flags().StringVar(&f.socket.Path, "socket", "", "path of the control socket for stats (default: by PID in "+control.Dir()+")")
 }
 
@@ -45,6 +52,12 @@ func (f *daemonFlags) check() error {
 	}
 	if err := f.drop.check(); err != nil {
 		return err
+	}
+	if err := new(config.Crash).UnmarshalText([]byte(f.crash)); err != nil {
+		return usagef("--crash %s: %w", f.crash, err)
+	}
+	if f.drain < 0 {
+		return usagef("--drain %v: want 0s or more", f.drain)
 	}
 	if f.web.Address == "" {
 		if f.web.Anyone || f.web.Profiles {
@@ -64,8 +77,12 @@ func (f *daemonFlags) config(st stack.Config, io streams) (daemon.Config, error)
 		return daemon.Config{}, err
 	}
 	st.CPUs, st.SpinTime = f.cpus, f.spin
-	options := &slog.HandlerOptions{Level: f.level}
-	cfg := daemon.Config{Stack: st, Control: f.socket, Web: f.web, Log: slog.New(slog.NewTextHandler(io.err, options))}
+	st.AFXDP.Pin = f.crash == "pin"
+	options := &slog.HandlerOptions{Level: &f.level}
+	cfg := daemon.Config{Stack: st, Control: f.socket, Web: f.web, Drain: f.drain, Log: slog.New(slog.NewTextHandler(io.err, options))}
+	if f.drain == 0 {
+		cfg.Drain = -1
+	}
 	if f.logJSON {
 		cfg.Log = slog.New(slog.NewJSONHandler(io.err, options))
 	}

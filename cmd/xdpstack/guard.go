@@ -26,5 +26,6 @@ func newGuard() *cobra.Command {
 	cmd.Flags().IntVar(&g.PID, "pid", 0, "the process")
 	cmd.Flags().StringVar(&g.Socket, "socket", "", "its control socket")
 	cmd.Flags().StringVar(&g.Interface, "interface", "", "its interface")
+	cmd.Flags().StringVar(&g.Pin, "pin", "", "where its program is pinned")
 	return cmd
 }

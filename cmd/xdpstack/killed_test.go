@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
@@ -105,5 +109,119 @@ func endsWell(t *testing.T, lab *netlab.Lab, p *process, socket string) {
 	}
 	if _, err := os.Lstat(socket); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the control socket is still there: %v", err)
+	}
+}
+
+// mountBPF makes sure that there is a BPF file system where systemd would have mounted one.
+func mountBPF(t *testing.T) {
+	t.Helper()
+	var st unix.Statfs_t
+	if err := unix.Statfs("/sys/fs/bpf", &st); err != nil {
+		t.Skipf("/sys/fs/bpf: %v", err)
+	}
+	if st.Type == unix.BPF_FS_MAGIC {
+		return
+	}
+	if err := unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, ""); err != nil {
+		t.Skipf("mount /sys/fs/bpf: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount("/sys/fs/bpf", unix.MNT_DETACH) })
+}
+
+// With --crash pin, SIGKILL under load leaves the program, the kernel's traffic goes on, and the next process takes its place without a
+// moment in which there is none; an orderly end leaves nothing.
+func TestKilledWithPin(t *testing.T) {
+	mountBPF(t)
+	lab := netlab.ForTest(t, netlab.Config{Name: "killpin", Queues: 2})
+	iface := lab.Stack.Interface
+	t.Cleanup(func() { command(t.Context(), nil, "clean", "-i", iface) })
+	socket := filepath.Join(t.TempDir(), "s")
+	args := append([]string{"serve", "discard", "echo", "--crash", "pin", "--drain", "0s", "--socket", socket}, linkArgs(lab)...)
+	start := func() *process {
+		p := launch(t, lab, nil, args...)
+		p.ready(t)
+		return p
+	}
+	kill := func(p *process) {
+		t.Helper()
+		if err := p.cmd.Process.Signal(unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		p.exitCode(t)
+	}
+	program := func() (id uint32) {
+		t.Helper()
+		inStackNamespace(t, lab, func() error {
+			info, err := afxdp.Discover(iface)
+			id = info.Program
+			return err
+		})
+		return id
+	}
+	p := start()
+	first := program()
+	sent, wait := traffic(t, lab, 4)
+	for deadline := time.Now().Add(20 * time.Second); sent.Load() < 32<<20; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes sent", sent.Load())
+		}
+	}
+	kill(p)
+	if id := program(); id != first {
+		t.Errorf("program %d is on the interface, want %d", id, first)
+	}
+	kernelTakes(t, lab, iface, "10.79.0.1/24") // what is the kernel's goes through the program
+	needs(t, "ping", "ip")
+	ping := lab.Kernel.Command(t.Context(), "sh", "-c", fmt.Sprintf("ip addr add 10.79.0.2/24 dev %s && ping -c 2 -i 0.2 -W 2 10.79.0.1",
+		lab.Kernel.Interface))
+	if out, err := ping.CombinedOutput(); err != nil || !strings.Contains(string(out), " 0% packet loss") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if code, out, _ := inside(t.Context(), lab, nil, "doctor", "-i", iface); !strings.Contains(out, "pinned by a process that was killed") {
+		t.Errorf("doctor does not say what is there, exit code %d:\n%s", code, out)
+	}
+	stop := make(chan struct{})
+	watched := make(chan bool)
+	go func() { // that there is no moment without a program
+		never := true
+		for {
+			select {
+			case <-stop:
+				watched <- never
+				return
+			default:
+				var id uint32
+				_ = lab.Stack.Do(func() error {
+					info, err := afxdp.Discover(iface)
+					id = info.Program
+					return err
+				})
+				never = never && id != 0
+			}
+		}
+	}()
+	next := start()
+	close(stop)
+	if !<-watched {
+		t.Error("there was a moment without a program")
+	}
+	if id := program(); id == first || id == 0 {
+		t.Errorf("program %d is on the interface, and %d was", id, first)
+	}
+	says(t, kernelDials(t, lab, 7), "again")
+	wait()
+	if code, out, errs := command(t.Context(), nil, "clean", "-i", iface); code != exitFailure {
+		t.Errorf("clean, of a process that runs: exit code %d, %s%s", code, out, errs)
+	}
+	kill(next)
+	if code, out, errs := command(t.Context(), nil, "clean", "-i", iface); code != exitOK || !strings.Contains(out, "is removed") {
+		t.Errorf("clean: exit code %d, %s%s", code, out, errs)
+	}
+	if id := attached(t, lab, iface); id != 0 {
+		t.Errorf("program %d stays attached", id)
+	}
+	endsWell(t, lab, start(), socket)
+	if _, err := os.Stat(filepath.Join(bpf.PinDir, iface)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("something stays pinned: %v", err)
 	}
 }

@@ -1,13 +1,13 @@
 package main
 
 import (
+	"encoding"
 	"net/netip"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/xdpstack/xdpstack/afxdp"
-	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/stack"
 )
 
@@ -62,35 +62,13 @@ func (f *driverFlags) options() (o afxdp.Options, err error) {
 		return o, usagef("--driver %s: want native or asavie", f.driver)
 	}
 	o.Driver, o.Frames, o.RxRing, o.TxRing, o.BusyPoll = f.driver, f.frames, f.rx, f.tx, f.busyPoll
-	switch f.mode {
-	case "auto":
-		o.Mode = afxdp.ModeAuto
-	case "zero-copy":
-		o.Mode = afxdp.ModeZeroCopy
-	case "copy":
-		o.Mode = afxdp.ModeCopy
-	default:
-		return o, usagef("--mode %s: want auto, zero-copy or copy", f.mode)
-	}
-	switch f.attach {
-	case "auto":
-		o.Attach = bpf.AttachAuto
-	case "native":
-		o.Attach = bpf.AttachNative
-	case "generic":
-		o.Attach = bpf.AttachGeneric
-	default:
-		return o, usagef("--attach %s: want auto, native or generic", f.attach)
-	}
-	switch f.checksum {
-	case "auto":
-		o.TxChecksum = afxdp.TxChecksumAuto
-	case "stack":
-		o.TxChecksum = afxdp.TxChecksumStack
-	case "device":
-		o.TxChecksum = afxdp.TxChecksumDevice
-	default:
-		return o, usagef("--tx-checksum %s: want auto, stack or device", f.checksum)
+	for _, choice := range []struct {
+		flag, given string
+		to          encoding.TextUnmarshaler
+	}{{"mode", f.mode, &o.Mode}, {"attach", f.attach, &o.Attach}, {"tx-checksum", f.checksum, &o.TxChecksum}} {
+		if err := choice.to.UnmarshalText([]byte(choice.given)); err != nil {
+			return o, usagef("--%s %s: %w", choice.flag, choice.given, err)
+		}
 	}
 	return o, nil
 }

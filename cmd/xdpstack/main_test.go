@@ -60,6 +60,10 @@ func TestHelp(t *testing.T) {
 		"demo",
 		"gen",
 		"serve",
+		"check",
+		"reload",
+		"stop",
+		"clean",
 		"proxy",
 		"load",
 		"get",
@@ -176,6 +180,16 @@ func TestUsageErrors(t *testing.T) {
 		{name: "weights", args: "load --weights 1,2 http://192.0.2.1", link: true, says: "2 numbers for 1 target"},
 		{name: "header", args: "load --header Accept http://192.0.2.1", link: true, says: "NAME: VALUE"},
 		{name: "header of tcp", args: "load --header A:b tcp://192.0.2.1:7", link: true, says: "for HTTP"},
+		{name: "address of a network", args: "serve echo -i eth0 -a 10.77.0.0/24", says: "10.77.0.0/24 is not the address of a single host"},
+		{name: "too few frames", args: "serve echo --frames 100", link: true, says: "100 frames, want at least 6144"},
+		{name: "ring of an odd size", args: "serve echo --rx-ring 1000", link: true, says: "RX ring of 1000, want a power of two"},
+		{name: "what to clean", args: "clean", says: "which interface?"},
+		{name: "what to clean, by path", args: "clean -i ../x", says: "which interface?"},
+		{name: "crash", args: "serve echo --crash burn", link: true, says: "--crash burn: want clean or pin"},
+		{name: "what to check", args: "check", says: "the file is missing"},
+		{name: "drain", args: "serve echo --drain -1s", link: true, says: "--drain -1s: want a time of 0s"},
+		{name: "several problems", args: "serve ftp --mode fast --gateway gw", link: true, says: "--mode fast"},
+		{name: "stop with a drain", args: "stop --drain -1s", says: "--drain -1s"},
 		{name: "filter of ss", args: "ss dst 10.0.0.1 plus dport 80", says: "at character 14: want src, dst"},
 		{name: "port of ss", args: "ss dport = :nothing", says: "no service is called"},
 		{name: "sort of ss", args: "ss --sort beauty", says: "want one of recv-q"},
@@ -218,28 +232,6 @@ func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		if code, out, errs := command(t.Context(), nil, "completion", shell); code != exitOK || len(out) < 1000 {
 			t.Errorf("completion %s: exit code %d, %d bytes, %s", shell, code, len(out), errs)
-		}
-	}
-}
-
-func TestSize(t *testing.T) {
-	for in, want := range map[string]size{
-		"0": 0, "4096": 4096, "1GiB": 1 << 30, "1g": 1 << 30, "500M": 500 << 20, "2GB": 2e9, "1.5KiB": 1536, " 7 B ": 7,
-	} {
-		var s size
-		if err := s.Set(in); err != nil || s != want {
-			t.Errorf("%q is %d, %v, want %d", in, s, err, want)
-		}
-	}
-	for _, in := range []string{"", "x", "-1", "1XiB", "9999999TiB", "NaN"} {
-		var s size
-		if err := s.Set(in); err == nil {
-			t.Errorf("%q is %d, want an error", in, s)
-		}
-	}
-	for in, want := range map[size]string{0: "0", 1023: "1023B", 1 << 30: "1GiB", 1536: "1.5KiB"} {
-		if in.String() != want {
-			t.Errorf("%d is written %q, want %q", int64(in), in.String(), want)
 		}
 	}
 }

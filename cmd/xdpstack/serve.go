@@ -2,24 +2,19 @@ package main
 
 import (
 	"context"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
 	"github.com/xdpstack/xdpstack/internal/daemon"
 	"github.com/xdpstack/xdpstack/internal/service"
-	"github.com/xdpstack/xdpstack/stack"
 )
 
 type serveCommand struct {
 	streams
 	link    linkFlags
-	port    uint16
-	root    string
-	body    size
-	delay   string
-	web     service.HTTPConfig
-	netHTTP bool
 	process daemonFlags
+	source  serveSource // which has the flags of the services too
 }
 
 // serviceNames are the services in the order of the help, with their ports.
@@ -33,7 +28,7 @@ var serviceNames = []struct {
 func newServe(io streams) *cobra.Command {
 	s := &serveCommand{streams: io}
 	cmd := &cobra.Command{
-		Use:   "serve -i IFACE -a ADDR/LEN SERVICE...",
+		Use:   "serve {-i IFACE -a ADDR/LEN SERVICE... | --config FILE}",
 		Short: "Serve echo, discard, chargen or http on an interface",
 		Long: `Attaches to an interface, takes an address on its network that nobody has, and serves there until it is
 interrupted; with --addresses on many more. The kernel's own addresses on the interface work on.
@@ -48,17 +43,25 @@ everything else there stays the kernel's.
 With --delay each request that http answers takes a time: to find in what a load generator measures what
 was put in. It is one time for all, or several with the share of requests that each is for; stall:2s@10s
 has nothing answered for 2 s, from 10 s after the first request on. The requests of a connection are
-answered one after another.`,
+answered one after another.
+
+Everything can be in a file instead (--config), which "xdpstack check" looks at first. SIGHUP, or
+"xdpstack reload", has it read again: what can change at run time changes, and nothing does if the file is
+wrong or has a change that needs a restart.
+
+SIGTERM, Ctrl-C or "xdpstack stop" end the process in order: new connections are refused, those that are
+open may end within --drain, and what is left then is reset. A second signal ends it at once.`,
 		Example: `  sudo xdpstack serve -i eth0 -a 192.0.2.10/24 --gateway 192.0.2.1 http --root /srv/www
   sudo xdpstack serve -i eth0 --shared http --root /srv/www
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 echo --port 7007
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 echo discard chargen http
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 --addresses 198.51.100.0/24 http
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 http --body 16KiB --delay 5ms
-  sudo xdpstack serve -i eth0 -a 192.0.2.10/24 http --delay 99%:1ms,1%:50ms,stall:2s@10s`,
+  sudo xdpstack serve -i eth0 -a 192.0.2.10/24 http --delay 99%:1ms,1%:50ms,stall:2s@10s
+  sudo xdpstack serve --config /etc/xdpstack/eth0.toml`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s.web.Made = cmd.Flags().Changed("body")
-			return s.run(cmd.Context(), args)
+			s.source.note(cmd, args)
+			return s.run(cmd.Context())
 		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (left []string, _ cobra.ShellCompDirective) {
 			for _, n := range serviceNames {
@@ -71,11 +74,12 @@ answered one after another.`,
 	}
 	s.link.register(cmd)
 	s.link.registerAddresses(cmd)
-	cmd.Flags().Uint16VarP(&s.port, "port", "p", 0, "port, instead of the service's own; for one service")
-	cmd.Flags().StringVar(&s.root, "root", "", "directory that http serves, instead of the built-in page")
-	cmd.Flags().Var(&s.body, "body", "body of every answer of http, made up, whatever is asked for: 100, 16KiB")
-	cmd.Flags().StringVar(&s.delay, "delay", "", "how long http takes for a request: 5ms, or 90%:1ms,10%:50ms, and stall:2s@10s")
-	cmd.Flags().BoolVar(&s.netHTTP, "net-http", false, "serve http with Go's net/http, on net.Conn, instead of on the shards")
+	cmd.Flags().StringVar(&s.source.file, "config", "", "file with the configuration (see docs/deploy.md); flags win over it")
+	cmd.Flags().Uint16P("port", "p", 0, "port, instead of the service's own; for one service")
+	cmd.Flags().String("root", "", "directory that http serves, instead of the built-in page")
+	cmd.Flags().Var(&sizeText{}, "body", "body of every answer of http, made up, whatever is asked for: 100, 16KiB")
+	cmd.Flags().String("delay", "", "how long http takes for a request: 5ms, or 90%:1ms,10%:50ms, and stall:2s@10s")
+	cmd.Flags().Bool("net-http", false, "serve http with Go's net/http, on net.Conn, instead of on the shards")
 	s.process.register(cmd)
 	return cmd
 }
@@ -89,44 +93,15 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// check finds mistakes in the command line.
-func (s *serveCommand) check(args []string) (stack.Config, error) {
-	if len(args) == 0 {
-		return stack.Config{}, usagef("which service? echo, discard, chargen or http")
+func (s *serveCommand) run(ctx context.Context) error {
+	d, err := s.source.read()
+	if err != nil {
+		return err
 	}
-	for i, a := range args {
-		known := false
-		for _, n := range serviceNames {
-			known = known || n.name == a
-		}
-		switch {
-		case !known:
-			return stack.Config{}, usagef("no service is called %q: there are echo, discard, chargen and http", a)
-		case contains(args[:i], a):
-			return stack.Config{}, usagef("%s is given twice", a)
-		}
+	if err := s.source.fill(d); err != nil {
+		return err
 	}
-	switch {
-	case s.port != 0 && len(args) > 1:
-		return stack.Config{}, usagef("--port is for one service, and there are %d", len(args))
-	case (s.root != "" || s.netHTTP || s.web.Made || s.delay != "") && !contains(args, "http"):
-		return stack.Config{}, usagef("--root, --body, --delay and --net-http belong to the service http")
-	case s.root != "" && s.web.Made:
-		return stack.Config{}, usagef("--root and --body: http serves files or made-up bodies, not both")
-	}
-	if s.delay != "" {
-		d, err := service.ParseDelay(s.delay)
-		if err != nil {
-			return stack.Config{}, usagef("--delay: %w", err)
-		}
-		s.web.Delay = d
-	}
-	s.web.Root, s.web.Size = s.root, int64(s.body)
-	return s.link.config()
-}
-
-func (s *serveCommand) run(ctx context.Context, args []string) error {
-	st, err := s.check(args)
+	st, err := s.link.config()
 	if err != nil {
 		return err
 	}
@@ -134,11 +109,14 @@ func (s *serveCommand) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	app := &services{names: args, port: s.port, netHTTP: s.netHTTP}
-	if contains(args, "http") {
-		if app.http, err = service.NewHTTP(s.web); err != nil {
-			return err
-		}
+	app, err := newServices(d.Config.Service)
+	if err != nil {
+		return err
+	}
+	cfg.Control.Mode, cfg.Control.Group = fs.FileMode(d.Config.Control.Mode), d.Config.Control.Group
+	if s.source.file != "" {
+		r := &reloader{serveSource: &s.source, services: app, level: &s.process.level, present: d}
+		cfg.Reload = r.reload
 	}
 	return daemon.Run(ctx, cfg, app)
 }

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
+	"github.com/xdpstack/xdpstack/internal/clock"
+	"github.com/xdpstack/xdpstack/internal/config"
 	"github.com/xdpstack/xdpstack/internal/daemon"
 	"github.com/xdpstack/xdpstack/internal/service"
 	"github.com/xdpstack/xdpstack/stack"
@@ -15,42 +19,123 @@ import (
 
 // services is what serve serves.
 type services struct {
-	names   []string
-	port    uint16 // 0: each service's own
-	netHTTP bool
-	http    *service.HTTP // nil: not among the names
+	mu      sync.Mutex         // held while these are used or changed
+	running map[string]*served // by ID
+	ended   []*served          // whose connections may be open still
+}
+
+// served is one service.
+type served struct {
+	config.Service
+	http     *service.HTTP          // nil: another service
+	listener *stack.HandlerListener // nil: net/http's
+	packets  *stack.PacketPort      // nil: not on UDP
+	server   *http.Server           // nil: on the shards
+}
+
+// newServices makes what is to be served.
+func newServices(all []config.Service) (*services, error) {
+	s := &services{running: make(map[string]*served)}
+	for _, cfg := range all {
+		r, err := newServed(cfg)
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		s.running[cfg.ID()] = r
+	}
+	return s, nil
+}
+
+func newServed(cfg config.Service) (r *served, err error) {
+	r = &served{Service: cfg}
+	if cfg.Name == "http" {
+		r.http, err = service.NewHTTP(cfg.HTTP())
+	}
+	return r, err
 }
 
 // Start begins all services.
 func (s *services) Start(d *daemon.Daemon) error {
-	for _, name := range s.names {
-		if err := s.start(d, name); err != nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.delays(d.Stack); err != nil {
+		return err
+	}
+	for _, r := range s.running {
+		if err := r.start(d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// Drain ends the connections of net/http.
+func (s *services) Drain(ctx context.Context) {
+	var all sync.WaitGroup
+	s.mu.Lock()
+	for _, r := range s.running {
+		if r.server != nil {
+			all.Go(func() { _ = r.server.Shutdown(ctx) }) // what does not end in time, the stack resets
+		}
+	}
+	s.mu.Unlock()
+	all.Wait()
+}
+
 // Close ends what is not of the stack.
 func (s *services) Close() error {
-	if s.http == nil {
+	var errs []error
+	for _, r := range s.running {
+		errs = append(errs, r.close())
+	}
+	for _, r := range s.ended {
+		errs = append(errs, r.close())
+	}
+	return errors.Join(errs...)
+}
+
+func (r *served) close() error {
+	if r.http == nil {
 		return nil
 	}
-	return s.http.Close()
+	return r.http.Close()
+}
+
+// delays has the shards send delayed answers in time.
+func (s *services) delays(st *stack.Stack) error {
+	turns := make([][]stack.OnTurn, st.Shards())
+	for _, r := range s.running {
+		if r.http == nil || r.NetHTTP {
+			continue
+		}
+		for i, turn := range r.http.OnTurns(st.Shards()) {
+			turns[i] = append(turns[i], turn)
+		}
+	}
+	for i, all := range turns {
+		if len(all) == 0 {
+			continue
+		}
+		turn := func(sh *stack.Shard, now clock.Time) clock.Time {
+			next := clock.Never
+			for _, one := range all {
+				next = min(next, one(sh, now))
+			}
+			return next
+		}
+		if err := st.Shard(i).Do(func(sh *stack.Shard) { sh.SetOnTurn(turn) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // start begins one service.
-func (s *services) start(d *daemon.Daemon, name string) error {
-	port := s.port
-	for _, n := range serviceNames {
-		if n.name == name && port == 0 {
-			port = n.port
-		}
-	}
-	address := net.JoinHostPort("", strconv.Itoa(int(port)))
+func (r *served) start(d *daemon.Daemon) (err error) {
+	address := net.JoinHostPort("", strconv.Itoa(int(r.Port)))
 	var handler stack.Handler
 	var packets stack.PacketHandler
-	switch name {
+	switch r.Name {
 	case "echo":
 		handler, packets = service.Echo{}, service.EchoPackets{}
 	case "discard":
@@ -58,37 +143,33 @@ func (s *services) start(d *daemon.Daemon, name string) error {
 	case "chargen":
 		handler, packets = service.Chargen{}, service.ChargenPackets{}
 	case "http":
-		if s.netHTTP {
-			return s.startNetHTTP(d, address)
+		if r.NetHTTP {
+			return r.startNetHTTP(d, address)
 		}
-		for i, turn := range s.http.OnTurns(d.Stack.Shards()) {
-			if err := d.Stack.Shard(i).Do(func(sh *stack.Shard) { sh.SetOnTurn(turn) }); err != nil {
-				return err
-			}
-		}
-		handler = s.http
+		handler = r.http
 	}
-	if _, err := d.Stack.Handle(address, handler); err != nil {
+	if r.listener, err = d.Stack.Handle(address, handler); err != nil {
 		return err
 	}
 	if packets != nil {
-		if err := d.Stack.HandlePacket(address, packets); err != nil {
-			return err
+		r.packets, err = d.Stack.OpenPacket(address, func(int) stack.PacketHandler { return packets })
+		if err != nil {
+			return errors.Join(err, r.listener.Close())
 		}
 	}
-	d.Log.Info("accepting", "service", name, "address", fmt.Sprintf("%s:%d", d.Stack.Address().Addr(), port))
+	d.Log.Info("accepting", "service", r.Name, "address", fmt.Sprintf("%s:%d", d.Stack.Address().Addr(), r.Port))
 	return nil
 }
 
 // startNetHTTP serves with net/http. Closing the stack ends it.
-func (s *services) startNetHTTP(d *daemon.Daemon, address string) error {
+func (r *served) startNetHTTP(d *daemon.Daemon, address string) error {
 	ln, err := d.Stack.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: s.http.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	r.server = &http.Server{Handler: r.http.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	go func() {
-		if err := server.Serve(ln); !errors.Is(err, net.ErrClosed) {
+		if err := r.server.Serve(ln); !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
 			d.Fail(err)
 		}
 	}()

@@ -1,14 +1,19 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/xdpstack/xdpstack/internal/config"
 	"github.com/xdpstack/xdpstack/internal/control"
 	"github.com/xdpstack/xdpstack/internal/metrics"
 	"github.com/xdpstack/xdpstack/internal/privileges"
+	"github.com/xdpstack/xdpstack/internal/sdnotify"
 	"github.com/xdpstack/xdpstack/internal/web"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -23,6 +28,12 @@ type Config struct {
 	Privileges *privileges.Config
 	// Guard is the command line of xdpstack guard, which is started, with further flags, where root becomes somebody else. Default: none.
 	Guard []string
+
+	// Drain is how long open connections may take to end when the process is to; default DefaultDrain, negative: no time.
+	Drain time.Duration
+	// Reload reads the configuration again and takes over what has changed, or nothing. One call ends before the next. Default: there is
+	// nothing to read again.
+	Reload func(d *Daemon) config.Outcome
 }
 
 // App is what is served on a stack.
@@ -41,10 +52,15 @@ type Daemon struct {
 	// Counters are those of the App, which are shown with the stack's.
 	Counters metrics.Registry
 
-	failed chan error
-	state  atomic.Pointer[web.Status]
-	web    *web.Server // nil: none
-	guard  guarded
+	failed   chan error
+	state    atomic.Pointer[web.Status]
+	web      *web.Server       // nil: none
+	manager  *sdnotify.Manager // nil: none
+	reload   func(d *Daemon) config.Outcome
+	stop     stop
+	patience atomic.Int64 // of drain, a time.Duration
+	mu       sync.Mutex   // held while the configuration is read again, and to end the process only once
+	guard    guarded
 }
 
 // Fail ends the process with an error, from any goroutine. Only the first counts.
@@ -58,10 +74,11 @@ func (d *Daemon) Fail(err error) {
 // Run opens the stack, serves app on it until ctx is done, and gives everything back. It returns nil if it ended because of ctx.
 func Run(ctx context.Context, cfg Config, app App) (err error) {
 	defer func() { err = errors.Join(err, app.Close()) }()
-	d := &Daemon{Log: cfg.Log, failed: make(chan error, 1)}
-	if d.Log == nil {
-		d.Log = slog.New(slog.DiscardHandler)
+	d, err := newDaemon(cfg)
+	if err != nil {
+		return err
 	}
+	defer func() { _ = d.manager.Close() }()
 	if d.Stack, err = d.open(cfg.Stack); err != nil {
 		return err
 	}
@@ -84,18 +101,39 @@ func Run(ctx context.Context, cfg Config, app App) (err error) {
 	if err := d.drop(&cfg); err != nil {
 		return errors.Join(err, d.closeWatch(), d.Control.Close())
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	controlDone := make(chan struct{})
-	go func() {
-		defer close(controlDone)
+	defer d.helpers()()
+	d.ready()
+	if err := d.wait(ctx); err != nil {
+		return err
+	}
+	d.drain(app)
+	return nil
+}
+
+func newDaemon(cfg Config) (*Daemon, error) {
+	d := &Daemon{Log: cfg.Log, failed: make(chan error, 1), reload: cfg.Reload}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	d.stop.init()
+	d.SetDrain(cmp.Or(cfg.Drain, DefaultDrain))
+	var err error
+	d.manager, err = sdnotify.Find()
+	return d, err
+}
+
+// helpers starts what runs beside the App until the returned function is called, also while connections are drained.
+func (d *Daemon) helpers() (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	all.Go(func() {
 		if err := d.Control.Run(ctx); err != nil {
 			d.Fail(err)
 		}
-	}()
-	watchDone := d.runWatch(ctx)
-	defer func() { cancel(); <-controlDone; <-watchDone }()
-	d.ready()
-	return d.wait(ctx)
+	})
+	all.Go(func() { d.feedWatchdog(ctx) })
+	watched := d.runWatch(ctx)
+	return func() { cancel(); all.Wait(); <-watched }
 }
 
 // ready says that everything is accepted from now on.
@@ -105,19 +143,26 @@ func (d *Daemon) ready() {
 		address += " " + r.String()
 	}
 	d.setState(web.Serving, "")
+	d.Tell(sdnotify.Ready, sdnotify.Status("serving %s on %s", address, d.Stack.Describe()))
 	d.Log.Info("ready", "address", address, "device", d.Stack.Describe(), "control", d.Control.Path())
 }
 
 // wait returns when the process is to end.
 func (d *Daemon) wait(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		d.setState(web.Draining, "it was asked to end")
-		d.Log.Info("ending, as asked")
-		return nil
-	case err := <-d.failed:
-		return err
-	case <-d.Stack.Gone():
-		return d.Stack.Err()
+	hangups, end := d.hangups()
+	defer end()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.stop.asked:
+			return nil
+		case <-hangups:
+			_, _ = d.Reload() // the log has what came of it
+		case err := <-d.failed:
+			return err
+		case <-d.Stack.Gone():
+			return d.Stack.Err()
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/internal/deferral"
 	"github.com/xdpstack/xdpstack/internal/privileges"
 )
@@ -24,11 +25,13 @@ import (
 //	  ▼                    ▼                                         ▲
 //	serves ─────── its end of a pipe is closed, in whatever way ─────┘
 //
-// It reads nothing but the end of that pipe, so whoever has taken over the one cannot tell the other what to do.
+// It reads nothing from that pipe but whether something was written before its end: then the process ended in order, and what it has pinned
+// goes too. So whoever has taken over the one cannot tell the other what to do.
 type Guard struct {
 	PID       int    // of the process that it is beside
 	Socket    string // its control socket
 	Interface string // whose interrupts it may have deferred
+	Pin       string // where its XDP program is pinned; empty: nowhere
 }
 
 // Run waits on in, and clears up. It keeps CAP_NET_ADMIN of the capabilities.
@@ -40,8 +43,12 @@ func (g Guard) Run(in io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("guard: %w", err)
 	}
-	_, _ = io.Copy(io.Discard, in) // nothing is ever written
+	said, _ := io.Copy(io.Discard, in)
 	var errs []error
+	if said > 0 && g.Pin != "" {
+		_, err := bpf.Unpin(g.Pin)
+		errs = append(errs, err)
+	}
 	if now, err := os.Lstat(g.Socket); err == nil && os.SameFile(before, now) { // not one that the next process has made there
 		errs = append(errs, os.Remove(g.Socket))
 	}
@@ -60,7 +67,7 @@ type guarded struct{ pipe, done *os.File }
 // startGuard starts a guard by its command line.
 func (d *Daemon) startGuard(command []string) error {
 	args := append(command[1:], "--pid", strconv.Itoa(os.Getpid()), "--socket", d.Control.Path(),
-		"--interface", d.Stack.Interface().Info().Name)
+		"--interface", d.Stack.Interface().Info().Name, "--pin", d.Stack.Interface().Program().Pinned())
 	cmd := exec.Command(command[0], args...)
 	theirs, pipe, err := os.Pipe()
 	if err != nil {
@@ -86,6 +93,7 @@ func (g *guarded) release() {
 	if g.pipe == nil {
 		return
 	}
+	_, _ = g.pipe.Write([]byte{'.'}) // in order
 	_ = g.pipe.Close()
 	_ = g.done.SetReadDeadline(time.Now().Add(5 * time.Second)) // it works on without us
 	_, _ = io.Copy(io.Discard, g.done)

@@ -2,8 +2,13 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 
+	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/bpf"
+	"github.com/xdpstack/xdpstack/internal/xdpowner"
 	"github.com/xdpstack/xdpstack/stack"
 )
 
@@ -16,7 +21,23 @@ func (d *Daemon) open(cfg stack.Config) (*stack.Stack, error) {
 			told(e)
 		}
 	}
-	return stack.Open(cfg)
+	s, err := stack.Open(cfg)
+	if errors.Is(err, bpf.ErrOccupied) {
+		err = occupied(cfg.Interface, err)
+	}
+	return s, err
+}
+
+// occupied adds to an error who has the interface.
+func occupied(name string, err error) error {
+	info, discoverErr := afxdp.Discover(name)
+	if discoverErr != nil {
+		return err
+	}
+	for _, owner := range xdpowner.Find(info.Program) {
+		err = fmt.Errorf("%w; it is that of %v", err, owner)
+	}
+	return err
 }
 
 // linkEvent logs what happens to the interface.

@@ -3,10 +3,13 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/internal/netdev"
+	"github.com/xdpstack/xdpstack/internal/xdpowner"
 )
 
 // Interface returns the findings about an interface.
@@ -71,10 +74,18 @@ func judgeLink(info *afxdp.Info) Finding {
 
 func judgeProgram(info *afxdp.Info, running bool) Finding {
 	f := Finding{Subject: info.Name + " XDP program", Level: OK, Fact: "none attached"}
+	if orphan := bpf.Orphan(filepath.Join(bpf.PinDir, info.Name)); orphan != 0 && orphan == info.Program {
+		f.Level, f.Fact = Note, fmt.Sprintf("program %d, pinned by a process that was killed; it passes everything to the kernel", orphan)
+		f.Cure = "the next process with --crash pin takes its place; or: xdpstack clean -i " + info.Name
+		return f
+	}
 	if info.Program != 0 && running {
 		f.Fact = fmt.Sprintf("program %d, of the stack that runs", info.Program)
 	} else if info.Program != 0 {
 		f.Level, f.Fact = Fail, fmt.Sprintf("program %d is attached already", info.Program)
+		for _, owner := range xdpowner.Find(info.Program) {
+			f.Fact += fmt.Sprintf(", by %v", owner)
+		}
 		f.Cure = fmt.Sprintf("end the process that attached it (bpftool link), or ip link set %s xdp off", info.Name)
 	}
 	return f

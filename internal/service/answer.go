@@ -65,9 +65,10 @@ func appendHead(b []byte, date string, a answer) []byte {
 // answer sends the response to a request.
 func (h *HTTP) answer(c *stack.Conn, st *httpConn, r *http1.Request) {
 	st.body = r.BodyLen
-	st.last = !r.KeepAlive || st.drain || r.Continue // who waits for "100 Continue" may leave the body away: the next request cannot be found
+	// Who waits for "100 Continue" may leave the body away: the next request cannot be found.
+	st.last = !r.KeepAlive || st.drain || r.Continue
 	get := string(r.Method) == "GET"
-	if s := h.second.Load(); get && s.page != nil && !st.last && r.Minor == 1 && (h.made || string(r.Target) == "/") {
+	if s := h.second.Load(); get && s.page != nil && !st.last && r.Minor == 1 && (s.made || string(r.Target) == "/") {
 		if st.out = s.page; h.waiting == nil || !h.later(c, st) { // what load generators ask for: no allocation
 			st.out = s.page[c.Write(s.page):]
 		}
@@ -97,14 +98,15 @@ func (h *HTTP) errorAnswer(status int, reason string, r *http1.Request) answer {
 
 // lookup finds what a request's target names.
 func (h *HTTP) lookup(r *http1.Request) answer {
+	c := h.content.Load()
 	name, ok := http1.Path(r.Target)
 	switch {
 	case !ok:
 		return h.errorAnswer(http.StatusBadRequest, "malformed request target", r)
-	case h.made:
-		return answer{status: http.StatusOK, kind: textType, length: h.size}
-	case h.root != nil:
-		return h.open(name, r)
+	case c.made:
+		return answer{status: http.StatusOK, kind: textType, length: c.size}
+	case c.root != nil:
+		return h.open(c.root, name, r)
 	case name != "/":
 		return h.errorAnswer(http.StatusNotFound, "there is nothing here; try /", r)
 	}
@@ -112,12 +114,12 @@ func (h *HTTP) lookup(r *http1.Request) answer {
 }
 
 // open finds a file, or the index of a directory. os.Root keeps symbolic links from leading out of the directory.
-func (h *HTTP) open(name string, r *http1.Request) answer {
+func (h *HTTP) open(root *os.Root, name string, r *http1.Request) answer {
 	rel := strings.Trim(name, "/")
 	if rel == "" {
 		rel = "."
 	}
-	f, info, err := h.openFile(rel)
+	f, info, err := openFile(root, rel)
 	if err == nil && info.IsDir() {
 		f.Close()
 		if !strings.HasSuffix(name, "/") {
@@ -126,7 +128,7 @@ func (h *HTTP) open(name string, r *http1.Request) answer {
 			return a
 		}
 		rel = path.Join(rel, "index.html")
-		f, info, err = h.openFile(rel)
+		f, info, err = openFile(root, rel)
 	} else if err == nil && strings.HasSuffix(name, "/") {
 		f.Close()
 		err = fs.ErrNotExist
@@ -148,8 +150,8 @@ func (h *HTTP) open(name string, r *http1.Request) answer {
 }
 
 // openFile opens without blocking, as a FIFO would.
-func (h *HTTP) openFile(rel string) (*os.File, fs.FileInfo, error) {
-	f, err := h.root.OpenFile(rel, os.O_RDONLY|unix.O_NONBLOCK, 0)
+func openFile(root *os.Root, rel string) (*os.File, fs.FileInfo, error) {
+	f, err := root.OpenFile(rel, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -65,6 +65,12 @@ func ParseDelay(text string) (d Delay, err error) {
 	return d, nil
 }
 
+// UnmarshalText reads what ParseDelay does.
+func (d *Delay) UnmarshalText(text []byte) (err error) {
+	*d, err = ParseDelay(string(text))
+	return err
+}
+
 func parsePart(percent, length string) (p delayPart, err error) {
 	number, ok := strings.CutSuffix(percent, "%")
 	p.upTo, err = strconv.ParseFloat(number, 64)

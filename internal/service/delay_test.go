@@ -338,7 +338,7 @@ func TestMadeBodiesWithNetHTTP(t *testing.T) {
 		if took := time.Since(began); took < 30*time.Millisecond {
 			t.Errorf("%s took %v", method, took)
 		}
-		if want >= 0 && (len(got) != want || resp.Header.Get("Content-Length") != fmt.Sprint(h.size)) || (want < 0) != (resp.StatusCode == 405) {
+		if want >= 0 && (len(got) != want || resp.Header.Get("Content-Length") != fmt.Sprint(h.content.Load().size)) || (want < 0) != (resp.StatusCode == 405) {
 			t.Errorf("%s: %s, %d bytes", method, resp.Status, len(got))
 		}
 	}

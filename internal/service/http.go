@@ -24,17 +24,23 @@ const lingerBytes = http1.MaxBody
 // Files are read on the shard, in pieces as the send buffer drains. That is right for files in the page cache; for slow storage,
 // [HTTP.Handler] has the same content for net/http, which gives each connection a goroutine.
 type HTTP struct {
-	root    *os.Root // nil: no files
-	made    bool     // every answer has a made-up body of
-	size    int64    // so many bytes
+	content atomic.Pointer[content]
 	delay   Delay
 	seed    uint64
 	stall   stallClock
 	waiting []*waiting // by shard; none without a delay
+	mu      sync.Mutex // held while second is made, so that a later one is not replaced by one of earlier content
 	second  atomic.Pointer[second]
 	pieces  sync.Pool // of *[pieceSize]byte, for reading files
 	stop    chan struct{}
 	once    sync.Once
+}
+
+// content is what is served.
+type content struct {
+	root *os.Root // nil: no files
+	made bool     // every answer has a made-up body of
+	size int64    // so many bytes
 }
 
 // HTTPConfig says what a server answers, and when.
@@ -50,25 +56,49 @@ type HTTPConfig struct {
 type second struct {
 	date string
 	page []byte // the whole answer to GET on a kept connection, for the page or a small made-up body; nil: there is none
+	made bool   // it is a made-up body's, for whatever is asked for
 }
 
 // NewHTTP makes a server. Close ends it.
 func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
+	h := &HTTP{stop: make(chan struct{}), delay: cfg.Delay, seed: cfg.Seed}
+	h.pieces.New = func() any { return new([pieceSize]byte) }
+	c, err := cfg.content()
+	if err != nil {
+		return nil, err
+	}
+	h.content.Store(c)
+	h.prepare(time.Now())
+	go h.tick()
+	return h, nil
+}
+
+func (cfg *HTTPConfig) content() (*content, error) {
 	if cfg.Made && cfg.Root != "" || cfg.Size < 0 {
 		return nil, fmt.Errorf("http: a body of %d bytes, and the files of %q: want one of them", cfg.Size, cfg.Root)
 	}
-	h := &HTTP{stop: make(chan struct{}), made: cfg.Made, size: cfg.Size, delay: cfg.Delay, seed: cfg.Seed}
-	h.pieces.New = func() any { return new([pieceSize]byte) }
+	c := &content{made: cfg.Made, size: cfg.Size}
 	if cfg.Root != "" {
 		r, err := os.OpenRoot(cfg.Root)
 		if err != nil {
 			return nil, fmt.Errorf("http: the directory to serve: %w", err)
 		}
-		h.root = r
+		c.root = r
 	}
-	h.prepare(time.Now())
-	go h.tick()
-	return h, nil
+	return c, nil
+}
+
+// Prepare opens what is to be served from now on, for Root, Made and Size; the other settings stay. use has every request answered from
+// there that comes after it. An answer that has begun goes on.
+func (h *HTTP) Prepare(cfg HTTPConfig) (use func(), err error) {
+	c, err := cfg.content()
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		h.content.Store(c) // The directory before is closed when nobody uses it any more: see os.Root.
+		h.prepare(time.Now())
+	}, nil
 }
 
 // Close gives the directory back. No connection may be open any more.
@@ -76,8 +106,8 @@ func (h *HTTP) Close() error {
 	var err error
 	h.once.Do(func() {
 		close(h.stop)
-		if h.root != nil {
-			err = h.root.Close()
+		if root := h.content.Load().root; root != nil {
+			err = root.Close()
 		}
 	})
 	return err
@@ -98,12 +128,15 @@ func (h *HTTP) tick() {
 }
 
 func (h *HTTP) prepare(now time.Time) {
-	s := &second{date: now.UTC().Format(http.TimeFormat)}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.content.Load()
+	s := &second{date: now.UTC().Format(http.TimeFormat), made: c.made}
 	body, kind := page, pageType
-	if h.made {
-		body, kind = made[:min(h.size, preparedBody)], textType
+	if c.made {
+		body, kind = made[:min(c.size, preparedBody)], textType
 	}
-	if h.root == nil && (!h.made || h.size <= preparedBody) {
+	if c.root == nil && (!c.made || c.size <= preparedBody) {
 		s.page = appendHead(nil, s.date, answer{status: 200, kind: kind, length: int64(len(body)), keepAlive: true, minor: 1})
 		s.page = append(s.page, body...)
 	}

@@ -298,3 +298,65 @@ func TestHTTPHandler(t *testing.T) {
 		}
 	}
 }
+
+// What is served changes between two requests of a connection, and an answer that has begun goes on.
+func TestHTTPChanges(t *testing.T) {
+	server, client := pair(t)
+	first, second := t.TempDir(), t.TempDir()
+	big := bytes.Repeat([]byte("first "), 1<<20)
+	for name, content := range map[string][]byte{
+		filepath.Join(first, "a"): []byte("one"), filepath.Join(second, "a"): []byte("two"), filepath.Join(first, "big"): big,
+	} {
+		if err := os.WriteFile(name, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := NewHTTP(HTTPConfig{Root: first})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	handle(t, server, "80", h)
+	c, download := dial(t, client, "tcp", "80"), dial(t, client, "tcp", "80")
+	const a = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+	if got := body(t, exchange(t, c, a, "GET")[0]); got != "one" {
+		t.Errorf("before: %q", got)
+	}
+	if _, err := io.WriteString(download, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(download)
+	if _, err := r.Peek(100); err != nil {
+		t.Fatal(err)
+	}
+	change := func(cfg HTTPConfig) {
+		t.Helper()
+		use, err := h.Prepare(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		use()
+	}
+	change(HTTPConfig{Root: second})
+	if got := body(t, exchange(t, c, a, "GET")[0]); got != "two" {
+		t.Errorf("another directory: %q", got)
+	}
+	change(HTTPConfig{Made: true, Size: 5})
+	if got := body(t, exchange(t, c, a, "GET")[0]); len(got) != 5 {
+		t.Errorf("made up: %q", got)
+	}
+	change(HTTPConfig{})
+	if got := body(t, exchange(t, c, get, "GET")[0]); got != string(page) {
+		t.Errorf("the page: %q", got)
+	}
+	if _, err := h.Prepare(HTTPConfig{Root: filepath.Join(first, "none")}); err == nil {
+		t.Error("no such directory: no error")
+	}
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(resp.Body); err != nil || !bytes.Equal(got, big) {
+		t.Errorf("the download that had begun: %d bytes, %v", len(got), err)
+	}
+}

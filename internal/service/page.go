@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"os"
 	"path"
 	"strconv"
 	"sync"
@@ -29,7 +30,7 @@ func Page() []byte { return page }
 
 // Handler returns the same content for net/http, as late.
 func (h *HTTP) Handler() http.Handler {
-	content := h.content()
+	content := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.content.Load().ServeHTTP(w, r) })
 	if h.delay.IsZero() {
 		return content
 	}
@@ -48,34 +49,41 @@ func (h *HTTP) Handler() http.Handler {
 	})
 }
 
-func (h *HTTP) content() http.Handler {
+// ServeHTTP answers a request of net/http's.
+func (c *content) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case h.root != nil:
-		return http.FileServerFS(files{h})
-	case h.made:
-		return http.HandlerFunc(h.serveMade)
+	case c.root != nil:
+		http.FileServerFS(files{c.root}).ServeHTTP(w, r)
+	case c.made:
+		c.serveMade(w, r)
+	default:
+		pageMux.ServeHTTP(w, r)
 	}
+}
+
+// pageMux answers with the page.
+var pageMux = func() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", pageType)
 		_, _ = w.Write(page) // a client that has gone needs no answer
 	})
 	return mux
-}
+}()
 
 // serveMade answers with a made-up body.
-func (h *HTTP) serveMade(w http.ResponseWriter, r *http.Request) {
+func (c *content) serveMade(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD are served here", http.StatusMethodNotAllowed)
 		return
 	}
 	w.Header().Set("Content-Type", textType)
-	w.Header().Set("Content-Length", strconv.FormatInt(h.size, 10))
+	w.Header().Set("Content-Length", strconv.FormatInt(c.size, 10))
 	if r.Method == http.MethodHead {
 		return
 	}
-	for left := h.size; left > 0; left -= pieceSize {
+	for left := c.size; left > 0; left -= pieceSize {
 		if _, err := w.Write(made[:min(pieceSize, left)]); err != nil {
 			return // the client has gone
 		}
@@ -84,7 +92,7 @@ func (h *HTTP) serveMade(w http.ResponseWriter, r *http.Request) {
 
 // files are the files under the root as net/http wants them, with the same rules: nothing outside, no blocking, no listing of
 // directories.
-type files struct{ http *HTTP }
+type files struct{ root *os.Root }
 
 // file has no ReadDir.
 type file struct {
@@ -94,9 +102,9 @@ type file struct {
 
 // Open opens a file, or a directory that has an index.
 func (f files) Open(name string) (fs.File, error) {
-	opened, info, err := f.http.openFile(name)
+	opened, info, err := openFile(f.root, name)
 	if err == nil && info.IsDir() {
-		_, err = f.http.root.Stat(path.Join(name, "index.html"))
+		_, err = f.root.Stat(path.Join(name, "index.html"))
 	} else if err == nil && !info.Mode().IsRegular() {
 		err = fs.ErrPermission
 	}

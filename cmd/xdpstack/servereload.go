@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+
+	"github.com/xdpstack/xdpstack/internal/config"
+	"github.com/xdpstack/xdpstack/internal/daemon"
+)
+
+// reloader takes over a changed configuration while serve runs.
+type reloader struct {
+	*serveSource
+	services *services
+	level    *slog.LevelVar
+	present  *config.Document // what is in force
+}
+
+// reload reads the file again. Either all that has changed is taken over, or nothing.
+func (r *reloader) reload(d *daemon.Daemon) config.Outcome {
+	next, err := r.read()
+	if err != nil {
+		var p config.Problems
+		if errors.As(err, &p) {
+			return config.Outcome{File: r.file, Problems: p}
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w: the process has become another user since it started (--user), who must be able to read it", err)
+		}
+		return config.Fail(r.file, err)
+	}
+	o := config.Outcome{File: r.file, Changes: config.Changes(r.present, next)}
+	for _, c := range o.Changes {
+		if !c.Live {
+			o.Refused = append(o.Refused, c)
+		}
+	}
+	if len(o.Refused) > 0 {
+		return o
+	}
+	if err := r.services.change(d, next.Config.Service); err != nil {
+		return config.Fail(r.file, err)
+	}
+	r.level.Set(next.Config.Log.Level)
+	d.SetDrain(next.Config.Stop.Drain.Or(daemon.DefaultDrain))
+	r.present = next
+	o.Applied = true
+	return o
+}
+
+// change serves others from now on. Connections that are open stay: on services that are not served any more they end as they do when the
+// process ends, but without a deadline. On an error nothing has changed.
+func (s *services) change(d *daemon.Daemon, all []config.Service) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := make(map[string]*served)
+	var fresh []*served
+	var use []func()
+	giveUp := func(err error) error {
+		for _, r := range fresh {
+			err = errors.Join(err, r.stop(), r.close())
+		}
+		return err
+	}
+	for _, cfg := range all {
+		id := cfg.ID()
+		old := s.running[id]
+		if old == nil {
+			r, err := newServed(cfg)
+			if err != nil {
+				return giveUp(err)
+			}
+			fresh = append(fresh, r)
+			next[id] = r
+			continue
+		}
+		next[id] = old
+		if cfg.Name == "http" {
+			prepared, err := old.http.Prepare(cfg.HTTP())
+			if err != nil {
+				return giveUp(err)
+			}
+			use = append(use, prepared, func() { old.Service = cfg })
+		}
+	}
+	// A port that changes its service is free only when the one before has left it.
+	late := func(r *served) bool {
+		for id, old := range s.running {
+			if next[id] == nil && old.Port == r.Port {
+				return true
+			}
+		}
+		return false
+	}
+	for _, r := range fresh {
+		if !late(r) {
+			if err := r.start(d); err != nil {
+				return giveUp(err)
+			}
+		}
+	}
+	for _, f := range use {
+		f()
+	}
+	for id, old := range s.running {
+		if next[id] == nil {
+			d.Log.Info("no longer accepting", "service", old.Name, "port", old.Port)
+			if err := old.stop(); err != nil {
+				d.Log.Error("a service does not end", "service", id, "error", err)
+			}
+			s.ended = append(s.ended, old)
+		}
+	}
+	for _, r := range slices.DeleteFunc(fresh, func(r *served) bool { return !late(r) }) {
+		if err := r.start(d); err != nil {
+			d.Fail(fmt.Errorf("a port that was given from one service to another: %w", err)) // half a configuration is none
+		}
+	}
+	s.running = next
+	return nil
+}
+
+// stop stops accepting, and has the connections that are open end where their protocol allows.
+func (r *served) stop() error {
+	var errs []error
+	if r.listener != nil {
+		errs = append(errs, r.listener.Drain())
+	}
+	if r.packets != nil {
+		r.packets.Close()
+	}
+	if r.server != nil {
+		go func() { _ = r.server.Shutdown(context.Background()) }() // it returns when the last connection has ended
+	}
+	return errors.Join(errs...)
+}

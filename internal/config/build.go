@@ -1,0 +1,36 @@
+package config
+
+import (
+	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/internal/service"
+	"github.com/xdpstack/xdpstack/internal/web"
+	"github.com/xdpstack/xdpstack/stack"
+)
+
+// Stack returns what the stack is opened with.
+func (c *Config) Stack() stack.Config {
+	return stack.Config{
+		Interface: c.Interface, Address: c.Address, Addresses: c.Addresses, Gateway: c.Gateway,
+		Shared: c.Shared, DialPorts: c.DialPorts,
+		AFXDP: afxdp.Options{
+			Driver: c.AFXDP.Driver, Mode: c.AFXDP.Mode, Attach: c.AFXDP.Attach, TxChecksum: c.AFXDP.TxChecksum,
+			Frames: c.AFXDP.Frames, RxRing: c.AFXDP.RxRing, TxRing: c.AFXDP.TxRing, BusyPoll: c.AFXDP.BusyPoll,
+			Pin: bool(c.Crash),
+		},
+		CPUs: c.Shards.CPUs, SpinTime: c.Shards.Spin,
+	}
+}
+
+// Listener returns where the web site is given.
+func (w Web) Listener() web.Listener {
+	return web.Listener{Address: w.Address, Anyone: w.Anyone, Profiles: w.Profiles}
+}
+
+// HTTP returns what the service http is made with.
+func (s *Service) HTTP() service.HTTPConfig {
+	cfg := service.HTTPConfig{Root: s.Root, Delay: s.Delay}
+	if s.Body != nil {
+		cfg.Made, cfg.Size = true, int64(*s.Body)
+	}
+	return cfg
+}
