@@ -99,12 +99,36 @@ func TestDashboard(t *testing.T) {
 	b.behaved()
 }
 
+// What is served can have counters of its own.
+func TestDashboardOfProxy(t *testing.T) {
+	needs(t, "chromium", "nsenter")
+	lab := netlab.ForTest(t, netlab.Config{Name: "dashp"})
+	log, _ := running(t, lab, "proxy", "--listen", ":80", "--to", "stack:"+lab.Kernel.Address.Addr().String()+":9", "--web", "127.0.0.1:0")
+	for range 3 {
+		if c, err := lab.Kernel.Dial("tcp", address(lab, 80)); err == nil {
+			c.Close() // nobody listens at the target: it is reset, if it was not yet
+		}
+	}
+	b := startBrowser(t, lab, regexp.MustCompile(`url=(http://\S+)/`).FindStringSubmatch(log.String())[1])
+	b.open()
+	row := func(name string) string {
+		return "[...document.querySelectorAll('#app tbody tr')].find(r => r.cells[0].textContent == '" + name + "')"
+	}
+	b.becomes(row("proxy_accepted")+"?.cells[2].textContent", is("3"))
+	b.becomes(row("proxy_accepted")+"?.cells[1].textContent", is("0")) // a second
+	b.becomes(row("proxy_refused")+"?.cells[2].textContent", is("3"))
+	b.becomes(row("proxy_open")+"?.cells[1].textContent", is("–")) // no count
+	b.becomes("document.getElementById('served').hidden", is("false"))
+	b.behaved()
+}
+
 // showsTraffic checks what the page shows of what TestDashboard does.
 func (b *browser) showsTraffic(peer string) {
 	rows := func(table string) string { return "document.querySelectorAll('#" + table + " tbody tr')" }
 	b.becomes(textOf("#state"), is("serving"))
 	b.becomes(tile("connections"), is("5")) // four that are held, and one with requests
 	b.becomes(tile("link"), is("up"))
+	b.becomes("document.getElementById('served').hidden", is("true"))
 	// 200 requests a second at most, each of a packet, its answer of three, and what acknowledges them.
 	b.becomes(tile("packets-a-second"), between(50, 1200))
 	b.becomes(tile("handshake"), has("s"))

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xdpstack/xdpstack/internal/metrics"
+	"github.com/xdpstack/xdpstack/internal/proxy"
 	"github.com/xdpstack/xdpstack/internal/snapshot"
 )
 
@@ -17,6 +19,7 @@ func full() snapshot.Snapshot {
 		Connections: 5, HalfOpen: 2, TimeWait: 3, Metrics: snapshot.Names(),
 		Queues: []snapshot.Queue{{Number: 0, Mode: snapshot.Copy, Checksums: "stack"}, {Number: 1, Mode: snapshot.ZeroCopy, Checksums: "device"}},
 	}
+	metrics.Walk("proxy", proxy.Stats{}, func(m metrics.Metric) { s.Metrics = append(s.Metrics, m) })
 	for i := range s.Metrics {
 		s.Metrics[i].Value = 7
 	}

@@ -31,6 +31,7 @@ type Live struct {
 	CPU    float64           `json:"cpu"`    // seconds of processor time of the process
 	Queues []snapshot.Queue  `json:"queues"` // none for a device in memory
 	Values map[string]uint64 `json:"values"` // the counters that are shown, by the names of xdpstack stats; see shown
+	App    []metrics.Metric  `json:"app"`    // the counters of what is served, if it has its own
 	Drops  []Drop            `json:"drops"`  // those that are not zero
 
 	Handshake metrics.Histogram `json:"handshake"`
@@ -56,6 +57,15 @@ var shown = []string{
 	"tcp_passive_opens", "tcp_established", "tcp_failed", "tcp_resets_in", "tcp_resets_out", "tcp_listen_syns", "tcp_listen_accepted",
 	"tcp_listen_cookies_sent", "tcp_listen_cookies_accepted", "link_downs", "link_down", "link_down_time", "steer_",
 }
+
+// ofStack are the names of all counters that are the stack's own.
+var ofStack = func() map[string]bool {
+	names := make(map[string]bool)
+	for _, m := range snapshot.Names() {
+		names[m.Name] = true
+	}
+	return names
+}()
 
 func isShown(name string) bool {
 	for _, s := range shown {
@@ -131,11 +141,15 @@ func (s *Site) liveOf(snap *snapshot.Snapshot) *Live {
 		Time: snap.Time, PID: syscall.Getpid(), Started: s.cfg.Started, Build: s.cfg.Build, Status: s.cfg.Status(),
 		Interface: snap.Interface, Address: snap.Address, Device: snap.Device,
 		Open: snap.Connections, HalfOpen: snap.HalfOpen, TimeWait: snap.TimeWait,
-		CPU: cpuTime().Seconds(), Queues: snap.Queues, Values: make(map[string]uint64), Drops: []Drop{}, Handshake: snap.Handshake,
+		CPU: cpuTime().Seconds(), Queues: snap.Queues, Handshake: snap.Handshake,
+		Values: make(map[string]uint64), App: []metrics.Metric{}, Drops: []Drop{},
 	}
 	for _, m := range snap.Metrics {
-		if isShown(m.Name) {
+		switch {
+		case isShown(m.Name):
 			l.Values[m.Name] = m.Value
+		case !ofStack[m.Name]:
+			l.App = append(l.App, m)
 		}
 	}
 	for _, m := range snap.Drops() {

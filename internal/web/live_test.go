@@ -2,9 +2,11 @@ package web
 
 import (
 	"net/netip"
+	"reflect"
 	"testing"
 	"time"
 
+	"github.com/xdpstack/xdpstack/internal/proxy"
 	"github.com/xdpstack/xdpstack/internal/snapshot"
 )
 
@@ -18,6 +20,9 @@ func TestLive(t *testing.T) {
 	}
 	if len(l.Queues) != 2 || l.Queues[1].Received != 11 || l.Handshake.Count() != 3 {
 		t.Errorf("queues %+v, handshakes %+v", l.Queues, l.Handshake)
+	}
+	if len(l.App) != reflect.TypeFor[proxy.Stats]().NumField() || l.App[0].Name != "proxy_accepted" || l.App[0].Help == "" {
+		t.Errorf("of what is served %+v", l.App)
 	}
 	cured := false
 	for _, d := range l.Drops {

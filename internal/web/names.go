@@ -42,6 +42,9 @@ type unit struct {
 // units are the counters that are in no base unit.
 var units = map[string]unit{
 	"link_down_time": {name: "link_down_seconds", scale: 1e-3, help: "time for which the link was lost, those losses that are over"},
+
+	"proxy_to_target": {name: "proxy_to_target_bytes", scale: 1},
+	"proxy_to_client": {name: "proxy_to_client_bytes", scale: 1},
 }
 
 // ofShard are the names of the counters that a shard has by itself: they have no area.

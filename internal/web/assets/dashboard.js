@@ -62,6 +62,10 @@ class Look {
     return before ? this.growth(this.now.queues[i][name], before[name]) : null;
   }
 
+  app(m) {
+    return this.before && !m.gauge ? this.growth(m.value, this.before.app.find((b) => b.name === m.name)?.value) : null;
+  }
+
   drop(d) { return this.before ? this.growth(d.value, this.before.drops.find((b) => b.name === d.name)?.value) : null; }
 
   ratio(a, b) { return a === null || !b ? null : a / b; }
@@ -180,11 +184,16 @@ function fill(id, rows, none) {
   td.textContent = none;
 }
 
-function meaning(d) {
+function help(m) {
   const f = document.createDocumentFragment();
-  f.append(d.help);
-  if (d.cure) add(f, "em").textContent = d.cure;
+  f.append(m.help);
   f.wide = true;
+  return f;
+}
+
+function meaning(d) {
+  const f = help(d);
+  if (d.cure) add(f, "em").textContent = d.cure;
   return f;
 }
 
@@ -207,6 +216,8 @@ function drawTables(look) {
   const l = look.now;
   const drops = l.drops.map((d) => [d, look.drop(d)]).sort((a, b) => (b[1] ?? 0) - (a[1] ?? 0) || b[0].value - a[0].value);
   fill("drops", drops.map(([d, rate]) => [d.name, number(rate), number(d.value), meaning(d)]), "nothing was dropped");
+  byId("served").hidden = !l.app.length;
+  fill("app", l.app.map((m) => [m.name, number(look.app(m)), number(m.value), help(m)]), "");
   fill("queues", (l.queues ?? []).map((q, i) => {
     const r = (name) => look.queue(i, name);
     const cpu = q.cpu >= 0 ? percent(r("cpu_ns") === null ? null : r("cpu_ns") / 1e9) : "shared";
