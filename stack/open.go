@@ -28,6 +28,11 @@ func Open(cfg Config) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openOn(full, on)
+}
+
+// openOn is Open with a configuration that is complete, and what it is for.
+func openOn(full Config, on below) (*Stack, error) {
 	others, err := full.others()
 	if err != nil {
 		return nil, errors.Join(err, on.close())

@@ -80,6 +80,9 @@ func vlanBelow(name string) (below string, vlan uint16, err error) {
 // stripping is the name of the feature by which a device takes the tags off what it receives.
 const stripping = "rx-vlan-hw-parse"
 
+// featureTries is how often a device's features are asked for.
+const featureTries = 5
+
 // errStripped is in the error for a device that takes tags off.
 var errStripped = errors.New("the device takes VLAN tags off before XDP sees them")
 
@@ -94,8 +97,13 @@ func checkTagsStay(parent netlink.Link) error {
 		return nil
 	}
 	defer e.Close()
-	features, err := e.Features(parent.Attrs().Name)
-	if err != nil || !features[stripping] {
+	var features map[string]bool
+	for range featureTries { // Now and then the library's answer is empty.
+		if features, err = e.Features(parent.Attrs().Name); err != nil || len(features) > 0 {
+			break
+		}
+	}
+	if !features[stripping] {
 		return nil
 	}
 	return fmt.Errorf("%w: %s: %w: turn that off with: ethtool -K %s rxvlan off", ErrConfig, parent.Attrs().Name, errStripped,

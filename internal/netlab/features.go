@@ -16,6 +16,7 @@ var (
 	sendOffloads = []string{
 		"tx-checksum-ip-generic", "tx-checksum-sctp", "tx-generic-segmentation", "tx-tcp-segmentation", "tx-tcp-ecn-segmentation",
 		"tx-tcp-mangleid-segmentation", "tx-tcp6-segmentation", "tx-udp-segmentation", "tx-gso-list",
+		"tx-vlan-hw-insert", "tx-vlan-stag-hw-insert",
 	}
 	receiveOffloads = []string{"rx-gro", "rx-gro-list"}
 )
