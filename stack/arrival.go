@@ -64,9 +64,10 @@ func (u *PacketSocket) Arrival() Arrival {
 }
 
 // arrivedIn is the packet, in one frame, that has an IP header at off in frame f.
-func arrivedIn(f frame.Index, off uint32) frame.Desc {
-	if off < ethernet.HeaderLen {
+func (s *Shard) arrivedIn(f frame.Index, off uint32) frame.Desc {
+	link := ethernet.HeaderLen + s.tag.length()
+	if off < link {
 		return frame.Desc{Frame: frame.None}
 	}
-	return frame.Desc{Frame: f, Off: off - ethernet.HeaderLen}
+	return frame.Desc{Frame: f, Off: off - link}
 }

@@ -88,11 +88,11 @@ func TestArrivalDoesNotAllocate(t *testing.T) {
 	u := &PacketSocket{shard: s}
 	want := Arrival{Time: 7, Source: ArrivalDevice, Hash: 8, HashType: 9, HasHash: true}
 	if allocs := testing.AllocsPerRun(100, func() {
-		s.arrived = arrivedIn(1, 100)
+		s.arrived = s.arrivedIn(1, 100)
 		if a := u.Arrival(); a != want {
 			t.Errorf("%+v, want %+v", a, want)
 		}
-		for _, s.arrived = range [2]frame.Desc{arrivedIn(1, 10), {Frame: frame.None}} {
+		for _, s.arrived = range [2]frame.Desc{s.arrivedIn(1, 10), {Frame: frame.None}} {
 			if a := u.Arrival(); a.Source != ArrivalStack || a.Time == 0 {
 				t.Errorf("%+v", a)
 			}

@@ -90,7 +90,7 @@ func openOn(full Config, on below) (*Stack, error) {
 
 // lookBelow finds out what the stack is to be on.
 func lookBelow(cfg *Config) (on below, err error) {
-	if on.device, on.vlan, err = vlanBelow(cfg.Interface); err != nil || !cfg.Shared {
+	if on.device, on.vlan, err = afxdp.Below(cfg.Interface); err != nil || !cfg.Shared {
 		return on, err
 	}
 	on.shared, err = openSharing(cfg)

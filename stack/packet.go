@@ -147,7 +147,7 @@ func (s *Shard) socketAt(a ipv4.Addr, port uint16) *PacketSocket {
 func (s *Shard) udpInput(f frame.Index, ip *ipv4.Header) {
 	m := s.pool.Meta(f)
 	packet := frame.Desc{Frame: f, Off: m.Off - uint32(ip.HeaderLen), Len: m.Len + uint32(ip.HeaderLen)}
-	s.arrived = arrivedIn(f, packet.Off)
+	s.arrived = s.arrivedIn(f, packet.Off)
 	s.udpDeliver(s.pool.Bytes(packet), s.pool.Data(f), ip)
 	s.arrived.Frame = frame.None
 	s.pool.Release(f)

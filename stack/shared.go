@@ -16,6 +16,20 @@ import (
 	"github.com/xdpstack/xdpstack/tcp"
 )
 
+// SharedStats count what a Shared stack does to follow the kernel.
+type SharedStats struct {
+	kernelnet.Stats
+	Untold uint64 `help:"times that a shard was not told of a neighbour, for it had too much to do: it asks again"`
+}
+
+// Shared returns the counters of a Shared stack, or nil of one with addresses of its own.
+func (s *Stack) Shared() *SharedStats {
+	if s.shared == nil {
+		return nil
+	}
+	return &SharedStats{Stats: s.shared.follower.Stats(), Untold: s.shared.untold.Load()}
+}
+
 // sharing is what a stack that shares the kernel's addresses has for that.
 //
 //	kernel ──► follower ──► view, one for goroutines (atomic) and a copy for each shard (by a command)
@@ -27,7 +41,7 @@ type sharing struct {
 	stack    *Stack
 	follower *kernelnet.Follower
 	view     atomic.Pointer[addressing]
-	told     atomic.Uint64 // neighbours that a shard was not told: its mailbox was full
+	untold   atomic.Uint64 // neighbours that a shard was not told: its mailbox was full
 
 	ports ports
 	// dialPorts are reserved for connections that are dialed.
@@ -169,14 +183,14 @@ func (d *sharing) tell(n kernelnet.Neighbour) {
 			}
 		}})
 		if !ok {
-			d.told.Add(1)
+			d.untold.Add(1)
 		}
 		sh.wake()
 	}
 }
 
-// maxGone is how many addresses keep their ports after the kernel has lost them. One that comes back is the kernel's at once, a little
-// before we know, and in between it would reset the connections that wait for it.
+// maxGone is how many addresses keep their ports after the kernel has lost them. One that comes back is the kernel's at once, a
+// little before we know, and in between it would reset the connections that wait for it.
 const maxGone = 4
 
 // steer makes the program steer all owned ports of the addresses that the kernel has now.

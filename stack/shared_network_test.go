@@ -29,8 +29,8 @@ func farAway(t *testing.T, l *netlab.Lab) {
 	runOn(t, l.Kernel, "ip", "addr", "add", far+"/32", "dev", "lo")
 }
 
-// TestSharedRoutesChange has a connection to an address behind a gateway, which becomes another, has another hardware address, and goes away,
-// while it is in use.
+// TestSharedRoutesChange has a connection to an address behind a gateway, which becomes another, has another hardware address,
+// and goes away, while it is in use.
 func TestSharedRoutesChange(t *testing.T) {
 	s, l := openShared(t, netlab.Config{}, Config{})
 	farAway(t, l)
@@ -89,7 +89,8 @@ func (s *Stack) addressingHas(dst string) bool {
 	return ok
 }
 
-// TestSharedNeighbourChanges changes the peer's hardware address while connections are in use, and takes its entry from the kernel.
+// TestSharedNeighbourChanges changes the peer's hardware address while connections are in use, and takes its entry from the
+// kernel.
 func TestSharedNeighbourChanges(t *testing.T) {
 	s, l := openShared(t, netlab.Config{Queues: 2}, Config{})
 	if _, err := s.Handle(":7", &slowEcho{}); err != nil {
@@ -152,8 +153,8 @@ func routerError(code ipv4.ICMP, quoted []byte) []byte {
 	return b
 }
 
-// TestSharedPathMTU has a router between the two sides whose next link takes less: path MTU discovery works, by ICMP errors that come to the
-// kernel's address. The kernel beside does the same.
+// TestSharedPathMTU has a router between the two sides whose next link takes less: path MTU discovery works, by ICMP errors that
+// come to the kernel's address. The kernel beside does the same.
 func TestSharedPathMTU(t *testing.T) {
 	s, l := openShared(t, netlab.Config{}, Config{})
 	farAway(t, l)

@@ -108,8 +108,8 @@ func echoOn(t testing.TB, side *netlab.Side, address string) net.Listener {
 	return ln
 }
 
-// TestSharedBesideKernel has the stack and the kernel use one address at the same time: each serves and dials, and the kernel answers ping and
-// ARP.
+// TestSharedBesideKernel has the stack and the kernel use one address at the same time: each serves and dials, and the kernel
+// answers ping and ARP.
 func TestSharedBesideKernel(t *testing.T) {
 	for _, queues := range []int{1, 2} {
 		s, l := openShared(t, netlab.Config{Queues: queues}, Config{})

@@ -123,7 +123,8 @@ func (d *sharing) takeDial(port uint16) {
 	}
 }
 
-// mayDial reports whether connections may be dialed from a port of all addresses. Shards may call it: it is for who chooses his port.
+// mayDial reports whether connections may be dialed from a port of all addresses. Shards may call it: it is for who chooses his
+// port.
 func (d *sharing) mayDial(port uint16) bool {
 	if d.ports.isDial(port) {
 		return true
@@ -134,8 +135,8 @@ func (d *sharing) mayDial(port uint16) bool {
 	return ok
 }
 
-// maxPorts returns how many (protocol, address, port) the program may have to steer: room for more addresses than there are now, and for
-// listening.
+// maxPorts returns how many (protocol, address, port) the program may have to steer: room for more addresses than there are now,
+// and for listening.
 func (d *sharing) maxPorts() int {
 	const listened, addresses = 1024, 16
 	n := max(2*len(d.view.Load().paths.Addresses), addresses)

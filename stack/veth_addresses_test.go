@@ -18,6 +18,9 @@ import (
 func runOn(t *testing.T, side *netlab.Side, args ...string) string {
 	t.Helper()
 	out, err := side.Command(context.Background(), args[0], args[1:]...).CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skipf("needs programs, such as %s and %s: %v", "nsenter", args[0], err)
+	}
 	if err != nil {
 		t.Fatalf("%v: %v\n%s", args, err, out)
 	}

@@ -59,6 +59,10 @@ func TestVerdicts(t *testing.T) {
 		level Level
 		says  string // part of fact or advice
 	}{
+		"a VLAN":         {judgeVLAN("x0.7", "x0", 7), OK, "VLAN 7 on x0"},
+		"a VLAN on veth": {judgePeerTags("x0"), Note, "txvlan off"},
+		"shareable": {judgeLink(with(func(i *afxdp.Info) { i.Addresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")} })), OK,
+			"--shared"},
 		"kernel 6.18":          {judgeKernel("6.18.44-x"), OK, "6.18"},
 		"kernel 5.4":           {judgeKernel("5.4.0-1"), Fail, "upgrade"},
 		"kernel 5.10":          {judgeKernel("5.10.0"), Note, "5.11"},

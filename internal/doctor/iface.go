@@ -14,15 +14,23 @@ import (
 
 // Interface returns the findings about an interface.
 func Interface(name string) []Finding {
-	info, err := afxdp.Discover(name)
+	device, vlan, err := afxdp.Below(name)
 	if err != nil {
 		return []Finding{judgeDiscovery(name, err)}
 	}
-	running := runningStacks(name)
-	out := []Finding{
+	var out []Finding
+	if vlan != 0 {
+		out = append(out, judgeVLAN(name, device, vlan))
+	}
+	info, err := afxdp.Discover(device)
+	if err != nil {
+		return append(out, judgeDiscovery(device, err))
+	}
+	running := runningStacks(device)
+	out = append(out,
 		judgeLink(&info), judgeProgram(&info, len(running) > 0), judgeXDP(&info), judgeZeroCopy(&info, running), judgeQueues(&info),
 		judgeMTU(&info),
-	}
+	)
 	pairs, err := netdev.Pairs(info.Index)
 	out = append(out, judgeMetadata(&info), judgeBusyPoll(&info, observePolling(running), pairs, err))
 	if leftDeferred(&info) {
@@ -31,7 +39,10 @@ func Interface(name string) []Finding {
 	table, err := readHash(&info)
 	out = append(out, judgeHash(&info, table, err))
 	if info.Kind == "veth" {
-		out = append(out, judgePeer(findPeer(name)))
+		out = append(out, judgePeer(findPeer(device)))
+		if vlan != 0 {
+			out = append(out, judgePeerTags(device))
+		}
 	}
 	return out
 }
@@ -67,7 +78,7 @@ func judgeLink(info *afxdp.Info) Finding {
 		for _, a := range info.Addresses {
 			all = append(all, a.String())
 		}
-		f.Fact += "; the kernel has " + strings.Join(all, ", ")
+		f.Fact += "; the kernel has " + strings.Join(all, ", ") + ", which a stack can share port by port (--shared)"
 	}
 	return f
 }

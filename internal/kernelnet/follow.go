@@ -15,8 +15,8 @@ import (
 // Config says what to follow, and who wants to know.
 type Config struct {
 	Interface string
-	// Changed is called with each new snapshot, and Told with what the kernel says about the neighbours that were asked for, on one
-	// goroutine. Neither may call Close. Both must be there.
+	// Changed is called with each new snapshot, and Told with what the kernel says about the neighbours that were asked for, on
+	// one goroutine. Neither may call Close. Both must be there.
 	Changed func(*Snapshot)
 	Told    func(Neighbour)
 }
@@ -59,7 +59,8 @@ type Follower struct {
 const (
 	// settle is how long the follower waits, after a change of addresses or routes, for more of them before it reads all.
 	settle = 5 * time.Millisecond
-	// Reading takes no more than a tenth of the time, however often a large table changes, and errors are not repeated all the time.
+	// Reading takes no more than a tenth of the time, however often a large table changes, and errors are not repeated all the
+	// time.
 	readShare  = 9
 	retryAfter = 100 * time.Millisecond
 

@@ -35,7 +35,8 @@ const (
 )
 
 // Ask asks for a neighbour: Config.Told is called with it, at once if the kernel has it, else when it has. From then on it is
-// called when the neighbour changes. It reports false if too many questions wait; any goroutine may call it, and it does not block.
+// called when the neighbour changes. It reports false if too many questions wait; any goroutine may call it, and it does not
+// block.
 func (f *Follower) Ask(ip [4]byte) bool {
 	select {
 	case f.asks <- ip:

@@ -21,6 +21,10 @@ var (
 	receiveOffloads = []string{"rx-gro", "rx-gro-list"}
 )
 
+// SetFeatures turns those of the named features on or off that the interface has, as "ethtool -K" does; the names are those of
+// the kernel, as "ethtool --json -k" shows them. A card gets its own back when the lab is closed.
+func (s *Side) SetFeatures(on bool, names ...string) error { return s.setFeatures(names, on) }
+
 // setFeatures turns those of the named features on or off that the interface has.
 func (s *Side) setFeatures(names []string, on bool) error {
 	return s.Do(func() error {

@@ -15,8 +15,8 @@ const (
 	diagMessageLen   = 72 // struct inet_diag_msg
 )
 
-// idle returns the TCP sockets of a port that are bound and nothing else, as another reservation is: /proc does not list them. A kernel
-// before 6.8 does not tell.
+// idle returns the TCP sockets of a port that are bound and nothing else, as another reservation is: /proc does not list them. A
+// kernel before 6.8 does not tell.
 func idle(port uint16) (found []socket) {
 	conn, err := netlink.Dial(unix.NETLINK_INET_DIAG, nil)
 	if err != nil {

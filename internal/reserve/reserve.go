@@ -21,8 +21,8 @@ type Port struct {
 }
 
 // Bind reserves a port of an address, or with 0.0.0.0 of all addresses; port 0 has the kernel choose one. It is to be called on a
-// thread of the network namespace. The error matches syscall.EADDRINUSE if somebody has it, and names him where that can be found out;
-// it matches syscall.EADDRNOTAVAIL if the kernel does not have the address.
+// thread of the network namespace. The error matches syscall.EADDRINUSE if somebody has it, and names him where that can be found
+// out; it matches syscall.EADDRNOTAVAIL if the kernel does not have the address.
 func Bind(protocol uint8, a netip.Addr, port uint16) (*Port, error) {
 	p, err := bind(protocol, a, port, false)
 	if errors.Is(err, unix.EADDRINUSE) {
@@ -89,8 +89,8 @@ func (p *Port) Number() uint16 { return p.port }
 // Close gives the port back.
 func (p *Port) Close() error { return unix.Close(p.fd) }
 
-// BindSome reserves n ports, the first free ones of those that next gives, of all addresses. If that gives no more of them it returns what it
-// has.
+// BindSome reserves n ports, the first free ones of those that next gives, of all addresses. If that gives no more of them it
+// returns what it has.
 func BindSome(protocol uint8, n int, next func(i int) (port uint16, ok bool)) ([]*Port, error) {
 	ports := make([]*Port, 0, n)
 	for i := 0; len(ports) < n; i++ {

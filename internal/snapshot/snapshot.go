@@ -93,7 +93,10 @@ func Take(s *stack.Stack, now time.Time) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	snap := Snapshot{Time: now, Address: s.Address().String(), Device: s.Describe(), Shards: len(reports)}
+	snap := Snapshot{Time: now, Device: s.Describe(), Shards: len(reports)}
+	if a := s.Address(); a.IsValid() { // a kernel whose addresses it shares may have none now
+		snap.Address = a.String()
+	}
 	for _, r := range s.Addresses() {
 		snap.Addresses = append(snap.Addresses, r.String())
 	}
@@ -101,7 +104,7 @@ func Take(s *stack.Stack, now time.Time) (Snapshot, error) {
 		snap.Interface, snap.Queues = i.Info().Name, queues(i)
 	}
 	cpus := s.CPUs()
-	c := counters{link: s.Link()}
+	c := counters{link: s.Link(), kernel: s.Shared()}
 	for i, r := range reports {
 		if i < len(snap.Queues) {
 			snap.Queues[i].CPU = cpus[i]
@@ -130,7 +133,8 @@ type counters struct {
 	shards stack.ShardStats
 	device *stack.DeviceStats // nil: a device in memory
 	link   stack.LinkStats
-	steer  *bpf.Counters // what the XDP program counts; nil: there is none
+	kernel *stack.SharedStats // nil: the stack has addresses of its own
+	steer  *bpf.Counters      // what the XDP program counts; nil: there is none
 }
 
 // walk calls add with each metric, under its name.
@@ -138,12 +142,13 @@ func (c *counters) walk(add func(metrics.Metric)) {
 	metrics.Walk("", c.shards, add)
 	metrics.Walk("", c.device, add)
 	metrics.Walk("link", c.link, add)
+	metrics.Walk("kernel", c.kernel, add)
 	metrics.Walk("steer", c.steer, add)
 }
 
 // Names returns every metric that the snapshot of a stack can have, all of them zero.
 func Names() (all []metrics.Metric) {
-	c := counters{device: &stack.DeviceStats{}, steer: &bpf.Counters{}}
+	c := counters{device: &stack.DeviceStats{}, kernel: &stack.SharedStats{}, steer: &bpf.Counters{}}
 	c.walk(func(m metrics.Metric) { all = append(all, m) })
 	return all
 }

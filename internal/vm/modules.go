@@ -12,7 +12,7 @@ import (
 )
 
 // guestModules are the drivers that tests use, and what lets the kernel show its sockets.
-var guestModules = []string{"virtio_net", "igb", "veth", "tun", "dummy", "bridge", "xsk_diag", "udp_diag", "tcp_diag"}
+var guestModules = []string{"virtio_net", "igb", "veth", "tun", "dummy", "bridge", "xsk_diag", "udp_diag", "tcp_diag", "8021q"}
 
 // module is a kernel module, decompressed.
 type module struct {

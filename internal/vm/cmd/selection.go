@@ -43,7 +43,7 @@ type selected struct {
 var selection = []selected{
 	// The driver: what every device must do, over the rings, DMA and interrupts of a real one.
 	{dir: "afxdp",
-		one: []string{"TestTransmit"},
+		one: []string{"TestTransmit", "TestBelow"},
 		virtio: []string{
 			"TestReceive", "TestTail", "TestTransmitBurst", "TestReceiveBurst", "TestPoolExhaustion", "TestWake", "TestLinkFlap",
 			"TestNoAllocation", "TestReopen", "TestReceiveHints", "TestCardDownWithFrames", "TestCardCloseWithFrames",
@@ -55,7 +55,7 @@ var selection = []selected{
 		one: []string{"TestDialToKernel", "TestCardLinkLife"},
 		virtio: []string{
 			"TestKernelHTTPClient", "TestFramesInTransmission", "TestCardDriverUnbound", "TestStackComputesWithoutMetadata",
-			"TestCardChecksumsInCopyMode", "TestCardLargeMTU",
+			"TestCardChecksumsInCopyMode", "TestCardLargeMTU", "TestSharedVLAN", "TestOwnAddressOnVLAN",
 		},
 		several: []string{"TestSeveralQueues", "TestCardDialsToServedQueue", "TestCardTableChanges"},
 	},
