@@ -161,7 +161,7 @@ func (d *Document) checkWeb() {
 	w := d.Config.Web
 	if w.Address == "" {
 		if w.Anyone || w.Profiles {
-			d.problem(d.firstOf("web."), "belongs to an address: there is none in web.address")
+			d.problem(d.firstOf("web."), "such settings belong to --web ADDR:PORT, or web.address, and there is none")
 		}
 		return
 	}

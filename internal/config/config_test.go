@@ -159,7 +159,7 @@ root = "/"
 		"shared, many ports":       {"interface = \"e\"\nshared = true\ndial-ports = 100000\n" + echo, []string{"f:3:14: dial-ports: want 1 to 32768"}},
 		"dial-ports":               {"dial-ports = 5\n" + least + echo, []string{"f:1:14: dial-ports: belongs to shared"}},
 		"open to all":              {least + echo + "[web]\naddress = \"0.0.0.0:9290\"\n", []string{"f:6:11: web.address: …can be reached from other hosts"}},
-		"web, nowhere":             {least + echo + "[web]\nprofiles = true\n", []string{"f:6:12: web.profiles: belongs to an address"}},
+		"web, nowhere":             {least + echo + "[web]\nprofiles = true\n", []string{"f:6:12: web.profiles: such settings belong to --web"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := Parse("f", []byte(tt.file))
