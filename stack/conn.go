@@ -218,6 +218,9 @@ func (s *Shard) open(f tcp.Flow, hash, origin uint32, t *TCPConn) *Conn {
 		c.context = t
 		t.attach(c)
 	}
+	if s.tracer != nil {
+		s.tracer.opened(c)
+	}
 	return c
 }
 
@@ -226,6 +229,9 @@ func (s *Shard) destroy(c *Conn, err error) {
 	c.taken()
 	c.flags &^= connOpen
 	c.handler().Closed(c, err)
+	if s.tracer != nil {
+		s.tracer.ended(c, err)
+	}
 	f := c.tcp.Flow()
 	c.tcp.Release()
 	s.flows.remove(s.hash(&f), c.id)

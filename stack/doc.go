@@ -43,5 +43,6 @@
 // # Seeing what it does
 //
 // [Stack.Report] has the counters, and [Stack.Connections] everything that ss would show, of a million connections too: a shard is asked for
-// a few of them in a turn.
+// a few of them in a turn. [Stack.Trace] tells what happens to some of them: states, losses and how the window followed, closed windows,
+// an application that has nothing to send. Connections that are not traced pay nothing for that.
 package stack

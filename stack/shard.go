@@ -87,6 +87,7 @@ type Shard struct {
 	affinityErr, closeErr error
 	stats                 ShardStats
 	listing               listing
+	tracer                *tracer // nil: nothing is traced
 
 	signals
 }
@@ -195,7 +196,12 @@ func (s *Shard) run() bool {
 		if c == nil {
 			break
 		}
-		p, starved := s.runConn(c)
+		var p, starved bool
+		if s.tracer == nil {
+			p, starved = s.runConn(c)
+		} else {
+			p, starved = s.runTraced(c)
+		}
 		progress, starving = progress || p, starving || starved
 		if !starving && c.is(connInRun) {
 			before++
@@ -246,7 +252,11 @@ func (s *Shard) timers() bool {
 		}
 		for _, id := range s.due[:n] {
 			c := s.conns.at(id)
-			c.tcp.Expire(s.now)
+			if s.tracer == nil {
+				c.tcp.Expire(s.now)
+			} else {
+				s.expireTraced(c)
+			}
 			s.schedule(c)
 		}
 		worked = worked || n > 0
