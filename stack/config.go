@@ -35,6 +35,9 @@ type Config struct {
 	DialPorts int
 	// AFXDP says how Open uses the interface.
 	AFXDP afxdp.Options
+	// Filter loads the XDP program with a filter: rules and rates by the source of packets, which Interface().Program() is told. It lets
+	// everything in until then. Default: none.
+	Filter bool
 	// TCP says how connections behave.
 	TCP tcp.Config
 

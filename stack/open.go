@@ -38,9 +38,9 @@ func openOn(full Config, on below) (*Stack, error) {
 		return nil, errors.Join(err, on.close())
 	}
 	prefixes := others.Prefixes()
-	steer := bpf.Config{Mode: bpf.OwnAddress, VLAN: on.vlan, MaxPrefixes: len(prefixes)}
+	steer := bpf.Config{Mode: bpf.OwnAddress, VLAN: on.vlan, MaxPrefixes: len(prefixes), Filter: full.Filter}
 	if on.shared != nil {
-		steer = bpf.Config{Mode: bpf.SharedAddress, VLAN: on.vlan, MaxPorts: on.shared.maxPorts()}
+		steer = bpf.Config{Mode: bpf.SharedAddress, VLAN: on.vlan, MaxPorts: on.shared.maxPorts(), Filter: full.Filter}
 	} else if err := checkKernelAddresses(full.Address.Addr(), &others); err != nil {
 		return nil, err
 	}

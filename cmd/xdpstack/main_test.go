@@ -65,6 +65,7 @@ func TestHelp(t *testing.T) {
 		"stop",
 		"clean",
 		"proxy",
+		"filter",
 		"load",
 		"get",
 		"nc",

@@ -11,6 +11,7 @@ import (
 
 	"github.com/xdpstack/xdpstack/internal/config"
 	"github.com/xdpstack/xdpstack/internal/control"
+	"github.com/xdpstack/xdpstack/internal/filter"
 	"github.com/xdpstack/xdpstack/internal/metrics"
 	"github.com/xdpstack/xdpstack/internal/privileges"
 	"github.com/xdpstack/xdpstack/internal/sdnotify"
@@ -23,7 +24,8 @@ type Config struct {
 	Stack   stack.Config   // as stack.Open has it; LinkEvent is told after it is logged
 	Control control.Config // the control socket; default by PID in control.Dir
 	Web     web.Listener   // where the dashboard and metrics are given over TCP besides the control socket; default: nowhere
-	Log     *slog.Logger   // default: nothing is logged
+	Filter  filter.Settings
+	Log     *slog.Logger // default: nothing is logged
 	// Privileges says what the process keeps once everything is open. Default: what it has.
 	Privileges *privileges.Config
 	// Guard is the command line of xdpstack guard, which is started, with further flags, where root becomes somebody else. Default: none.
@@ -61,6 +63,7 @@ type Daemon struct {
 	patience atomic.Int64 // of drain, a time.Duration
 	mu       sync.Mutex   // held while the configuration is read again, and to end the process only once
 	guard    guarded
+	filter   *filter.Filter
 }
 
 // Fail ends the process with an error, from any goroutine. Only the first counts.
@@ -92,6 +95,10 @@ func Run(ctx context.Context, cfg Config, app App) (err error) {
 		return err
 	}
 	d.endpoints()
+	if err := d.startFilter(&cfg.Filter); err != nil {
+		return errors.Join(err, d.Control.Close())
+	}
+	defer d.filter.Close()
 	if err := d.openWatch(&cfg); err != nil {
 		return errors.Join(err, d.Control.Close())
 	}

@@ -21,6 +21,7 @@ func (d *Daemon) open(cfg stack.Config) (*stack.Stack, error) {
 			told(e)
 		}
 	}
+	cfg.Filter = true // so that it can be changed while the process runs; a frame does not feel it before
 	s, err := stack.Open(cfg)
 	if errors.Is(err, bpf.ErrOccupied) {
 		err = occupied(cfg.Interface, err)
