@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 // Listener says where a site is given over TCP.
@@ -50,6 +52,9 @@ func (l *Listener) address() (netip.AddrPort, error) {
 	return at, nil
 }
 
+// maxClients is how many connections of clients there may be at once; others wait. One that says nothing is closed after 10 s.
+const maxClients = 128
+
 // Server gives a site over TCP.
 type Server struct {
 	listener net.Listener
@@ -67,9 +72,10 @@ func (s *Site) Listen(cfg Listener) (*Server, error) {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	return &Server{
-		listener: l,
+		listener: netutil.LimitListener(l, maxClients),
 		http: &http.Server{
 			Handler: s.handler(cfg), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: time.Minute,
+			WriteTimeout:   2 * time.Minute, // a profile takes its time
 			MaxHeaderBytes: 16 << 10,
 		},
 	}, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -181,6 +182,41 @@ func TestOverTCP(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// Clients that say nothing hold a bounded number of connections, and the others get their turn when these have gone.
+func TestManyClientsOverTCP(t *testing.T) {
+	server, err := site(full()).Listen(Listener{Address: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	var silent []net.Conn
+	for range maxClients {
+		c, err := net.Dial("tcp", server.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		silent = append(silent, c)
+	}
+	client := &http.Client{Timeout: 200 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
+	if resp, err := client.Get("http://" + server.Address() + "/readyz"); err == nil {
+		resp.Body.Close()
+		t.Error("one more client than there may be is answered")
+	}
+	for _, c := range silent {
+		c.Close()
+	}
+	client.Timeout = 10 * time.Second
+	resp, err := client.Get("http://" + server.Address() + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
 }
 
 func TestProfilesWhereTheyAreAllowed(t *testing.T) {
