@@ -16,6 +16,9 @@ var cures = []struct{ suffix, cure string }{
 	{"drop_no_route", "give --gateway"},
 	{"drop_vlan", "open the stack on the VLAN's interface, which the kernel makes: ip link add link IFACE name IFACE.N type vlan id N"},
 	{"drop_not_ours", "another host sends to a stale hardware address; it goes away with its ARP entry"},
+	{"steer_dropped_denied", "it was asked for: xdpstack filter show has the rules"},
+	{"steer_dropped_source_syn_rate", "it was asked for: xdpstack filter top shows the sources, xdpstack filter rate changes the limit"},
+	{"steer_dropped_source_rate", "it was asked for: xdpstack filter top shows the sources, xdpstack filter rate changes the limit"},
 	{"drop_no_listener", "a client tries a port that nothing is served on"},
 }
 

@@ -56,6 +56,19 @@ func TestCure(t *testing.T) {
 	}
 }
 
+// A cure that names no counter is never shown.
+func TestEveryCureIsOfADrop(t *testing.T) {
+	for _, c := range cures {
+		found := false
+		for _, m := range Names() {
+			found = found || IsDrop(m) && Cure(m.Name) == c.cure
+		}
+		if !found {
+			t.Errorf("no counter of drops ends in %s", c.suffix)
+		}
+	}
+}
+
 func TestNamesAreThoseOfAStack(t *testing.T) {
 	names := map[string]bool{}
 	for _, m := range Names() {
