@@ -25,8 +25,8 @@ const (
 	kindAll = KindUDP<<1 - 1
 )
 
-// ConnInfo is a TCP connection, what is remembered before and after it, or a port, as a list of them shows it. What is not said of a kind is
-// zero.
+// ConnInfo is a TCP connection, what is remembered before and after it, or a port, as a list of them shows it. What is not said of a kind
+// is zero.
 type ConnInfo struct {
 	Kind  ConnKinds // one
 	State tcp.State // of UDP: ESTABLISHED if the socket was dialed, else CLOSED
@@ -56,8 +56,8 @@ type ConnInfo struct {
 // ConnQuery says what Connections is to show.
 type ConnQuery struct {
 	Kinds ConnKinds // default all
-	// Filter chooses; default all. It is called on the shards' goroutines and the caller's, never on two at once, has everything but TCPInfo,
-	// and must not block or keep what it gets.
+	// Filter chooses; default all. It is called on the shards' goroutines and the caller's, never on two at once, has everything but
+	// TCPInfo, and must not block or keep what it gets.
 	Filter func(*ConnInfo) bool
 	// TCPInfo has that filled in, which takes a look at everything that a connection has in flight.
 	TCPInfo bool

@@ -75,6 +75,7 @@ func TestHelp(t *testing.T) {
 		"stats",
 		"top",
 		"ss",
+		"trace",
 		"rfc2544",
 		"report",
 		"report show",
@@ -191,6 +192,10 @@ func TestUsageErrors(t *testing.T) {
 		{name: "drain", args: "serve echo --drain -1s", link: true, says: "--drain -1s: want a time of 0s"},
 		{name: "several problems", args: "serve ftp --mode fast --gateway gw", link: true, says: "--mode fast"},
 		{name: "stop with a drain", args: "stop --drain -1s", says: "--drain -1s"},
+		{name: "trace of nothing", args: "trace", says: "the TUPLE is missing"},
+		{name: "trace of a name", args: "trace www:80", says: "want an IPv4 address"},
+		{name: "trace of too many", args: "trace *:80 --conns 2000", says: "want 1 to 1024"},
+		{name: "trace into what", args: "trace *:80 --chart a.png", says: "ends in .svg or .html"},
 		{name: "filter of ss", args: "ss dst 10.0.0.1 plus dport 80", says: "at character 14: want src, dst"},
 		{name: "port of ss", args: "ss dport = :nothing", says: "no service is called"},
 		{name: "sort of ss", args: "ss --sort beauty", says: "want one of recv-q"},
@@ -222,6 +227,7 @@ func TestCompletion(t *testing.T) {
 		{"serve --tx-checksum ", "device"},
 		{"ser", "serve"},
 		{"ss state ", "time-wait"},
+		{"trace *:80 --chart ", "svg"},
 		{"ss --sort ", "retrans"},
 	} {
 		args := append([]string{"__complete"}, strings.Split(tt.args, " ")...)

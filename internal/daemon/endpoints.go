@@ -6,6 +6,7 @@ import (
 
 	"github.com/xdpstack/xdpstack/internal/snapshot"
 	"github.com/xdpstack/xdpstack/internal/ss"
+	"github.com/xdpstack/xdpstack/internal/trace"
 )
 
 // endpoints says what is answered on the control socket, whatever the App is.
@@ -14,6 +15,7 @@ func (d *Daemon) endpoints() {
 	d.Control.HandleJSON("POST /stop", d.answerStop)
 	d.Control.HandleJSON("GET /stats", func(*http.Request) (any, error) { return d.Snapshot() })
 	d.Control.HandleStream("GET "+ss.Path, func(w http.ResponseWriter, r *http.Request) error { return ss.Serve(d.Stack, w, r) })
+	d.Control.HandleStream("GET "+trace.Path, func(w http.ResponseWriter, r *http.Request) error { return trace.Serve(d.Stack, w, r) })
 	d.Control.HandleJSON("GET "+ss.SummaryPath, func(r *http.Request) (any, error) { return ss.Summarize(d.Stack, r) })
 }
 
