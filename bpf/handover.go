@@ -123,7 +123,10 @@ func (p *Program) adopt(e *Exported, files []*os.File, maps []namedMap) error {
 			return fmt.Errorf("map %s: %w", m.name, err)
 		}
 	}
-	return nil
+	if e.Config.ShieldFlows > 0 {
+		p.shield, err = openShield(&p.objects.steerMaps)
+	}
+	return err
 }
 
 // duplicate returns a descriptor that cilium/ebpf may own.

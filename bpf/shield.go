@@ -153,7 +153,7 @@ func (s *Shield) close() {
 // nothing of it may be used after Close.
 func (p *Program) Shield() *Shield { return p.shield }
 
-// Setup tells the program of the stack. The mode is off until SetMode.
+// Setup tells the program of the stack. The mode is what it was: off, until SetMode is called for the first time.
 func (s *Shield) Setup(c ShieldSetup) {
 	st := s.state
 	st.Key0, st.Key1 = binary.LittleEndian.Uint64(c.Secret[:]), binary.LittleEndian.Uint64(c.Secret[8:])
@@ -166,6 +166,13 @@ func (s *Shield) Setup(c ShieldSetup) {
 		binary.BigEndian.PutUint32(first[:], last)
 		st.Broadcast = binary.NativeEndian.Uint32(first[:])
 	}
+}
+
+// Secret returns what Setup said that cookies derive from, 0 before. Who adopts the program goes on with it.
+func (s *Shield) Secret() (secret [16]byte) {
+	binary.LittleEndian.PutUint64(secret[:], s.state.Key0)
+	binary.LittleEndian.PutUint64(secret[8:], s.state.Key1)
+	return secret
 }
 
 // SetMode says when the program answers SYNs from now on.

@@ -76,6 +76,17 @@ func TestShieldPorts(t *testing.T) {
 	}
 	s.want("no longer listened on", syn(bound), bpf.ActionRedirect, "TCP")
 	s.want("listened on", syn(shieldFlow), bpf.ActionTX, "SYN cookie")
+	if err := s.program.ClearSocket(0); err != nil {
+		t.Fatal(err)
+	}
+	s.want("on a queue without a socket", syn(shieldFlow), bpf.ActionPass, "something else")
+}
+
+// TestShieldOff has a program that could defend the stack leave everything to it.
+func TestShieldOff(t *testing.T) {
+	s := newShieldLab(t, bpf.Config{Filter: true}, tcp.Config{})
+	syn := func(f tcp.Flow) []byte { return packet{flow: f, flags: tcp.FlagSYN}.bytes() }
+	s.want("on, beside a filter", syn(shieldFlow), bpf.ActionTX, "SYN cookie")
 	s.shield.SetMode(bpf.ShieldOff)
 	s.want("off", syn(shieldFlow), bpf.ActionRedirect, "TCP")
 }
@@ -197,6 +208,35 @@ func TestShieldPressure(t *testing.T) {
 	if passed != 3000 {
 		t.Errorf("of 3000 SYNs in 3.6 s %d came to the stack", passed)
 	}
+}
+
+// TestShieldHandover has the shield go on in another process's hands: with the same secret, marks, ports and pressure.
+func TestShieldHandover(t *testing.T) {
+	s := newShieldLab(t, bpf.Config{}, tcp.Config{})
+	e, files, err := s.program.Export()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := bpf.Adopt(e, files)
+	for _, f := range files {
+		f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if got := p.Shield().Secret(); got != shieldSecret || p.Shield().Mode() != bpf.ShieldAlways {
+		t.Errorf("secret %x, mode %v", got, p.Shield().Mode())
+	}
+	ack := packet{flow: shieldFlow, flags: tcp.FlagACK}.bytes()
+	s.want("before the flow is marked", ack, bpf.ActionDrop, "bad cookie")
+	tcp.NewFlowMarks(p.Shield().Marks()).Add(s.core.Keys.Hash(shieldFlow))
+	s.want("marked by the new one", ack, bpf.ActionRedirect, "TCP")
+	s.marks.Remove(s.core.Keys.Hash(shieldFlow))
+	if err := p.Shield().Unlisten(netip.Addr{}, 80); err != nil {
+		t.Fatal(err)
+	}
+	s.want("no longer listened on", packet{flow: shieldFlow, flags: tcp.FlagSYN}.bytes(), bpf.ActionRedirect, "TCP")
 }
 
 // TestShieldLeavesOthersAlone: what is no TCP, and what is no whole header of it, is none of the shield's business.

@@ -224,6 +224,8 @@ static __always_inline enum reason shield_segment(struct xdp_md *ctx, struct cur
 	now = bpf_ktime_get_ns() + state->clock;
 	if (!pressed(q, now, syn) && state->mode == SHIELD_AUTO)
 		return REDIRECT_TCP;
+	if (!bpf_map_lookup_elem(&sockets, &queue)) // the kernel's, then
+		return REDIRECT_TCP;
 	f.a = little(ip->daddr) | (__u64)little(ip->saddr) << 32;
 	f.b = bpf_ntohs(tcp->dest) | (__u64)bpf_ntohs(tcp->source) << 16;
 	hash = flow_hash(state, &f);

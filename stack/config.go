@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/ipv4"
 	"github.com/xdpstack/xdpstack/tcp"
 )
@@ -54,6 +55,11 @@ type Config struct {
 	TTL         uint8         // of the packets sent; default 64
 	TOS         uint8         // of the packets sent: the DSCP, in the upper six bits; the ECN bits are ignored; default 0
 	Seed        uint64        // makes every random choice repeatable, for simulations only; default 0: unpredictable
+
+	// Shield says when the XDP program answers SYNs itself, with SYN cookies, and lets only those TCP segments come to a port that is
+	// listened on that belong to a flow of the stack's or bring a cookie back: a flood then costs the stack nothing. Default bpf.ShieldOff:
+	// never, and it cannot be turned on while the stack runs; else SetShield changes it. Only for Open.
+	Shield bpf.ShieldMode
 
 	// OnTurn is called once in each turn of each shard, for what has a schedule of its own; nil: nothing is. All shards call the same one,
 	// each on its own goroutine.
@@ -138,6 +144,8 @@ func (cfg *Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: MaxTimeWait %d is not within 1 to 2^24", ErrConfig, c.MaxTimeWait)
 	case c.PassRing < 1<<12 || c.PassRing > 1<<30 || c.PassRing&(c.PassRing-1) != 0:
 		return c, fmt.Errorf("%w: PassRing %d is not a power of two within 4096 to 2^30", ErrConfig, c.PassRing)
+	case c.Shield > bpf.ShieldAlways:
+		return c, fmt.Errorf("%w: Shield has no mode %v", ErrConfig, c.Shield)
 	case c.Backlog < 1 || c.Backlog > maxBacklog:
 		return c, fmt.Errorf("%w: Backlog %d is not within 1 to %d", ErrConfig, c.Backlog, maxBacklog)
 	}

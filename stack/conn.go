@@ -209,6 +209,9 @@ func (s *Shard) open(f tcp.Flow, hash, origin uint32, t *TCPConn) *Conn {
 	c.tcp.SetFlow(f)
 	s.origins.use(origin)
 	s.flows.insert(hash, c.id)
+	if s.marks != nil {
+		s.marks.Add(hash)
+	}
 	s.stats.Opened++
 	if int(c.id) >= s.wheel.Size() {
 		s.wheel.Grow(s.conns.size())
@@ -234,7 +237,11 @@ func (s *Shard) destroy(c *Conn, err error) {
 	}
 	f := c.tcp.Flow()
 	c.tcp.Release()
-	s.flows.remove(s.hash(&f), c.id)
+	hash := s.hash(&f)
+	s.flows.remove(hash, c.id)
+	if s.marks != nil {
+		s.marks.Remove(hash)
+	}
 	s.stack.directory.remove(&f, s.id)
 	s.wheel.Cancel(c.id)
 	if c.is(connInRun) {

@@ -191,6 +191,18 @@ func (s *Shard) orphan(g *segment) {
 		s.schedule(c)
 		return
 	}
+	if s.marks == nil {
+		s.strange(g)
+		return
+	}
+	hash := g.hash
+	s.marks.Add(hash) // or the shield would drop what comes after one record ended and before another or a connection begins
+	s.strange(g)
+	s.marks.Remove(hash)
+}
+
+// strange handles a segment of no connection.
+func (s *Shard) strange(g *segment) {
 	seg := &s.seg
 	if tcp.ParseFrames(s.pool, g.frame, seg) != nil {
 		s.drop(g.frame, &s.stats.Drop.TCPHeader)
@@ -221,6 +233,9 @@ func (s *Shard) orphan(g *segment) {
 			return
 		}
 	}
+	if s.shieldQueue != nil && seg.Flags&tcp.FlagACK != 0 {
+		s.noteCookies(l)
+	}
 	if v == tcp.VerdictReopen {
 		v = l.tcp.Reopen(g.flow, seg, s.out.Seq, s.now, &s.out)
 	} else {
@@ -250,6 +265,9 @@ func (s *Shard) accept(l *listener, g *segment) {
 		}
 		s.release(g.frame)
 		return
+	}
+	if s.shieldQueue != nil {
+		s.shieldQueue.AddOpened()
 	}
 	c.flags |= connWaiting
 	s.stack.directory.put(&g.flow, s.id)

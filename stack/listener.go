@@ -49,7 +49,13 @@ func (s *Stack) listen(at endpoint, make func() *listener) (endpoint, error) {
 	return s.openPort(&s.tcpPorts, at, func(sh *Shard, at endpoint) error {
 		l := make()
 		l.at = at
-		return sh.addListener(l)
+		if err := sh.addListener(l); err != nil {
+			return err
+		}
+		if sh.id == len(s.shards)-1 {
+			return s.shieldListen(l)
+		}
+		return nil
 	})
 }
 
@@ -91,6 +97,7 @@ func (s *Stack) unlisten(at endpoint) error {
 	if !s.tcpPorts.free(at) {
 		return errClosed
 	}
+	s.shieldUnlisten(at)
 	for _, sh := range s.shards {
 		sh.call(func(sh *Shard) { sh.removeListener(at) })
 	}

@@ -44,6 +44,9 @@ func openOn(full Config, on below) (*Stack, error) {
 	} else if err := checkKernelAddresses(full.Address.Addr(), &others); err != nil {
 		return nil, err
 	}
+	if full.Shield != bpf.ShieldOff {
+		steer.ShieldFlows = full.MaxConns
+	}
 	iface, err := afxdp.Open(on.device, full.AFXDP, steer)
 	if err != nil {
 		return nil, errors.Join(err, on.close())
@@ -58,6 +61,7 @@ func openOn(full Config, on below) (*Stack, error) {
 		// What is promised must fit the receive rings; a quarter of them is left for everything that no window governs.
 		full.RxBudget = uint32(iface.RxRing()) * uint32(min(info.MTU, queues[0].Pool().ChunkSize()-headroom)) / 4 * 3
 	}
+	on.shield = iface.Program().Shield()
 	s, err := newStack(full, on, devices)
 	if err != nil {
 		return nil, errors.Join(err, iface.Close(), on.close())
@@ -70,6 +74,7 @@ func openOn(full Config, on below) (*Stack, error) {
 			return nil, errors.Join(err, iface.Close())
 		}
 	}
+	s.startShield()
 	s.Start()
 	err = s.checkAffinity()
 	if err == nil {

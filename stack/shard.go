@@ -3,6 +3,7 @@ package stack
 import (
 	"sync/atomic"
 
+	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/ethernet"
 	"github.com/xdpstack/xdpstack/frame"
 	"github.com/xdpstack/xdpstack/internal/clock"
@@ -37,6 +38,8 @@ type Shard struct {
 	origins       origins
 	flows         flowTable
 	hashKey       [2]uint64
+	marks         *tcp.FlowMarks   // where the shield sees which flows there are; nil without one
+	shieldQueue   *bpf.ShieldQueue // what the shield and the shard tell each other; nil without one
 	header        headerTemplate
 	runq          runQueue
 	running       *Conn       // the connection that is being run
@@ -135,6 +138,7 @@ func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 	sh.origins.init()
 	sh.ahead.init(max(cfg.BatchSize, len(sh.due)))
 	sh.hashKey = [2]uint64{s.random.Uint64(), s.random.Uint64()}
+	sh.initShield(dev)
 	sh.portSeq = s.random.Uint32()
 	sh.header.init(sh)
 	var err error
@@ -268,6 +272,9 @@ func (s *Shard) timers() bool {
 
 // control runs the timers of everything that is not a connection and sends what they ask for.
 func (s *Shard) control() {
+	if s.shieldQueue != nil {
+		s.tellPressure()
+	}
 	for _, l := range s.lnList {
 		if l.tcp.Deadline().After(s.now) {
 			continue

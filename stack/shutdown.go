@@ -27,6 +27,7 @@ func (s *Shard) shutdown(now clock.Time) {
 			s.destroy(c, net.ErrClosed)
 		}
 	}
+	s.unmark()
 	for t := range s.adapters {
 		t.shutdown()
 	}

@@ -11,6 +11,7 @@ import (
 
 	crand "crypto/rand"
 
+	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/ethernet"
 	"github.com/xdpstack/xdpstack/internal/addrset"
 	"github.com/xdpstack/xdpstack/internal/clock"
@@ -32,6 +33,7 @@ type Stack struct {
 	// dialsLow: connections were dialed from ports that are not ephemeral.
 	dialsLow atomic.Bool
 	started  atomic.Bool
+	shield   *bpf.Shield   // nil: there is none
 	stopped  chan struct{} // closed when Close begins
 	link     link
 	shared   *sharing // nil: own-address mode
@@ -74,9 +76,10 @@ func New(cfg Config, devices ...Device) (*Stack, error) {
 
 // below is what Open found out about the interface for the stack on it.
 type below struct {
-	device string   // that XDP runs on
-	vlan   uint16   // that the stack is on; 0: none
-	shared *sharing // nil: own-address mode
+	device string      // that XDP runs on
+	vlan   uint16      // that the stack is on; 0: none
+	shared *sharing    // nil: own-address mode
+	shield *bpf.Shield // nil: there is none
 }
 
 // newStack is New with a configuration that is complete.
@@ -88,7 +91,7 @@ func newStack(full Config, on below, devices []Device) (*Stack, error) {
 		cfg: full, address: full.Address, stopped: make(chan struct{}),
 		tcpPorts: newUsedPorts(ipv4.ProtoTCP), udpPorts: newUsedPorts(ipv4.ProtoUDP),
 		random: newRandom(full.Seed),
-		shared: on.shared, vlan: on.vlan,
+		shared: on.shared, vlan: on.vlan, shield: on.shield,
 	}
 	var err error
 	if s.others, err = full.others(); err != nil {
@@ -101,6 +104,7 @@ func newStack(full Config, on below, devices []Device) (*Stack, error) {
 	}
 	binary.LittleEndian.PutUint64(s.secret[:], s.random.Uint64())
 	binary.LittleEndian.PutUint64(s.secret[8:], s.random.Uint64())
+	s.setUpShield()
 	for i, d := range devices {
 		sh, err := newShard(s, i, d)
 		if err != nil {
@@ -242,6 +246,7 @@ func (s *Shard) initProtocols() error {
 	s.scarce = s.pool.Size() / 4
 	s.least = s.pool.Size() / 8
 	s.reserve = min(controlReserve, s.pool.Size()/32)
+	s.core.Marks = s.marks
 	s.wheel = wheel.New(connBlock, clock.Time(0))
 	s.timeWait = tcp.NewTimeWaitTable(s.core, s.cfg.MaxTimeWait)
 	s.reporter = ipv4.NewReporter(ipv4.ReporterConfig{Subnet: s.stack.Address(), Seed: s.stack.random.Uint64()})

@@ -4,7 +4,11 @@
 // drives the same code with times of its own making.
 package clock
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // Time is a point of monotonic time in nanoseconds. The zero Time means "not set"; as an origin it has no meaning of its own,
 // only differences do.
@@ -29,7 +33,15 @@ func (t Time) After(u Time) bool { return t > u }
 // (RFC 7323 section 4.1 asks for a tick between 1 ms and 1 s).
 func (t Time) Millis() uint32 { return uint32(t / Time(time.Millisecond)) }
 
-var origin = time.Now()
+// origin is a moment, and atOrigin the system's monotonic clock then, ns.
+var origin, atOrigin = time.Now(), monotonic()
 
-// Now reads the system's monotonic clock. The first possible reading is one second, so that no reading is the zero Time.
-func Now() Time { return Time(time.Since(origin) + time.Second) }
+func monotonic() Time {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // there is one
+	return Time(ts.Nano())
+}
+
+// Now reads the system's monotonic clock, CLOCK_MONOTONIC, which counts from the system's start: all processes have the same time, so that
+// one can go on where another ended, and so have BPF programs (bpf_ktime_get_ns).
+func Now() Time { return Time(time.Since(origin)) + atOrigin }
