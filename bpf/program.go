@@ -188,6 +188,9 @@ func loadError(err, limit error, cfg *Config) error {
 	if cfg.Fragments && errors.Is(err, unix.EINVAL) { // the flag is unknown, or the helper function
 		return fmt.Errorf("bpf: load the steering program: %w (%w): Linux 5.18 or later has it", ErrFragments, err)
 	}
+	if cfg.ShieldFlows > 0 && !lax() {
+		return fmt.Errorf("bpf: load the steering program: %w: the shield takes CAP_PERFMON too, or root", err)
+	}
 	if !lax() && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EACCES)) { // what strict does is too new for it
 		return fmt.Errorf("bpf: load the steering program: %w: before Linux 5.18 it takes CAP_PERFMON too, or root", err)
 	}

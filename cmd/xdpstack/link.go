@@ -79,6 +79,7 @@ type linkFlags struct {
 	iface, address, gateway string
 	shared                  bool
 	dialPorts               int
+	shield                  string
 	others                  []string // addresses beside address
 }
 
@@ -103,6 +104,23 @@ func (f *linkFlags) registerAddresses(cmd *cobra.Command) {
 		"further own addresses: prefixes, ranges (10.0.0.5-10.0.0.20)")
 }
 
+// registerShield adds the flag of a server's defence against floods of SYNs.
+func (f *linkFlags) registerShield(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.shield, "shield", "off", "answer SYNs in XDP: off, auto (in a flood) or always")
+	choices(cmd, "shield", "off", "auto", "always")
+}
+
+// setShield takes the flag of registerShield.
+func (f *linkFlags) setShield(cfg *stack.Config) error {
+	if f.shield == "" {
+		return nil
+	}
+	if err := cfg.Shield.UnmarshalText([]byte(f.shield)); err != nil {
+		return usagef("--shield %s: want off, auto or always", f.shield)
+	}
+	return nil
+}
+
 // registerSource adds the flag of a client's further addresses. Its connections come from them in turn (stack.Dialer.Spread).
 func (f *linkFlags) registerSource(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.others, "source", nil,
@@ -114,6 +132,9 @@ func (f *linkFlags) config() (cfg stack.Config, err error) {
 		return cfg, usagef("which interface? give -i IFACE")
 	}
 	cfg.Interface = f.iface
+	if err := f.setShield(&cfg); err != nil {
+		return cfg, err
+	}
 	if f.shared {
 		return f.sharedConfig(cfg)
 	}

@@ -53,6 +53,7 @@ SIGTERM, Ctrl-C or "xdpstack stop" end the process in order: new connections are
 open may end within --drain, and what is left then is reset. A second signal ends it at once.`,
 		Example: `  sudo xdpstack serve -i eth0 -a 192.0.2.10/24 --gateway 192.0.2.1 http --root /srv/www
   sudo xdpstack serve -i eth0 --shared http --root /srv/www
+  sudo xdpstack serve -i eth0 -a 192.0.2.10/24 --shield auto http
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 echo --port 7007
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 echo discard chargen http
   sudo xdpstack serve -i eth0 -a 192.0.2.10/24 --addresses 198.51.100.0/24 http
@@ -74,6 +75,7 @@ open may end within --drain, and what is left then is reset. A second signal end
 	}
 	s.link.register(cmd)
 	s.link.registerAddresses(cmd)
+	s.link.registerShield(cmd)
 	cmd.Flags().StringVar(&s.source.file, "config", "", "file with the configuration (see docs/deploy.md); flags win over it")
 	cmd.Flags().Uint16P("port", "p", 0, "port, instead of the service's own; for one service")
 	cmd.Flags().String("root", "", "directory that http serves, instead of the built-in page")

@@ -18,6 +18,7 @@ func (c *Config) Stack() stack.Config {
 			Pin: bool(c.Crash),
 		},
 		CPUs: c.Shards.CPUs, SpinTime: c.Shards.Spin,
+		Shield: c.Shield,
 	}
 }
 

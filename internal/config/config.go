@@ -27,6 +27,7 @@ type Config struct {
 	Shared    bool              `toml:"shared" flag:"shared"`         // the addresses are the kernel's; false
 	DialPorts int               `toml:"dial-ports" flag:"dial-ports"` // reserved for dialing, if Shared; 1024
 	Crash     Crash             `toml:"crash" flag:"crash"`           // clean
+	Shield    bpf.ShieldMode    `toml:"shield" flag:"shield"`         // off
 
 	AFXDP      AFXDP      `toml:"afxdp"`
 	Shards     Shards     `toml:"shards"`
