@@ -121,7 +121,7 @@ func judgeWeb(at string) doctor.Finding {
 	}
 	l, err := net.Listen("tcp", at)
 	if err != nil {
-		f.Level, f.Fact, f.Cure = doctor.Warn, err.Error(), "no harm if the process that this is the configuration of has it; else choose another"
+		f.Level, f.Fact, f.Cure = doctor.Warn, err.Error(), "no harm if the process that this configures has it; else choose another"
 		return f
 	}
 	_ = l.Close() // nobody has connected

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,6 +108,17 @@ func TestReload(t *testing.T) {
 	}
 	kernelDials(t, lab, 9).Close()
 
+	deny := fmt.Sprintf("[filter]\ndeny = [\"%s\"]", lab.Kernel.Address.Addr())
+	reload(exitOK, configFor(lab, deny, root(second), serviceNamed("echo"), serviceNamed("discard")))
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if c, err := lab.Kernel.DialContext(ctx, "tcp", address(lab, 9)); err == nil {
+		c.Close()
+		t.Error("who is denied connects")
+	}
+	reload(exitOK, configFor(lab, "log.level = \"debug\"", root(second), serviceNamed("echo"), serviceNamed("discard")))
+	kernelDials(t, lab, 9).Close()
+	says(t, echo, "let in again")
 	for name, text := range map[string]string{
 		"syntax":     "interface = \n",
 		"key":        configFor(lab, "gatway = \"10.0.0.1\"", serviceNamed("chargen")),
@@ -138,7 +150,7 @@ func TestReload(t *testing.T) {
 	if err := p.cmd.Process.Signal(unix.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	p.err.waitFor(t, "msg=reloaded file="+path+" changes=7") // 2 settings are back, 3 services have gone, 2 come
+	p.err.waitFor(t, "msg=reloaded file="+path+" changes=6") // a setting is back, 3 services have gone, 2 come
 	says(t, kernelDials(t, lab, 80), "the other")
 	says(t, echo, "still there")
 	if _, err := lab.Kernel.Dial("tcp", address(lab, 7)); !errors.Is(err, unix.ECONNREFUSED) {

@@ -115,6 +115,7 @@ func (s *serveCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	cfg.Filter = d.Config.Filter.Settings()
 	cfg.Control.Mode, cfg.Control.Group = fs.FileMode(d.Config.Control.Mode), d.Config.Control.Group
 	if s.source.file != "" {
 		r := &reloader{serveSource: &s.source, services: app, level: &s.process.level, present: d}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/xdpstack/xdpstack/internal/config"
 	"github.com/xdpstack/xdpstack/internal/daemon"
@@ -42,7 +43,16 @@ func (r *reloader) reload(d *daemon.Daemon) config.Outcome {
 	if len(o.Refused) > 0 {
 		return o
 	}
+	filtered := slices.ContainsFunc(o.Changes, func(c config.Change) bool { return strings.HasPrefix(c.Key, "filter.") })
+	if filtered {
+		if err := d.SetFilter(next.Config.Filter.Settings()); err != nil {
+			return config.Fail(r.file, errors.Join(err, d.SetFilter(r.present.Config.Filter.Settings())))
+		}
+	}
 	if err := r.services.change(d, next.Config.Service); err != nil {
+		if filtered {
+			err = errors.Join(err, d.SetFilter(r.present.Config.Filter.Settings()))
+		}
 		return config.Fail(r.file, err)
 	}
 	r.level.Set(next.Config.Log.Level)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/internal/filter"
 	"github.com/xdpstack/xdpstack/internal/service"
 	"github.com/xdpstack/xdpstack/internal/web"
 	"github.com/xdpstack/xdpstack/stack"
@@ -20,6 +21,11 @@ func (c *Config) Stack() stack.Config {
 		CPUs: c.Shards.CPUs, SpinTime: c.Shards.Spin,
 		Shield: c.Shield,
 	}
+}
+
+// Settings returns what the filter begins with.
+func (f Filter) Settings() filter.Settings {
+	return filter.Settings{Deny: f.Deny, Allow: f.Allow, SYNRate: f.SYNRate, Rate: f.Rate, SYNBurst: f.SYNBurst, Burst: f.Burst}
 }
 
 // Listener returns where the web site is given.

@@ -36,6 +36,10 @@ func (d *Document) Check() error {
 	d.checkServices()
 	d.checkWeb()
 	d.checkPrivileges()
+	settings := c.Filter.Settings()
+	if err := settings.Validate(); err != nil {
+		d.problem(d.firstOf("filter."), "%v", err)
+	}
 	if len(d.problems) == 0 { // what the packages themselves say knows no keys
 		cfg := c.Stack()
 		if err := cfg.Check(); err != nil {
@@ -78,7 +82,8 @@ func (d *Document) checkAddress() {
 	case !d.sound("address"):
 		return
 	case !a.IsValid():
-		d.problem("address", "which address? give -a ADDR/LEN, or the key address: one on the network that nobody has; or --shared for the kernel's")
+		d.problem("address",
+			"which address? give -a ADDR/LEN, or the key address: one on the network that nobody has; or --shared for the kernel's")
 		return
 	case !a.Addr().Is4():
 		d.problem("address", "want an IPv4 address with its prefix length, such as 192.0.2.10/24")

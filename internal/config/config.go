@@ -36,6 +36,7 @@ type Config struct {
 	Stop       Stop       `toml:"stop"`
 	Web        Web        `toml:"web"`
 	Privileges Privileges `toml:"privileges"`
+	Filter     Filter     `toml:"filter" reload:"now"`
 	Service    []Service  `toml:"service" reload:"now"`
 }
 
@@ -81,6 +82,16 @@ type Web struct {
 type Privileges struct {
 	User    string `toml:"user" flag:"user"`       // nobody
 	Seccomp string `toml:"seccomp" flag:"seccomp"` // on
+}
+
+// Filter says who is let in, before packets come to the stack: see filter.Settings.
+type Filter struct {
+	Deny     []string `toml:"deny"`      // prefixes and addresses; nobody
+	Allow    []string `toml:"allow"`     // the same, even within denied ones
+	SYNRate  string   `toml:"syn-rate"`  // SYNs of each source; off
+	Rate     string   `toml:"rate"`      // packets of each source; off
+	SYNBurst uint64   `toml:"syn-burst"` // how many may come at once; what the rate has in a second
+	Burst    uint64   `toml:"burst"`     // the same for packets
 }
 
 // Stop says how the process ends.

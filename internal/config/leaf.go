@@ -88,6 +88,12 @@ func setText(v reflect.Value, text string) error {
 		v.SetBool(b)
 	case reflect.Int, reflect.Int64:
 		return setInt(v, text)
+	case reflect.Uint64:
+		n, err := strconv.ParseUint(text, 0, 64)
+		if err != nil {
+			return fmt.Errorf("want a number from 0 up")
+		}
+		v.SetUint(n)
 	case reflect.Uint16:
 		n, err := strconv.ParseUint(text, 0, 16)
 		if err != nil {

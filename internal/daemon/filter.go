@@ -61,6 +61,9 @@ func (d *Daemon) startFilter(s *filter.Settings) error {
 	return nil
 }
 
+// SetFilter replaces everything that the filter does.
+func (d *Daemon) SetFilter(s filter.Settings) error { return d.filter.Apply(&s) }
+
 // peers returns the peers of the established connections.
 func (d *Daemon) peers() (all []netip.Addr, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
