@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
-// TestServeShared serves on the kernel's address, fetches from there with get on the other side, and refuses what does not go together.
+// TestServeShared serves on the kernel's address, fetches from there with get on the other side, and refuses what does not go
+// together.
 func TestServeShared(t *testing.T) {
 	lab := netlab.ForTest(t, netlab.Config{Name: "shared", BothKernel: true})
 	log, socket := &output{}, filepath.Join(t.TempDir(), "s")
@@ -68,4 +71,38 @@ func inLab(ctx context.Context, lab *netlab.Lab, log *output, args ...string) (c
 		return nil
 	})
 	return code
+}
+
+// TestSharedKilled kills a process that shares the kernel's address: its clients are told by a reset, its ports are free, and the
+// next process has them at once.
+func TestSharedKilled(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "shared", BothKernel: true})
+	args := []string{"serve", "--socket", filepath.Join(t.TempDir(), "s"), "-i", lab.Stack.Interface, "--shared", "echo"}
+	for range 2 {
+		p := launch(t, lab, nil, args...)
+		p.ready(t)
+		c, err := lab.Kernel.Dial("tcp", address(lab, 7))
+		if err != nil {
+			t.Fatal(err)
+		}
+		echoes(t, c)
+		if ln, err := lab.Stack.Listen("tcp", ":7"); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("somebody else listens: %v, %v", ln, err)
+		}
+		if err := p.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		p.exitCode(t)
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		_, written := c.Write([]byte("is anybody there?"))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(errors.Join(written, err), syscall.ECONNRESET) {
+			t.Errorf("its client: %v, %v", written, err)
+		}
+		c.Close()
+		ln, err := lab.Stack.Listen("tcp", ":7")
+		if err != nil {
+			t.Fatalf("its port is not free: %v", err)
+		}
+		ln.Close()
+	}
 }

@@ -44,7 +44,7 @@ func occupied(name string, err error) error {
 // linkEvent logs what happens to the interface.
 func (d *Daemon) linkEvent(e stack.LinkEvent) {
 	level := slog.LevelWarn
-	if e.Kind == stack.LinkUp {
+	if e.Kind == stack.LinkUp || e.Kind == stack.LinkAddresses && e.Err == nil && len(e.Addresses) > 0 {
 		level = slog.LevelInfo
 	}
 	d.Log.Log(context.Background(), level, "link", "interface", e.Interface, "event", e.String())

@@ -42,6 +42,8 @@ type Follower struct {
 	kernel *netlink.Handle // sockets of the interface's network namespace, for questions
 	conn   *rtnetlink.Conn // and for what the kernel tells by itself
 
+	datagrams int // a socket: see nudge
+
 	now   atomic.Pointer[Snapshot]
 	known map[[4]byte]entry       // the kernel's neighbours on the interface
 	asked [2]map[[4]byte]struct{} // whom somebody wants to be told about: since a while, and before
@@ -91,6 +93,7 @@ func Open(cfg Config) (*Follower, error) {
 		f.kernel.Close()
 		return fail(err)
 	}
+	err = f.openDatagrams()
 	_ = f.conn.SetReadBuffer(receiveBuffer) // a smaller one has all read again more often
 	for _, group := range []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_NEIGH} {
 		err = errors.Join(err, f.conn.JoinGroup(group))
@@ -136,6 +139,7 @@ func (f *Follower) Close() error {
 func (f *Follower) close() {
 	_ = f.conn.Close()
 	f.kernel.Close()
+	_ = unix.Close(f.datagrams)
 }
 
 // listen passes on what the kernel says. While nobody takes it, it piles up in the socket, until some is lost there.

@@ -139,6 +139,21 @@ func TestNeighboursFollow(t *testing.T) {
 	eventually(t, "who was there before", func() bool { n, _ := r.of([4]byte{10, 77, 0, 50}); return n.Known })
 }
 
+// TestNudge resolves a neighbour without a privilege.
+func TestNudge(t *testing.T) {
+	f, r, l := follow(t)
+	run(t, l.Stack, "ip", "neigh", "flush", "dev", l.Stack.Interface)
+	peer := l.Kernel.Address.Addr().As4()
+	f.Ask(peer)
+	eventually(t, "the peer's address", func() bool { n, ok := r.of(peer); return ok && n.Known })
+	run(t, l.Stack, "ip", "neigh", "del", "10.77.0.1", "dev", l.Stack.Interface)
+	eventually(t, "no address", func() bool { n, _ := r.of(peer); return !n.Known })
+	if err := f.nudge(peer); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the peer's address again", func() bool { n, _ := r.of(peer); return n.Known })
+}
+
 // TestOverrun has the kernel tell more than the follower is given time to hear.
 func TestOverrun(t *testing.T) {
 	f, r, l := follow(t)

@@ -1,10 +1,12 @@
 package kernelnet
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Neighbour is what the kernel says about the host of an address.
@@ -63,9 +65,29 @@ func (f *Follower) ask(ip [4]byte) {
 	err := f.kernel.NeighSet(&netlink.Neigh{
 		LinkIndex: f.index, Family: netlink.FAMILY_V4, IP: a.AsSlice(), State: netlink.NUD_NONE, Flags: netlink.NTF_USE,
 	})
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) { // privileges were dropped
+		err = f.nudge(ip)
+	}
 	if err != nil {
 		f.stats.useErrors.Add(1) // The interface is down, or the kernel's table full. Who asks will ask again.
 	}
+}
+
+// discardPort is where a datagram does no harm (RFC 863).
+const discardPort = 9
+
+// nudge has the kernel do the same without a privilege: it sends a packet there, an empty datagram.
+func (f *Follower) nudge(ip [4]byte) error {
+	return unix.Sendto(f.datagrams, nil, unix.MSG_DONTWAIT, &unix.SockaddrInet4{Port: discardPort, Addr: ip})
+}
+
+// openDatagrams opens the socket for that, which sends out of the interface only.
+func (f *Follower) openDatagrams() (err error) {
+	f.datagrams, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err == nil {
+		err = unix.BindToDevice(f.datagrams, f.cfg.Interface)
+	}
+	return err
 }
 
 // remember notes that somebody wants to be told about an address.
