@@ -108,6 +108,9 @@ func (s *Shard) chooseFlow(f *tcp.Flow, from source) (hash uint32, err error) {
 		}
 	}
 	if hash, ok = s.choosePort(f, numEphemeral); !ok {
+		if s.paths != nil {
+			return 0, errNoDialPort
+		}
 		return 0, ErrNoPort
 	}
 	return hash, nil

@@ -107,6 +107,9 @@ var (
 	ErrOwned        = fmt.Errorf("stack: the address is the stack's own, and it does not talk to itself (%w)", syscall.EHOSTUNREACH)
 	ErrBroadcast    = fmt.Errorf("stack: TCP does not connect to a broadcast or multicast address (%w)", syscall.ENETUNREACH)
 
+	// errNoDialPort is the ErrNoPort of a Shared stack.
+	errNoDialPort = fmt.Errorf("%w to dial from: reserve more (Config.DialPorts, --dial-ports)", ErrNoPort)
+
 	errClosed = net.ErrClosed
 )
 

@@ -14,9 +14,9 @@
 //	                                                              ▼
 //	                     Device.Transmit ─► Device.Flush ─► Device.Recycle
 //
-// Nothing in a shard is shared with another shard and nothing in it is locked. Step never blocks and takes the time as an argument.
-// [Stack.Start] gives each shard a goroutine that calls Step, locked to a thread if the shard has a CPU of its own; when there is nothing
-// to do it spins for a while and then sleeps until a packet, a command or a timer.
+// Nothing in a shard is shared with another shard and nothing in it is locked. Step never blocks and takes the time as an
+// argument. [Stack.Start] gives each shard a goroutine that calls Step, locked to a thread if the shard has a CPU of its own;
+// when there is nothing to do it spins for a while and then sleeps until a packet, a command or a timer.
 //
 // # Two ways to use it
 //
@@ -36,9 +36,14 @@
 //
 // A stack that has many addresses (Config.Addresses) listens on all of them, and connects from each in turn with Dialer.Spread.
 //
-// A TCPConn crosses between goroutines and the shard: through a mailbox that any goroutine may push to one way, through a list under a
-// mutex that is held for a few instructions the other. Whatever is asked of the shard before its next turn goes with one message, a
-// short Write does not wait for that turn, and a reader is woken once for all that a turn brought.
+// A stack with an address of its own owns all of it. A Shared one has the addresses that the kernel has on the interface, and
+// owns the ports that it opens; routes and neighbours are the kernel's:
+//
+//	s, err := stack.Open(stack.Config{Interface: "eth0", Shared: true})
+//
+// A TCPConn crosses between goroutines and the shard: through a mailbox that any goroutine may push to one way, through a list
+// under a mutex that is held for a few instructions the other. Whatever is asked of the shard before its next turn goes with one
+// message, a short Write does not wait for that turn, and a reader is woken once for all that a turn brought.
 //
 // # Seeing what it does
 //

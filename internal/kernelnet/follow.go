@@ -66,6 +66,8 @@ const (
 	readShare  = 9
 	retryAfter = 100 * time.Millisecond
 
+	readTries = 10 // at the opening, where routes may change all the time
+
 	receiveBuffer = 1 << 20 // bytes: some 4,000 messages
 )
 
@@ -100,6 +102,9 @@ func Open(cfg Config) (*Follower, error) {
 	}
 	var first *Snapshot
 	if err == nil { // what changes from now on is told
+		first, err = f.read()
+	}
+	for try := 1; errors.Is(err, netlink.ErrDumpInterrupted) && try < readTries; try++ { // It changed meanwhile.
 		first, err = f.read()
 	}
 	if err == nil {
