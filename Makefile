@@ -33,6 +33,7 @@ NEEDS := \
 	hping3:hping3:the~test~with~hostile~programs \
 	tcpreplay:tcpreplay:the~test~with~hostile~programs \
 	systemd-analyze:systemd:tests~of~the~systemd~unit \
+	tshark:tshark:the~test~of~files~of~capture \
 	cc:gcc:the~test~of~the~library~for~packetdrill \
 	/usr/include/stdlib.h:libc6-dev:the~test~of~the~library~for~packetdrill \
 	clang-14:clang-14:the~regeneration~of~the~BPF~object \

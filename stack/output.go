@@ -156,6 +156,9 @@ func (s *Shard) transmit() {
 	}
 	n := s.dev.Transmit(s.txq)
 	s.stats.Drop.TxRing += uint64(len(s.txq) - n)
+	if len(s.tapping.taps) != 0 {
+		s.tapOutput(s.txq, n)
+	}
 	for _, d := range s.txq {
 		s.pool.Release(d.Frame)
 	}

@@ -91,6 +91,7 @@ type Shard struct {
 	stats                 ShardStats
 	listing               listing
 	tracer                *tracer // nil: nothing is traced
+	tapping               tapping
 
 	signals
 }
@@ -166,7 +167,11 @@ func (s *Shard) Step(now clock.Time) bool {
 		if s.tag != 0 {
 			s.untag(s.rx[:n])
 		}
-		s.input(s.rx[:n])
+		if len(s.tapping.taps) == 0 {
+			s.input(s.rx[:n])
+		} else {
+			s.tapInput(s.rx[:n])
+		}
 	}
 	worked := n > 0
 	worked = s.takePassed() || worked

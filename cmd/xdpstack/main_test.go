@@ -66,6 +66,7 @@ func TestHelp(t *testing.T) {
 		"clean",
 		"proxy",
 		"filter",
+		"capture",
 		"load",
 		"get",
 		"nc",

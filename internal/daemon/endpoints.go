@@ -14,6 +14,7 @@ func (d *Daemon) endpoints() {
 	d.Control.HandleJSON("POST /reload", d.answerReload)
 	d.Control.HandleJSON("POST /stop", d.answerStop)
 	d.Control.HandleJSON("GET /stats", func(*http.Request) (any, error) { return d.Snapshot() })
+	d.Control.HandleStream("GET /capture", d.capture)
 	d.Control.HandleStream("GET "+ss.Path, func(w http.ResponseWriter, r *http.Request) error { return ss.Serve(d.Stack, w, r) })
 	d.Control.HandleStream("GET "+trace.Path, func(w http.ResponseWriter, r *http.Request) error { return trace.Serve(d.Stack, w, r) })
 	d.Control.HandleJSON("GET "+ss.SummaryPath, func(r *http.Request) (any, error) { return ss.Summarize(d.Stack, r) })
