@@ -41,3 +41,6 @@ type Device interface {
 	// Close gives the device back. Its pool must not be used afterwards.
 	Close() error
 }
+
+// waker is what ends a shard's sleep.
+type waker interface{ Wake() }

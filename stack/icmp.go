@@ -72,6 +72,14 @@ func (s *Shard) tcpError(m *ipv4.ICMP, q *ipv4.Quoted) {
 	if kind == tcp.ICMPFragmentationNeeded && e.mtu == 0 {
 		e.mtu = uint32(ipv4.PathMTU(0, q.TotalLen)) // The router does not say.
 	}
+	if s.before != nil {
+		s.relayError(&e)
+	}
+	s.shareError(e)
+}
+
+// shareError tells the connection that an error is about, whichever shard has it.
+func (s *Shard) shareError(e tcpError) {
 	if s.takeError(e) {
 		return
 	}
@@ -106,7 +114,7 @@ func (s *Shard) takeError(e tcpError) bool {
 func (s *Shard) offerError(e tcpError) bool {
 	ok := s.mailbox.Push(command{call: func(s *Shard) { s.takeError(e) }})
 	if ok && s.sleeping.Load() {
-		s.dev.Wake()
+		s.bell.Wake()
 	}
 	return ok
 }

@@ -20,6 +20,7 @@ type segment struct {
 	addresses uint64
 	ports     uint32
 	follows   bool // the segment before it in the batch has the same flow
+	returned  bool // the process before has nothing for it
 }
 
 // input takes a batch of received frames through the stack in passes, each over the whole batch: parse, look up, queue. No
@@ -218,6 +219,9 @@ func (s *Shard) strange(g *segment) {
 		return
 	}
 	if s.passOn(g) {
+		return
+	}
+	if (s.before != nil || s.after != nil) && s.relayOn(g, seg, l) {
 		return
 	}
 	if l == nil {

@@ -231,11 +231,13 @@ func (s *Stack) countLink(from, to afxdp.Link, now time.Time) []LinkEvent {
 
 // fail ends everything that needs the interface. The stack itself is open until Close.
 func (s *Stack) fail(e LinkEvent) {
-	s.link.err = fmt.Errorf("stack: %s: %v (%w: %w)", e.Interface, e, afxdp.ErrGone, net.ErrClosed)
-	close(s.link.failed)
-	for _, sh := range s.shards {
-		sh.call(func(sh *Shard) { sh.fail(s.link.err) })
-	}
+	s.goneOnce.Do(func() {
+		s.link.err = fmt.Errorf("stack: %s: %v (%w: %w)", e.Interface, e, afxdp.ErrGone, net.ErrClosed)
+		close(s.link.failed)
+		for _, sh := range s.shards {
+			sh.call(func(sh *Shard) { sh.fail(s.link.err) })
+		}
+	})
 }
 
 // fail ends all connections: no packet will come or go.

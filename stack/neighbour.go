@@ -149,6 +149,9 @@ func (s *Shard) arpInput(b []byte) {
 		return
 	}
 	s.neigh.Input(&a, s.now)
+	if s.before != nil && a.Op != ethernet.ARPRequest {
+		s.relayARP(b)
+	}
 	if len(s.stack.shards) == 1 || a.Op == ethernet.ARPRequest && !s.owns(a.TargetIP) && !a.IsAnnouncement() {
 		return
 	}
@@ -165,7 +168,7 @@ func (s *Shard) offerARP(a ethernet.ARP) bool {
 		s.neigh.Observe(&a, s.now)
 	}})
 	if ok && s.sleeping.Load() {
-		s.dev.Wake()
+		s.bell.Wake()
 	}
 	return ok
 }

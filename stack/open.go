@@ -51,24 +51,10 @@ func openOn(full Config, on below) (*Stack, error) {
 	if err != nil {
 		return nil, errors.Join(err, on.close())
 	}
-	info := iface.Info()
-	queues := iface.Queues()
-	devices := make([]Device, len(queues))
-	for i, q := range queues {
-		devices[i] = q
-	}
-	if full.RxBudget == 0 {
-		// What is promised must fit the receive rings; a quarter of them is left for everything that no window governs.
-		full.RxBudget = uint32(iface.RxRing()) * uint32(min(info.MTU, queues[0].Pool().ChunkSize()-headroom)) / 4 * 3
-	}
-	on.shield = iface.Program().Shield()
-	s, err := newStack(full, on, devices)
+	s, err := newOn(full, iface, on)
 	if err != nil {
 		return nil, errors.Join(err, iface.Close(), on.close())
 	}
-	s.iface = iface
-	s.findHomes(iface)
-	s.placeShards(iface)
 	if on.shared == nil {
 		if err := s.ownAddresses(iface.Program(), prefixes); err != nil {
 			return nil, errors.Join(err, iface.Close())
@@ -118,6 +104,28 @@ func (s *Stack) ownAddresses(program *bpf.Program, others []netip.Prefix) error 
 		err = errors.Join(err, program.AddPrefix(p))
 	}
 	return err
+}
+
+// newOn makes a stack on the queues of an interface.
+func newOn(full Config, iface *afxdp.Interface, on below) (*Stack, error) {
+	queues := iface.Queues()
+	devices := make([]Device, len(queues))
+	for i, q := range queues {
+		devices[i] = q
+	}
+	if full.RxBudget == 0 {
+		// What is promised must fit the receive rings; a quarter of them is left for everything that no window governs.
+		full.RxBudget = uint32(iface.RxRing()) * uint32(min(iface.Info().MTU, queues[0].Pool().ChunkSize()-headroom)) / 4 * 3
+	}
+	on.shield = iface.Program().Shield()
+	s, err := newStack(full, on, devices)
+	if err != nil {
+		return nil, err
+	}
+	s.iface = iface
+	s.findHomes(iface)
+	s.placeShards(iface)
+	return s, nil
 }
 
 // findHomes learns how the interface spreads packets over its queues. Many do not tell, veth for one; then segments that come to the wrong

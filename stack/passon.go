@@ -63,17 +63,19 @@ func (s *Shard) handOn(g *segment, owner *Shard) {
 		s.drop(g.frame, &s.stats.Drop.PassOn)
 		return
 	}
-	copy(b, g.flow.LocalAddr[:])
-	copy(b[4:], g.flow.RemoteAddr[:])
-	binary.NativeEndian.PutUint16(b[8:], g.flow.LocalPort)
-	binary.NativeEndian.PutUint16(b[10:], g.flow.RemotePort)
-	binary.NativeEndian.PutUint16(b[12:], s.pool.Meta(g.frame).Flags&^tcp.MetaMore)
-	s.appendPacket(b[:passedHeader], g.frame)
+	s.putSegment(b, g)
 	s.drop(g.frame, &s.stats.PassedOn)
 	if !s.pass.isFor[owner.id] {
 		s.pass.isFor[owner.id] = true
 		s.pass.to = append(s.pass.to, owner)
 	}
+}
+
+// putSegment writes what another shard is to know of a segment.
+func (s *Shard) putSegment(b []byte, g *segment) {
+	putFlow(b, &g.flow)
+	binary.NativeEndian.PutUint16(b[12:], s.pool.Meta(g.frame).Flags&^tcp.MetaMore)
+	s.appendPacket(b[:passedHeader], g.frame)
 }
 
 // queueTo returns the queue to another shard.
@@ -108,7 +110,7 @@ func (s *Shard) takePassed() bool {
 		return false
 	}
 	s.passed.Store(false) // before the look: what is published from now on raises it again
-	worked := false
+	worked := s.takeRelayed()
 	for i := range s.pass.in {
 		q := s.pass.in[i].Load()
 		if q == nil {
@@ -145,10 +147,7 @@ func (s *Shard) takeOver(b []byte) {
 		s.stats.Drop.PassOn++
 		return
 	}
-	s.pool.Meta(f).Flags |= binary.NativeEndian.Uint16(b[12:])
-	flow := tcp.Flow{
-		LocalAddr: [4]byte(b), RemoteAddr: [4]byte(b[4:]),
-		LocalPort: binary.NativeEndian.Uint16(b[8:]), RemotePort: binary.NativeEndian.Uint16(b[10:]),
-	}
+	s.pool.Meta(f).Flags |= binary.NativeEndian.Uint16(b[12:]) &^ tcp.MetaMore
+	flow := getFlow(b)
 	s.segments = append(s.segments, segment{frame: f, hash: s.hash(&flow), flow: flow})
 }

@@ -122,6 +122,6 @@ func (s *Shard) wait(now clock.Time) time.Duration {
 // wake ends the sleep of the shard, so that it sees what the caller has just left for it. Any goroutine may call it.
 func (s *Shard) wake() {
 	if s.sleeping.Load() {
-		s.dev.Wake()
+		s.bell.Wake()
 	}
 }

@@ -21,6 +21,7 @@ type Shard struct {
 	id    int
 	cpu   int // that it is bound to; -1: any
 	dev   Device
+	bell  waker // what dev was at first; others than the shard's goroutine use it
 	pool  *frame.Pool
 	hw    ethernet.Addr
 	addressing
@@ -76,6 +77,10 @@ type Shard struct {
 	out      tcp.OutSegment
 	seg      tcp.Segment
 
+	before   *relay                // the process that had the interface before; nil: none
+	halfOpen map[tcp.Flow]struct{} // and its handshakes when it gave it away
+	after    *relay                // the one that has it now; nil: this one
+
 	mailbox               *ring.Mailbox[command]
 	ids                   identifications
 	reserve               int // frames that connections leave for other answers
@@ -113,7 +118,7 @@ func newShard(s *Stack, id int, dev Device) (*Shard, error) {
 		batch = max(batch, frame.MaxFrames)
 	}
 	sh := &Shard{
-		stack: s, cfg: cfg, id: id, cpu: cfg.cpu(id), dev: dev, pool: dev.Pool(),
+		stack: s, cfg: cfg, id: id, cpu: cfg.cpu(id), dev: dev, bell: dev, pool: dev.Pool(),
 		hw: ethernet.Addr(dev.HardwareAddr()), addressing: s.addressing(), mtu: dev.MTU(),
 		oneFrame: oneFrame,
 		adapters: make(map[*TCPConn]struct{}), done: make(chan struct{}),
@@ -176,6 +181,9 @@ func (s *Shard) Step(now clock.Time) bool {
 	worked := n > 0
 	worked = s.takePassed() || worked
 	s.publishPassed()
+	if s.before != nil {
+		s.before.flush()
+	}
 	worked = s.commands() || worked
 	worked = s.timers() || worked
 	worked = s.turn.take(s) || worked

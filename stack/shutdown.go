@@ -33,6 +33,7 @@ func (s *Shard) shutdown(now clock.Time) {
 	}
 	clear(s.adapters)
 	s.neigh.Close()
+	s.closeRelays()
 	if s.stack.iface == nil {
 		s.closeErr = s.dev.Close()
 	}

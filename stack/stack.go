@@ -39,6 +39,11 @@ type Stack struct {
 	shared   *sharing // nil: own-address mode
 	vlan     uint16   // that its frames are tagged for; 0: they are not
 
+	handing      handing
+	predecessors atomic.Int32 // shards of the process before that live
+	goneOnce     sync.Once    // for link.failed
+	fastOpenKeys [2][16]byte  // the present one, and the one before
+
 	directory    directory
 	homes        homes
 	writeBuffers sync.Pool // of *[writeBuffer]byte
@@ -80,6 +85,7 @@ type below struct {
 	vlan   uint16      // that the stack is on; 0: none
 	shared *sharing    // nil: own-address mode
 	shield *bpf.Shield // nil: there is none
+	from   *Handover   // whose keys it goes on with; nil: it is the first
 }
 
 // newStack is New with a configuration that is complete.
@@ -104,6 +110,9 @@ func newStack(full Config, on below, devices []Device) (*Stack, error) {
 	}
 	binary.LittleEndian.PutUint64(s.secret[:], s.random.Uint64())
 	binary.LittleEndian.PutUint64(s.secret[8:], s.random.Uint64())
+	if on.from != nil {
+		s.secret = [16]byte(on.from.Secret)
+	}
 	s.setUpShield()
 	for i, d := range devices {
 		sh, err := newShard(s, i, d)
@@ -120,10 +129,14 @@ func newStack(full Config, on below, devices []Device) (*Stack, error) {
 	binary.LittleEndian.PutUint64(key[:], s.random.Uint64())
 	binary.LittleEndian.PutUint64(key[8:], s.random.Uint64())
 	ids := [2]uint64{s.random.Uint64(), s.random.Uint64()}
+	keys := [2][16]byte{key, key} // nobody has a cookie of the keys before
+	if h := on.from; h != nil {
+		ids, keys = h.IDs, [2][16]byte{[16]byte(h.FastOpen[1]), [16]byte(h.FastOpen[0])}
+	}
 	for i, sh := range s.shards {
 		sh.ids.key, sh.ids.step, sh.ids.shard = ids, uint16(len(s.shards)), uint16(i)
 	}
-	for range 2 { // nobody has a cookie of the keys before
+	for _, key := range keys {
 		if err := s.SetFastOpenKey(key); err != nil {
 			return nil, err
 		}

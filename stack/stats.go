@@ -26,6 +26,7 @@ type ShardStats struct {
 	Report   ipv4.ReporterStats
 	Reasm    ipv4.ReassemblyStats
 	UDP      udp.Stats
+	Relay    RelayStats
 	TCP      tcp.Stats
 
 	Steps            uint64 `help:"turns of the shard's loop"`

@@ -75,19 +75,19 @@ func TestReserveAndCommit(t *testing.T) {
 	}
 }
 
-// relay passes what a connection receives back on it in the frames that it came in, or keeps it while there is no room.
-type relay struct {
+// passer passes what a connection receives back on it in the frames that it came in, or keeps it while there is no room.
+type passer struct {
 	recorder
 	kept  []Buffer
 	ended bool
 }
 
-func (h *relay) Received(c *Conn, _ []byte) {
+func (h *passer) Received(c *Conn, _ []byte) {
 	h.kept = append(h.kept, c.Retain())
 	h.Writable(c)
 }
 
-func (h *relay) Writable(c *Conn) {
+func (h *passer) Writable(c *Conn) {
 	for len(h.kept) > 0 && c.SendBuffer(h.kept[0], c) {
 		h.kept = h.kept[1:]
 	}
@@ -96,12 +96,12 @@ func (h *relay) Writable(c *Conn) {
 	}
 }
 
-func (h *relay) PeerClosed(c *Conn) {
+func (h *passer) PeerClosed(c *Conn) {
 	h.ended = true
 	h.Writable(c)
 }
 
-func (h *relay) Closed(c *Conn, _ error) {
+func (h *passer) Closed(c *Conn, _ error) {
 	for _, b := range h.kept {
 		c.Release(b)
 	}
@@ -112,7 +112,7 @@ func (h *relay) Closed(c *Conn, _ error) {
 func TestSendBuffer(t *testing.T) {
 	for name, away := range map[string]bool{"reads late": false, "goes away": true} {
 		a, b := newPair(t, Config{})
-		if _, err := b.Handle(":7", &relay{}); err != nil {
+		if _, err := b.Handle(":7", &passer{}); err != nil {
 			t.Fatal(err)
 		}
 		conn, err := a.Dial("tcp", "10.1.0.2:7")

@@ -164,6 +164,9 @@ func (l *Listener) SetFastOpen(backlog int) { l.fastOpenBacklog = max(backlog, 0
 // SynCount returns how many half-open connections are remembered.
 func (l *Listener) SynCount() int { return l.syns.n }
 
+// HasHalfOpen reports whether a flow's half-open connection is remembered.
+func (l *Listener) HasHalfOpen(f Flow) bool { return l.syns.find(f) != none }
+
 // Waiting returns how many connections were accepted and not yet taken.
 func (l *Listener) Waiting() int { return l.waiting }
 

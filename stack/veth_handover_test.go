@@ -1,0 +1,481 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/ethernet"
+	"github.com/xdpstack/xdpstack/internal/checksum"
+	"github.com/xdpstack/xdpstack/internal/netlab"
+	"github.com/xdpstack/xdpstack/ipv4"
+	"github.com/xdpstack/xdpstack/tcp"
+)
+
+// unixPair makes two connected sockets.
+func unixPair(t testing.TB) (a, b *net.UnixConn) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]*net.UnixConn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "pair")
+		c, err := net.FileConn(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[i] = c.(*net.UnixConn)
+		t.Cleanup(func() { ends[i].Close() })
+	}
+	return ends[0], ends[1]
+}
+
+// offered hands a stack's description over as another process would get it.
+func offered(t testing.TB, s *Stack) *Handover {
+	t.Helper()
+	h, err := s.Offer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	a, b := unixPair(t)
+	sent := make(chan error, 1)
+	go func() { sent <- h.Send(a) }()
+	got, err := ReceiveHandover(b)
+	if err := errors.Join(err, <-sent); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// upgrade gives a stack's interface to another one, on which listen opens ports, and returns that.
+func upgrade(t testing.TB, l *netlab.Lab, old *Stack, cfg Config, listen func(*Stack) error) *Stack {
+	t.Helper()
+	h := offered(t, old)
+	defer h.Close()
+	cfg.Interface, cfg.Address = l.Stack.Interface, l.Stack.Address
+	var young *Stack
+	if err := l.Stack.Do(func() (err error) { young, err = Adopt(cfg, h); return err }); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := young.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("close: %v", err)
+		}
+	})
+	if err := listen(young); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	state, err := old.Suspend()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := young.TakeUp(state); err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(start)
+	if err := old.LetGo(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("nobody received for %v", took)
+	return young
+}
+
+// transferLoad is what the kernel's clients do while a stack changes hands.
+type transferLoad struct {
+	connects, bytes atomic.Int64
+	slowest         atomic.Int64 // ns that a connection with its echo took
+	stop            chan struct{}
+	done            sync.WaitGroup
+}
+
+// startTransfers opens connections one after the other in each of so many goroutines, and has so many others send random bytes to an echo all
+// the time, which must come back as they were.
+func startTransfers(t testing.TB, l *netlab.Lab, at string, openers, streams int) *transferLoad {
+	load := &transferLoad{stop: make(chan struct{})}
+	stopped := func() bool {
+		select {
+		case <-load.stop:
+			return true
+		default:
+			return false
+		}
+	}
+	for i := range openers {
+		load.done.Go(func() {
+			message := []byte(fmt.Sprintf("hello from %d", i))
+			for !stopped() {
+				start := time.Now()
+				if err := greet(l, at, message); err != nil {
+					t.Errorf("connection %d: %v", load.connects.Load(), err)
+					return
+				}
+				for took := int64(time.Since(start)); ; {
+					if before := load.slowest.Load(); took <= before || load.slowest.CompareAndSwap(before, took) {
+						break
+					}
+				}
+				load.connects.Add(1)
+			}
+		})
+	}
+	for i := range streams {
+		c, err := l.Kernel.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		load.done.Go(func() {
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(30 * time.Second))
+			sent, got := sha256.New(), sha256.New()
+			var length int64
+			go func() {
+				defer c.(*net.TCPConn).CloseWrite()
+				random := rand.NewChaCha8([32]byte{byte(i)})
+				buf := make([]byte, 16<<10)
+				for !stopped() {
+					random.Read(buf)
+					sent.Write(buf)
+					if _, err := c.Write(buf); err != nil {
+						t.Errorf("stream %d: write: %v", i, err)
+						return
+					}
+					length += int64(len(buf))
+				}
+			}()
+			n, err := io.Copy(got, c)
+			if err != nil || n != length || !bytes.Equal(sent.Sum(nil), got.Sum(nil)) {
+				t.Errorf("stream %d: %d bytes came back of %d (%v), or others", i, n, length, err)
+			}
+			load.bytes.Add(n)
+		})
+	}
+	return load
+}
+
+// greet makes one connection to an echo.
+func greet(l *netlab.Lab, at string, message []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := l.Kernel.DialContext(ctx, "tcp", at)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Write(message); err != nil {
+		return err
+	}
+	got := make([]byte, len(message))
+	if _, err := io.ReadFull(c, got); err != nil {
+		return err
+	}
+	if !bytes.Equal(got, message) {
+		return fmt.Errorf("%q came back", got)
+	}
+	return nil
+}
+
+// TestUpgradeUnderLoad has a stack's interface go to another one three times, while the kernel's clients open connections and others send
+// and receive all the time: none is refused, none reset, and not a byte is another one.
+func TestUpgradeUnderLoad(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		lab  netlab.Config
+		cfg  Config
+	}{
+		{"one queue", netlab.Config{}, Config{}},
+		{"two queues", netlab.Config{Queues: 2}, Config{}},
+		{"checksums left to the device", netlab.Config{}, deviceSums()},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.cfg.AFXDP.Transferable = true
+			s, l := openOnVeth(t, c.lab, c.cfg)
+			listen := func(s *Stack) error { _, err := s.Handle(":7", &slowEcho{}); return err }
+			if err := listen(s); err != nil {
+				t.Fatal(err)
+			}
+			load := startTransfers(t, l, addr(s.Address(), 7), 3, 3)
+			stacks := []*Stack{s}
+			for range 3 {
+				time.Sleep(200 * time.Millisecond)
+				s = upgrade(t, l, s, c.cfg, listen)
+				stacks = append(stacks, s)
+			}
+			time.Sleep(200 * time.Millisecond)
+			before := load.connects.Load()
+			time.Sleep(100 * time.Millisecond)
+			if load.connects.Load() == before {
+				t.Error("no connection is opened any more")
+			}
+			close(load.stop)
+			load.done.Wait()
+			t.Logf("%d connections, the slowest took %v, %d MiB", load.connects.Load(), time.Duration(load.slowest.Load()),
+				load.bytes.Load()>>20)
+			for i, s := range stacks {
+				eventually(t, "the end of all connections", func() bool {
+					r, err := s.Report()
+					if err != nil {
+						t.Fatal(err)
+					}
+					n := 0
+					for _, sh := range r {
+						n += sh.Connections
+					}
+					return n == 0
+				})
+				r, err := s.Report()
+				if err != nil {
+					t.Fatal(err)
+				}
+				for n := range r {
+					relay := r[n].Stats.Relay
+					t.Logf("stack %d shard %d: opened %d, %+v", i, n, r[n].Stats.Opened, relay)
+					if relay.Malformed != 0 {
+						t.Errorf("stack %d: %d messages make no sense", i, relay.Malformed)
+					}
+					if a := r[n].Frames; a.Held != 0 {
+						t.Errorf("stack %d shard %d: frames are held: %+v", i, n, a)
+					}
+				}
+				closeChecked(t, s)
+			}
+		})
+	}
+}
+
+func deviceSums() (cfg Config) {
+	cfg.AFXDP.TxChecksum = afxdp.TxChecksumDevice
+	return cfg
+}
+
+// TestUpgradeFails has the other process fail at each step before it receives: the stack goes on under load as if nothing had been, and can
+// be handed over later.
+func TestUpgradeFails(t *testing.T) {
+	cfg := Config{}
+	cfg.AFXDP.Transferable = true
+	s, l := openOnVeth(t, netlab.Config{}, cfg)
+	listen := func(s *Stack) error { _, err := s.Handle(":7", &slowEcho{}); return err }
+	if err := listen(s); err != nil {
+		t.Fatal(err)
+	}
+	load := startTransfers(t, l, addr(s.Address(), 7), 2, 2)
+	adopt := func(h *Handover, cfg Config) (young *Stack, err error) {
+		cfg.Interface, cfg.Address = l.Stack.Interface, l.Stack.Address
+		err = l.Stack.Do(func() error { young, err = Adopt(cfg, h); return err })
+		return young, err
+	}
+	for step := range 4 {
+		time.Sleep(50 * time.Millisecond)
+		h := offered(t, s)
+		if _, err := s.Offer(); !errors.Is(err, ErrHandover) {
+			t.Errorf("offered twice: %v", err)
+		}
+		switch step {
+		case 0: // it does not know the version
+			h.Format++
+			if _, err := adopt(h, cfg); !errors.Is(err, ErrHandover) {
+				t.Errorf("another version: %v", err)
+			}
+		case 1: // it does not want the interface
+			other := cfg
+			other.Addresses = []AddrRange{{First: netip.MustParseAddr("10.77.9.1"), Last: netip.MustParseAddr("10.77.9.9")}}
+			if _, err := adopt(h, other); !errors.Is(err, ErrHandover) {
+				t.Errorf("other addresses: %v", err)
+			}
+		case 2, 3: // it has prepared everything, and ends, before or after the old one has stopped
+			young, err := adopt(h, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := listen(young); err != nil {
+				t.Fatal(err)
+			}
+			if step == 3 {
+				if _, err := s.Suspend(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			closeChecked(t, young)
+			if step == 3 {
+				if err := s.Resume(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		h.Close()
+		s.Withdraw()
+	}
+	young := upgrade(t, l, s, cfg, listen)
+	time.Sleep(50 * time.Millisecond)
+	close(load.stop)
+	load.done.Wait()
+	closeChecked(t, s)
+	if err := greet(l, addr(young.Address(), 7), []byte("hello")); err != nil {
+		t.Error(err)
+	}
+	closeChecked(t, young)
+}
+
+// TestSuccessorDies has the process that got the interface end while the old one still has connections: they end with an error that says so.
+func TestSuccessorDies(t *testing.T) {
+	cfg := Config{}
+	cfg.AFXDP.Transferable = true
+	s, l := openOnVeth(t, netlab.Config{}, cfg)
+	ln, err := s.Listen("tcp", ":7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Kernel.Dial("tcp", addr(s.Address(), 7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	served, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	young := upgrade(t, l, s, cfg, func(*Stack) error { return nil })
+	if !s.HandedOver() || young.HandedOver() || !young.Predecessor() || s.Predecessor() {
+		t.Error("who has the interface?")
+	}
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := served.Read(make([]byte, 1)); err != nil {
+		t.Errorf("through the other process: %v", err)
+	}
+	closeChecked(t, young)
+	_ = served.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := served.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after the other process has ended: %v", err)
+	}
+	<-s.Gone()
+	closeChecked(t, s)
+}
+
+// TestHandshakeAcrossUpgrade has a SYN come to the old stack and its repetition to the new one, as when the answer was late: the handshake
+// is the old one's, whatever comes where.
+func TestHandshakeAcrossUpgrade(t *testing.T) {
+	cfg := Config{}
+	cfg.AFXDP.Transferable = true
+	s, l := openOnVeth(t, netlab.Config{}, cfg)
+	listen := func(s *Stack) error { _, err := s.Handle(":7", &slowEcho{}); return err }
+	if err := listen(s); err != nil {
+		t.Fatal(err)
+	}
+	raw := newRawPeer(t, l)
+	iss := raw.syn(s, 7)
+	young := upgrade(t, l, s, cfg, listen)
+	if again := raw.syn(s, 7); again != iss {
+		t.Errorf("the SYN was answered with %d, and when it came again with %d", iss, again)
+	}
+	r, err := young.Report()
+	if err != nil || r[0].HalfOpen != 0 || r[0].Stats.Relay.ToOld == 0 {
+		t.Errorf("the new stack has %d handshakes, %+v, %v", r[0].HalfOpen, r[0].Stats.Relay, err)
+	}
+	closeChecked(t, s)
+	closeChecked(t, young)
+}
+
+// rawPeer is a host on the kernel's side of a lab that the kernel knows nothing of.
+type rawPeer struct {
+	t  *testing.T
+	l  *netlab.Lab
+	fd int
+}
+
+var rawAddr = ipv4.Addr{10, 77, 0, 99}
+
+func newRawPeer(t *testing.T, l *netlab.Lab) *rawPeer {
+	t.Helper()
+	p := &rawPeer{t: t, l: l}
+	all := binary.NativeEndian.Uint16([]byte{0, unix.ETH_P_ALL})
+	err := l.Kernel.Do(func() (err error) {
+		if p.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, int(all)); err != nil {
+			return err
+		}
+		return unix.Bind(p.fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: l.Kernel.Index})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(p.fd) })
+	timeout := unix.NsecToTimeval(int64(2 * time.Second))
+	if err := unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// send sends a packet to the stack, behind an Ethernet header.
+func (p *rawPeer) send(typ ethernet.Type, packet []byte) {
+	p.t.Helper()
+	b := make([]byte, ethernet.HeaderLen+len(packet))
+	h := ethernet.Header{Dst: ethernet.Addr(p.l.Stack.MAC), Src: ethernet.Addr(p.l.Kernel.MAC), Type: typ}
+	copy(b[h.Marshal(b):], packet)
+	if err := unix.Send(p.fd, b, 0); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// syn sends a SYN, always the same, and returns the number in the answer.
+func (p *rawPeer) syn(s *Stack, port uint16) tcp.Seq {
+	p.t.Helper()
+	to, _ := ipv4.AddrFrom(s.Address().Addr())
+	o := tcp.OutSegment{Seq: 1000, Flags: tcp.FlagSYN, Window: 1000}
+	b := make([]byte, ipv4.MinHeaderLen+o.HeaderLen())
+	ip := ipv4.Header{TTL: 64, Proto: ipv4.ProtoTCP, Src: rawAddr, Dst: to, TotalLen: uint16(len(b))}
+	ip.Marshal(b)
+	t := b[ipv4.MinHeaderLen:]
+	o.Marshal(t, 4242, port)
+	sum := ipv4.PseudoHeaderSum(rawAddr, to, ipv4.ProtoTCP, len(t))
+	binary.BigEndian.PutUint16(t[tcp.ChecksumField:], checksum.Finish(checksum.Sum(t, sum)))
+	p.send(ethernet.TypeIPv4, b)
+	buf := make([]byte, 2048)
+	for {
+		n, err := unix.Read(p.fd, buf)
+		if err != nil {
+			p.t.Fatalf("no answer to the SYN: %v", err)
+		}
+		var eth ethernet.Header
+		off, err := ethernet.Parse(buf[:n], &eth)
+		if err != nil {
+			continue
+		}
+		b := buf[off:n]
+		if a, err := ethernet.ParseARP(b); eth.Type == ethernet.TypeARP && err == nil && a.Op == ethernet.ARPRequest && a.TargetIP == rawAddr {
+			reply := ethernet.ARP{
+				Op: ethernet.ARPReply, SenderMAC: ethernet.Addr(p.l.Kernel.MAC), SenderIP: rawAddr, TargetMAC: a.SenderMAC, TargetIP: a.SenderIP,
+			}
+			arp := make([]byte, ethernet.ARPLen)
+			reply.Marshal(arp)
+			p.send(ethernet.TypeARP, arp)
+			continue
+		}
+		var seg tcp.Segment
+		if ipv4.Parse(b, &ip) == nil && ip.Dst == rawAddr && ip.Proto == ipv4.ProtoTCP &&
+			tcp.Parse(b[ip.HeaderLen:ip.TotalLen], &seg) == nil && seg.Has(tcp.FlagSYN) {
+			return seg.Seq
+		}
+	}
+}
