@@ -165,3 +165,32 @@ func readAll(c net.Conn, size int) (n int, err error) {
 	}
 	return n, err
 }
+
+// A process that has given up its privileges is filtered and watched as any other.
+func TestFilterAndCaptureWithoutPrivileges(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "unpriv"})
+	socket := filepath.Join(publicDir(t), "s")
+	p := launch(t, lab, nil, append([]string{"serve", "echo", "--socket", socket}, linkArgs(lab)...)...)
+	p.ready(t)
+	privileged(t, p.cmd.Process.Pid, 65534, true)
+	out, _ := capturing(t, func() { refused(t, lab) }, "--socket", socket, "--drops-only", "--count", "1", "tcp")
+	if !strings.Contains(out, "DROPPED drop_no_listener") {
+		t.Errorf("wrote: %s", out)
+	}
+	for _, c := range []struct{ in, args, want string }{
+		{"", "deny 198.51.100.0/24", "1 rules"},
+		{"deny 203.0.113.0/24\nallow 203.0.113.7\nrate syn 100/s\n", "load -", "2 rules"},
+		{"", "remove 203.0.113.7", "1 rules"},
+		{"deny 192.0.2.0/24\n", "load -", "1 rules"},
+		{"", "save", "deny 192.0.2.0/24"},
+		{"", "rate --packets 100k/s", "1 rules"},
+		{"", "top", "nothing was dropped"},
+		{"", "clear", "0 rules"},
+	} {
+		args := append([]string{"filter", "--socket", socket}, strings.Fields(c.args)...)
+		if code, out, errs := command(t.Context(), strings.NewReader(c.in), args...); code != exitOK || !strings.Contains(out, c.want) {
+			t.Errorf("filter %s: exit code %d: %s%s", c.args, code, out, errs)
+		}
+	}
+	endsWell(t, lab, p, socket)
+}
