@@ -63,9 +63,9 @@ type ConnQuery struct {
 	TCPInfo bool
 }
 
-// What a turn of a shard spends on listings. Memory of connections that are not in use is looked at too, and costs less.
+// What a turn of a shard spends on listings: as many connections as it takes packets by default, which costs about as much. Memory of connections that are not in use is looked at too, and costs less.
 const (
-	listBudget = 128 * listConn
+	listBudget = 64 * listConn
 	listConn   = 16 // for a connection, and one more for each of its frames with TCPInfo
 	listFree   = 1
 )
@@ -77,7 +77,7 @@ type listing struct {
 }
 
 // Connections shows the stack's connections and ports, in no order. It can be called from any goroutine that is no shard's. The shards are
-// asked for a few at a time, at most 128 in a turn, and go on in between: so it is no picture of one moment, and a connection that changes
+// asked for a few at a time, at most 64 in a turn, and go on in between: so it is no picture of one moment, and a connection that changes
 // its kind meanwhile may be shown twice or not at all. What does not change is shown once. Memory does not depend on how many there are. The
 // error, if there is one, comes last: ctx is done, or the stack was closed.
 func (s *Stack) Connections(ctx context.Context, q ConnQuery) iter.Seq2[ConnInfo, error] {

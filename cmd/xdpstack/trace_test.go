@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xdpstack/xdpstack/internal/impair"
+	"github.com/xdpstack/xdpstack/internal/impair/hop"
 	"github.com/xdpstack/xdpstack/internal/netlab"
 	"github.com/xdpstack/xdpstack/internal/trace"
 )
@@ -78,4 +80,65 @@ func TestTraceOfTheKernelsConnection(t *testing.T) {
 			t.Errorf("exit code %d: %s", code, out)
 		}
 	})
+}
+
+// TestTraceThroughALossyHop has a trace tell of as many segments sent again as ss does, and of losses.
+func TestTraceThroughALossyHop(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "tracehop", Hop: true})
+	bad := impair.Config{Loss: 0.01, Delay: 5 * time.Millisecond}
+	hop.ForTest(t, lab.Hop.Do, hop.Config{A: lab.Hop.Stack.Interface, B: lab.Hop.Kernel.Interface, AB: bad, Seed: 1})
+	_, socket := server(t, lab, "chargen")
+	chart := filepath.Join(t.TempDir(), "c.html")
+	out, errs := &output{}, &output{}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, []string{"trace", "--socket", socket, "*:19", "--json", "--chart", chart}, streams{out: out, err: errs})
+	}()
+	errs.waitFor(t, "tracing *:19")
+	c, err := lab.Kernel.Dial("tcp", address(lab, 19))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.CopyN(io.Discard, c, 2<<20); err != nil {
+		t.Fatal(err)
+	}
+	var told, counted uint64
+	var losses int
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) { // until the window is closed
+		all := entries(t, socket, "state", "established", "sport", "=", ":19")
+		if len(all) != 1 {
+			t.Fatalf("%+v", all)
+		}
+		counted = uint64(all[0].Info.RetransTotal)
+		told, losses = 0, 0
+		for line := range strings.Lines(out.String()) {
+			var e trace.Event
+			if json.Unmarshal([]byte(line), &e) != nil {
+				continue // half of a line
+			}
+			if e.Kind == "retransmit" {
+				told += e.N
+			}
+			if e.Loss() {
+				losses++
+			}
+		}
+		if told == counted && losses > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the trace tells of %d segments sent again and %d losses, ss of %d", told, losses, counted)
+		}
+	}
+	cancel()
+	if got := <-code; got != exitOK || told == 0 {
+		t.Errorf("exit code %d, %d sent again: %s", got, told, errs)
+	}
+	if b, err := os.ReadFile(chart); err != nil || !strings.Contains(string(b), "loss") {
+		t.Errorf("the chart has %d bytes, %v", len(b), err)
+	}
 }
