@@ -39,6 +39,8 @@ type Config struct {
 	// Filter loads the XDP program with a filter: rules and rates by the source of packets, which Interface().Program() is told. It lets
 	// everything in until then. Default: none.
 	Filter bool
+	// OpenInterface is called by Open in place of afxdp.Open, by a process that gets its interface from another one; nil: afxdp.Open is.
+	OpenInterface func(name string, o afxdp.Options, steer bpf.Config) (*afxdp.Interface, error)
 	// TCP says how connections behave.
 	TCP tcp.Config
 

@@ -47,7 +47,11 @@ func openOn(full Config, on below) (*Stack, error) {
 	if full.Shield != bpf.ShieldOff {
 		steer.ShieldFlows = full.MaxConns
 	}
-	iface, err := afxdp.Open(on.device, full.AFXDP, steer)
+	open := full.OpenInterface
+	if open == nil {
+		open = afxdp.Open
+	}
+	iface, err := open(on.device, full.AFXDP, steer)
 	if err != nil {
 		return nil, errors.Join(err, on.close())
 	}

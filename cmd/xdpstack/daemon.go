@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/xdpstack/xdpstack/internal/addrset"
+	"github.com/xdpstack/xdpstack/internal/broker"
 	"github.com/xdpstack/xdpstack/internal/config"
 	"github.com/xdpstack/xdpstack/internal/control"
 	"github.com/xdpstack/xdpstack/internal/daemon"
@@ -25,6 +27,7 @@ type daemonFlags struct {
 	socket   control.Config
 	web      web.Listener
 	drop     privilegeFlags
+	broker   string
 }
 
 func (f *daemonFlags) register(cmd *cobra.Command) {
@@ -38,6 +41,7 @@ func (f *daemonFlags) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.web.Anyone, "web-anyone", false, "with --web: although other hosts reach that address, and there is no password")
 	cmd.Flags().BoolVar(&f.web.Profiles, "web-pprof", false, "with --web: Go's profiles too, under /debug/pprof/")
 	f.drop.register(cmd)
+	cmd.Flags().StringVar(&f.broker, "broker", "", "get the interface from xdpstack broker, whose socket this is")
 	cmd.Flags().DurationVar(&f.drain, "drain", daemon.DefaultDrain,
 		"how long open connections may take to end with the process; 0s: no time")
 	cmd.Flags().StringVar(&f.crash, "crash", "clean", "what a killed process leaves behind: clean, nothing; pin, the XDP program")
@@ -78,6 +82,15 @@ func (f *daemonFlags) config(st stack.Config, io streams) (daemon.Config, error)
 	}
 	st.CPUs, st.SpinTime = f.cpus, f.spin
 	st.AFXDP.Pin = f.crash == "pin"
+	f.drop.keep.KernelSockets = f.drop.keep.KernelSockets || st.Shared // which reserve the ports
+	if f.broker != "" {
+		if st.Shared {
+			return daemon.Config{}, usagef("--broker and --shared: a broker gives addresses of the stack's own")
+		}
+		own := addrset.Range{First: st.Address.Addr()}
+		client := &broker.Client{Socket: f.broker, Addresses: append([]addrset.Range{own}, st.Addresses...)}
+		st.OpenInterface = client.Open // the stack keeps it, and with it the connection
+	}
 	options := &slog.HandlerOptions{Level: &f.level}
 	cfg := daemon.Config{Stack: st, Control: f.socket, Web: f.web, Drain: f.drain, Log: slog.New(slog.NewTextHandler(io.err, options))}
 	if f.drain == 0 {

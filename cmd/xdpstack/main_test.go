@@ -59,6 +59,7 @@ func TestHelp(t *testing.T) {
 		"",
 		"demo",
 		"gen",
+		"broker",
 		"serve",
 		"check",
 		"reload",

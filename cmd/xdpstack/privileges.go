@@ -19,11 +19,14 @@ func (f *privilegeFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.keep.User, "user", "",
 		"who root becomes once all is open: USER or USER:GROUP; root to stay root (default nobody)")
 	cmd.Flags().StringVar(&f.seccomp, "seccomp", string(privileges.On), "what needless system calls do: on (fail), kill, log, off")
-	var modes []string
+	choices(cmd, "seccomp", seccompModes()...)
+}
+
+func seccompModes() (names []string) {
 	for _, m := range privileges.Modes {
-		modes = append(modes, string(m))
+		names = append(names, string(m))
 	}
-	choices(cmd, "seccomp", modes...)
+	return names
 }
 
 func (f *privilegeFlags) check() error {

@@ -172,3 +172,23 @@ func TestServeKeepsPrivileges(t *testing.T) {
 	}
 	endsWell(t, lab, p, socket)
 }
+
+// TestServeSharedWithoutPrivileges has serve follow the kernel's routes and neighbours, and answer from reserved ports, after it gave up its
+// privileges.
+func TestServeSharedWithoutPrivileges(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "shpriv", BothKernel: true})
+	socket := filepath.Join(t.TempDir(), "s")
+	p := launch(t, lab, nil, "serve", "--socket", socket, "-i", lab.Stack.Interface, "--shared", "echo")
+	p.ready(t)
+	privileged(t, p.cmd.Process.Pid, 65534, true)
+	for range 2 {
+		c, err := lab.Kernel.Dial("tcp", address(lab, 7))
+		if err != nil {
+			t.Fatal(err)
+		}
+		echoes(t, c)
+		c.Close()
+		followsTheLink(t, lab, p) // and with it the kernel's neighbours go and come
+	}
+	endsWell(t, lab, p, socket)
+}

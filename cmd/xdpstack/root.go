@@ -108,7 +108,7 @@ Exit codes: 0 success, 1 failure, 2 a mistake in the command line.`,
 		newVersion(io),
 		newRx(io), newReflect(io),
 		newRFC2544(io),
-		newGuard(),
+		newGuard(), newBroker(io),
 	)
 	root.SuggestionsMinimumDistance = 2
 	return root
