@@ -11,9 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validate/content"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
@@ -29,6 +32,9 @@ func documents(t *testing.T) map[string][]byte {
 	}
 	all := make(map[string][]byte)
 	for _, f := range files {
+		if filepath.Base(f) == "alerts.yaml" { // it is for Prometheus
+			continue
+		}
 		b, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
@@ -52,6 +58,14 @@ func decode(doc []byte) (any, error) {
 		into = new(batchv1.Job)
 	case "v1 PersistentVolumeClaim":
 		into = new(corev1.PersistentVolumeClaim)
+	case "v1 ConfigMap":
+		into = new(corev1.ConfigMap)
+	case "v1 Pod":
+		into = new(corev1.Pod)
+	case "apps/v1 DaemonSet":
+		into = new(appsv1.DaemonSet)
+	case "k8s.cni.cncf.io/v1 NetworkAttachmentDefinition":
+		into = new(networkAttachment)
 	default:
 		return nil, fmt.Errorf("no check for %s %s: add its type here", head.APIVersion, head.Kind)
 	}
@@ -63,8 +77,18 @@ func decode(doc []byte) (any, error) {
 	return into, errors.Join(append(strict, err)...)
 }
 
+// networkAttachment is the NetworkAttachmentDefinition of the Network Plumbing Working Group's standard, version 1: its custom resource has
+// these fields and no others.
+type networkAttachment struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		Config string `json:"config"`
+	} `json:"spec"`
+}
+
 func TestManifests(t *testing.T) {
-	claims, used := map[string]bool{}, map[string]bool{}
+	claims, used, maps, usedMaps := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for name, doc := range documents(t) {
 		object, err := decode(doc)
 		if err != nil {
@@ -80,6 +104,33 @@ func TestManifests(t *testing.T) {
 				}
 			}
 			checkJob(t, name, &o.Spec)
+		case *corev1.ConfigMap:
+			checkName(t, name, o.Name)
+			maps[o.Name] = true
+		case *corev1.Pod:
+			checkName(t, name, o.Name)
+			checkServer(t, name, &o.Spec)
+		case *appsv1.DaemonSet:
+			checkName(t, name, o.Name)
+			checkServer(t, name, &o.Spec.Template.Spec)
+			if !labels.SelectorFromSet(o.Spec.Selector.MatchLabels).Matches(labels.Set(o.Spec.Template.Labels)) {
+				t.Errorf("%s: its selector does not find its pods", name)
+			}
+			for _, v := range o.Spec.Template.Spec.Volumes {
+				if v.ConfigMap != nil {
+					usedMaps[v.ConfigMap.Name] = true
+				}
+			}
+		case *networkAttachment:
+			checkName(t, name, o.Name)
+			var plugin struct {
+				Version string `json:"cniVersion"`
+				Type    string `json:"type"`
+			}
+			err := json.UnmarshalCaseSensitivePreserveInts([]byte(o.Spec.Config), &plugin)
+			if err != nil || plugin.Version == "" || plugin.Type == "" {
+				t.Errorf("%s: the plugin's configuration, %+v: %v", name, plugin, err)
+			}
 		case *corev1.PersistentVolumeClaim:
 			checkName(t, name, o.Name)
 			claims[o.Name] = true
@@ -91,6 +142,51 @@ func TestManifests(t *testing.T) {
 	for c := range used {
 		if !claims[c] {
 			t.Errorf("the claim %s is mounted and not made", c)
+		}
+	}
+	for c := range usedMaps {
+		if !maps[c] {
+			t.Errorf("the ConfigMap %s is mounted and not made", c)
+		}
+	}
+}
+
+// checkServer finds what a server's pod would have too much of, and what it cannot do without.
+func checkServer(t *testing.T, where string, pod *corev1.PodSpec) {
+	t.Helper()
+	for _, c := range pod.Containers {
+		checkMounts(t, where, pod, &c)
+		s := c.SecurityContext
+		if s == nil || s.Privileged == nil || *s.Privileged || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation ||
+			s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem || s.SeccompProfile == nil || s.Capabilities == nil {
+			t.Errorf("%s: the container %s is not confined", where, c.Name)
+			continue
+		}
+		if !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) {
+			t.Errorf("%s: %s keeps capabilities that it does not name", where, c.Name)
+		}
+		for _, need := range []corev1.Capability{"NET_ADMIN", "NET_RAW", "BPF"} {
+			if !slices.Contains(s.Capabilities.Add, need) {
+				t.Errorf("%s: %s lacks %s", where, c.Name, need)
+			}
+		}
+		if slices.Contains(s.Capabilities.Add, "SYS_ADMIN") {
+			t.Errorf("%s: %s has SYS_ADMIN, which it does not need", where, c.Name)
+		}
+		if c.LivenessProbe == nil || c.ReadinessProbe == nil || c.LivenessProbe.HTTPGet.Path != "/healthz" || c.ReadinessProbe.HTTPGet.Path != "/readyz" {
+			t.Errorf("%s: nobody asks %s how it is", where, c.Name)
+		}
+		if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
+			t.Errorf("%s: %s has no bounds", where, c.Name)
+		}
+	}
+}
+
+func checkMounts(t *testing.T, where string, pod *corev1.PodSpec, c *corev1.Container) {
+	t.Helper()
+	for _, m := range c.VolumeMounts {
+		if !slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == m.Name }) {
+			t.Errorf("%s: no volume is called %s", where, m.Name)
 		}
 	}
 }
@@ -116,11 +212,7 @@ func checkJob(t *testing.T, where string, s *batchv1.JobSpec) {
 		if c.Name == "" || c.Image == "" || len(c.Args) == 0 {
 			t.Errorf("%s: a container without name, image or arguments", where)
 		}
-		for _, m := range c.VolumeMounts {
-			if !slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == m.Name }) {
-				t.Errorf("%s: no volume is called %s", where, m.Name)
-			}
-		}
+		checkMounts(t, where, &pod, &c)
 	}
 	if s.CompletionMode == nil || *s.CompletionMode != batchv1.IndexedCompletion {
 		return
@@ -168,11 +260,20 @@ func TestMistakes(t *testing.T) {
 func TestArguments(t *testing.T) {
 	for name, doc := range documents(t) {
 		object, err := decode(doc)
-		job, ok := object.(*batchv1.Job)
-		if err != nil || !ok {
+		if err != nil {
+			continue // TestManifests says so
+		}
+		var args []string
+		switch o := object.(type) {
+		case *batchv1.Job:
+			args = o.Spec.Template.Spec.Containers[0].Args
+		case *appsv1.DaemonSet:
+			args = o.Spec.Template.Spec.Containers[0].Args
+		case *corev1.Pod:
+			args = o.Spec.Containers[0].Args
+		default:
 			continue
 		}
-		args := job.Spec.Template.Spec.Containers[0].Args
 		n := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "--") })
 		help, err := os.ReadFile("../../../cmd/xdpstack/testdata/help/xdpstack-" + strings.Join(args[:n], "-") + ".txt")
 		if err != nil {
