@@ -88,8 +88,8 @@ func (s *ssShow) begin() error {
 func (s *ssShow) write(row *[ssColumns]string, after string) error {
 	w := &s.width
 	line := fmt.Sprintf("%-*s %-*s %-*s %-*s %*s:%-*s %*s:%-*s",
-		w[ssNetid], row[ssNetid], w[ssState], row[ssState], w[ssRecvQ], row[ssRecvQ], w[ssSendQ], row[ssSendQ], w[ssLocal], row[ssLocal], w[ssLocalPort], row[ssLocalPort], w[ssPeer], row[ssPeer],
-		w[ssPeerPort], row[ssPeerPort])
+		w[ssNetid], row[ssNetid], w[ssState], row[ssState], w[ssRecvQ], row[ssRecvQ], w[ssSendQ], row[ssSendQ],
+		w[ssLocal], row[ssLocal], w[ssLocalPort], row[ssLocalPort], w[ssPeer], row[ssPeer], w[ssPeerPort], row[ssPeerPort])
 	_, err := fmt.Fprintln(s.out, strings.TrimRight(line+after, " "))
 	return err
 }
