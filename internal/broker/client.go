@@ -55,10 +55,11 @@ func (c *Client) open(conn *net.UnixConn, r *Request) (*afxdp.Interface, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := fdpass.Send(conn, body, nil); err != nil {
-		return nil, err
-	}
+	sent := fdpass.Send(conn, body, nil) // a broker that refuses says why, and does not read
 	body, files, err := fdpass.Receive(conn, answerLimits)
+	if err != nil && sent != nil {
+		return nil, sent
+	}
 	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("it refuses user %d: start it with --allow-user %d", os.Geteuid(), os.Geteuid())
 	}
