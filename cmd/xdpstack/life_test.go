@@ -19,7 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpstack/xdpstack/internal/config"
+	"github.com/xdpstack/xdpstack/internal/control"
 	"github.com/xdpstack/xdpstack/internal/netlab"
+	"github.com/xdpstack/xdpstack/internal/snapshot"
 )
 
 // configFor is a configuration for the lab's stack side, with more in front of the services.
@@ -57,6 +59,35 @@ func kernelDials(t *testing.T, lab *netlab.Lab, port int) net.Conn {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// TestReloadShield changes when the XDP program answers SYNs; none of its own are loaded for a process that began without.
+func TestReloadShield(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "reload"})
+	path := writeConfig(t, configFor(lab, "shield = \"auto\"\nafxdp.attach = \"generic\"", serviceNamed("echo")))
+	socket := filepath.Join(t.TempDir(), "s")
+	p := launch(t, lab, nil, "serve", "--config", path, "--socket", socket)
+	p.ready(t)
+	answered := func() uint64 {
+		t.Helper()
+		var s snapshot.Snapshot
+		if err := (control.Client{Path: socket}).Get(t.Context(), "/stats", &s); err != nil {
+			t.Fatal(err)
+		}
+		return s.Value("steer_answered_syn_cookie")
+	}
+	says(t, kernelDials(t, lab, 7), "in peace")
+	if n := answered(); n != 0 {
+		t.Errorf("%d SYNs were answered in XDP in peace", n)
+	}
+	rewrite(t, path, configFor(lab, "shield = \"always\"\nafxdp.attach = \"generic\"", serviceNamed("echo")))
+	if code, out, errs := command(t.Context(), nil, "reload", "--socket", socket); code != exitOK {
+		t.Fatalf("exit code %d: %s%s", code, out, errs)
+	}
+	says(t, kernelDials(t, lab, 7), "by cookie")
+	if n := answered(); n == 0 {
+		t.Errorf("no SYN was answered in XDP")
+	}
 }
 
 // Services come, go and change while connections stay; what is wrong, or cannot change, is refused as a whole.
@@ -123,6 +154,7 @@ func TestReload(t *testing.T) {
 		"syntax":     "interface = \n",
 		"key":        configFor(lab, "gatway = \"10.0.0.1\"", serviceNamed("chargen")),
 		"root":       configFor(lab, "", root("/nonexistent"), serviceNamed("chargen")),
+		"shield":     configFor(lab, "shield = \"auto\"", serviceNamed("chargen")),
 		"restart":    configFor(lab, "afxdp.frames = 32768", serviceNamed("chargen")),
 		"no service": configFor(lab, ""),
 	} {

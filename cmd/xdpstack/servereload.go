@@ -43,23 +43,39 @@ func (r *reloader) reload(d *daemon.Daemon) config.Outcome {
 	if len(o.Refused) > 0 {
 		return o
 	}
-	filtered := slices.ContainsFunc(o.Changes, func(c config.Change) bool { return strings.HasPrefix(c.Key, "filter.") })
-	if filtered {
-		if err := d.SetFilter(next.Config.Filter.Settings()); err != nil {
-			return config.Fail(r.file, errors.Join(err, d.SetFilter(r.present.Config.Filter.Settings())))
-		}
+	undo, err := r.defend(d, next, o.Changes)
+	if err != nil {
+		return config.Fail(r.file, err)
 	}
 	if err := r.services.change(d, next.Config.Service); err != nil {
-		if filtered {
-			err = errors.Join(err, d.SetFilter(r.present.Config.Filter.Settings()))
-		}
-		return config.Fail(r.file, err)
+		return config.Fail(r.file, errors.Join(err, undo()))
 	}
 	r.level.Set(next.Config.Log.Level)
 	d.SetDrain(next.Config.Stop.Drain.Or(daemon.DefaultDrain))
 	r.present = next
 	o.Applied = true
 	return o
+}
+
+// defend takes over what is said of the filter and the shield. undo takes it back.
+func (r *reloader) defend(d *daemon.Daemon, next *config.Document, changes []config.Change) (undo func() error, err error) {
+	present := &r.present.Config
+	undo = func() error { return nil }
+	if next.Config.Shield != present.Shield {
+		if err := d.Stack.SetShield(next.Config.Shield); err != nil {
+			return nil, fmt.Errorf("shield: %w", err)
+		}
+		undo = func() error { return d.Stack.SetShield(present.Shield) }
+	}
+	if !slices.ContainsFunc(changes, func(c config.Change) bool { return strings.HasPrefix(c.Key, "filter.") }) {
+		return undo, nil
+	}
+	before := undo
+	undo = func() error { return errors.Join(before(), d.SetFilter(present.Filter.Settings())) }
+	if err := d.SetFilter(next.Config.Filter.Settings()); err != nil {
+		return nil, errors.Join(err, undo())
+	}
+	return undo, nil
 }
 
 // change serves others from now on. Connections that are open stay: on services that are not served any more they end as they do when the

@@ -20,14 +20,14 @@ import (
 //
 // A zero field means the default that is given with it. Besides Go's own types, a field may have any with UnmarshalText.
 type Config struct {
-	Interface string            `toml:"interface" flag:"interface"`   // required
-	Address   netip.Prefix      `toml:"address" flag:"address"`       // required, unless Shared
-	Addresses []stack.AddrRange `toml:"addresses" flag:"addresses"`   // further ones; none
-	Gateway   netip.Addr        `toml:"gateway" flag:"gateway"`       // none
-	Shared    bool              `toml:"shared" flag:"shared"`         // the addresses are the kernel's; false
-	DialPorts int               `toml:"dial-ports" flag:"dial-ports"` // reserved for dialing, if Shared; 1024
-	Crash     Crash             `toml:"crash" flag:"crash"`           // clean
-	Shield    bpf.ShieldMode    `toml:"shield" flag:"shield"`         // off
+	Interface string            `toml:"interface" flag:"interface"`        // required
+	Address   netip.Prefix      `toml:"address" flag:"address"`            // required, unless Shared
+	Addresses []stack.AddrRange `toml:"addresses" flag:"addresses"`        // further ones; none
+	Gateway   netip.Addr        `toml:"gateway" flag:"gateway"`            // none
+	Shared    bool              `toml:"shared" flag:"shared"`              // the addresses are the kernel's; false
+	DialPorts int               `toml:"dial-ports" flag:"dial-ports"`      // reserved for dialing, if Shared; 1024
+	Crash     Crash             `toml:"crash" flag:"crash"`                // clean
+	Shield    bpf.ShieldMode    `toml:"shield" flag:"shield" reload:"now"` // off; a stack that began with that has none
 
 	AFXDP      AFXDP      `toml:"afxdp"`
 	Shards     Shards     `toml:"shards"`
