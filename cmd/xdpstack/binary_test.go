@@ -19,6 +19,9 @@ import (
 var buildDir string
 
 func TestMain(m *testing.M) {
+	if step := os.Getenv("XDPSTACK_TEST_SUCCESSOR"); step != "" {
+		os.Exit(badSuccessor(step))
+	}
 	code := m.Run()
 	if buildDir != "" {
 		os.RemoveAll(buildDir)

@@ -25,6 +25,7 @@ func newGuard() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&g.PID, "pid", 0, "the process")
 	cmd.Flags().StringVar(&g.Socket, "socket", "", "its control socket")
+	cmd.Flags().StringVar(&g.Name, "name", "", "and the name that this has in the end")
 	cmd.Flags().StringVar(&g.Interface, "interface", "", "its interface")
 	cmd.Flags().StringVar(&g.Pin, "pin", "", "where its program is pinned")
 	return cmd

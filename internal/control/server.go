@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +38,10 @@ type Config struct {
 // Server answers on a control socket.
 type Server struct {
 	listener *bounded
+	socket   *net.UnixListener // beneath
 	path     string
+	moved    bool        // the path is not the one that the socket was made at
+	left     atomic.Bool // the path is another process's
 	info     Info
 	mux      *http.ServeMux
 	log      *slog.Logger
@@ -75,6 +79,7 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	s := &Server{
+		socket:   l.(*net.UnixListener),
 		listener: &bounded{Listener: permitted{l, may}, limit: maxConns, patience: patience},
 		path:     path, mux: http.NewServeMux(), log: cfg.Log,
 		info: Info{PID: os.Getpid(), Command: strings.Join(os.Args, " "), Started: time.Now()},
@@ -111,7 +116,10 @@ func (s *Server) HandleStream(pattern string, answer func(http.ResponseWriter, *
 }
 
 // Close removes the socket of a server that does not run.
-func (s *Server) Close() error { return s.listener.Close() }
+func (s *Server) Close() error {
+	s.unlink()
+	return s.listener.Close()
+}
 
 // Run answers requests until ctx is done, then removes the socket.
 func (s *Server) Run(ctx context.Context) error {
@@ -121,6 +129,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
+	defer s.unlink()
 	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("control: %s: %w", s.path, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,10 +61,15 @@ type Daemon struct {
 	manager  *sdnotify.Manager // nil: none
 	reload   func(d *Daemon) config.Outcome
 	stop     stop
-	patience atomic.Int64 // of drain, a time.Duration
-	mu       sync.Mutex   // held while the configuration is read again, and to end the process only once
-	guard    guarded
-	filter   *filter.Filter
+	upgrades upgrades
+	takeover takeover
+	retired  atomic.Bool // another process has taken over
+	// upgradeDrain is how long connections may take to end by themselves then; 0: DefaultUpgradeDrain.
+	upgradeDrain time.Duration
+	patience     atomic.Int64 // of drain, a time.Duration
+	mu           sync.Mutex   // held while the configuration is read again, and to end the process only once
+	guard        guarded
+	filter       *filter.Filter
 }
 
 // Fail ends the process with an error, from any goroutine. Only the first counts.
@@ -82,16 +88,21 @@ func Run(ctx context.Context, cfg Config, app App) (err error) {
 		return err
 	}
 	defer func() { _ = d.manager.Close() }()
+	defer func() {
+		if err != nil {
+			d.takeover.fail(err)
+		}
+	}()
 	if d.Stack, err = d.open(cfg.Stack); err != nil {
 		return err
 	}
-	defer d.guard.release()
+	defer func() { d.guard.release(d.retired.Load()) }()
 	defer func() { err = errors.Join(err, d.Stack.Close()) }()
 	d.warn()
 	if cfg.Control.Log == nil {
 		cfg.Control.Log = d.Log
 	}
-	if d.Control, err = control.Listen(cfg.Control); err != nil {
+	if d.Control, err = control.Listen(d.takeover.socket(cfg.Control)); err != nil {
 		return err
 	}
 	d.endpoints()
@@ -106,6 +117,9 @@ func Run(ctx context.Context, cfg Config, app App) (err error) {
 		return errors.Join(err, d.closeWatch(), d.Control.Close())
 	}
 	if err := d.drop(&cfg); err != nil {
+		return errors.Join(err, d.closeWatch(), d.Control.Close())
+	}
+	if err := d.finish(); err != nil {
 		return errors.Join(err, d.closeWatch(), d.Control.Close())
 	}
 	defer d.helpers()()
@@ -123,6 +137,7 @@ func newDaemon(cfg Config) (*Daemon, error) {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
 	d.stop.init()
+	d.upgrades.binary, _ = os.Executable() // now: when it is asked for, another file may be there
 	d.SetDrain(cmp.Or(cfg.Drain, DefaultDrain))
 	var err error
 	d.manager, err = sdnotify.Find()
@@ -169,6 +184,9 @@ func (d *Daemon) wait(ctx context.Context) error {
 		case err := <-d.failed:
 			return err
 		case <-d.Stack.Gone():
+			if n, err := d.left(); d.retired.Load() && (err != nil || n == 0) {
+				return nil // it had nothing to do any more
+			}
 			return d.Stack.Err()
 		}
 	}

@@ -13,6 +13,10 @@ import (
 func (d *Daemon) endpoints() {
 	d.Control.HandleJSON("POST /reload", d.answerReload)
 	d.Control.HandleJSON("POST /stop", d.answerStop)
+	d.Control.HandleJSON("POST /upgrade", d.answerPlan)
+	d.Control.HandleJSON("GET /upgrade", d.answerUpgrade)
+	d.Control.HandleJSON("POST /upgrade/cancel", d.answerCancel)
+	d.Control.HandleSocket("GET /handover", d.answerHandover)
 	d.Control.HandleJSON("GET /stats", func(*http.Request) (any, error) { return d.Snapshot() })
 	d.Control.HandleStream("GET /capture", d.capture)
 	d.Control.HandleStream("GET "+ss.Path, func(w http.ResponseWriter, r *http.Request) error { return ss.Serve(d.Stack, w, r) })

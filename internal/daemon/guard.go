@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -29,7 +30,8 @@ import (
 // goes too. So whoever has taken over the one cannot tell the other what to do.
 type Guard struct {
 	PID       int    // of the process that it is beside
-	Socket    string // its control socket
+	Socket    string // its control socket,
+	Name      string // and the name that this has in the end, if it takes over another process's
 	Interface string // whose interrupts it may have deferred
 	Pin       string // where its XDP program is pinned; empty: nowhere
 }
@@ -49,8 +51,8 @@ func (g Guard) Run(in io.Reader) error {
 		_, err := bpf.Unpin(g.Pin)
 		errs = append(errs, err)
 	}
-	if now, err := os.Lstat(g.Socket); err == nil && os.SameFile(before, now) { // not one that the next process has made there
-		errs = append(errs, os.Remove(g.Socket))
+	if now, err := os.Lstat(g.Name); err == nil && os.SameFile(before, now) { // not one that the next process has made there
+		errs = append(errs, os.Remove(g.Name))
 	}
 	if info, err := afxdp.Discover(g.Interface); err == nil { // else it is gone, and its settings with it
 		place := deferral.At(info.Name, info.Index, info.MAC)
@@ -67,6 +69,7 @@ type guarded struct{ pipe, done *os.File }
 // startGuard starts a guard by its command line.
 func (d *Daemon) startGuard(command []string) error {
 	args := append(command[1:], "--pid", strconv.Itoa(os.Getpid()), "--socket", d.Control.Path(),
+		"--name", cmp.Or(d.takeover.path, d.Control.Path()),
 		"--interface", d.Stack.Interface().Info().Name, "--pin", d.Stack.Interface().Program().Pinned())
 	cmd := exec.Command(command[0], args...)
 	theirs, pipe, err := os.Pipe()
@@ -88,12 +91,14 @@ func (d *Daemon) startGuard(command []string) error {
 	return cmd.Process.Release()
 }
 
-// release has the guard, if there is one, clear up, and waits until it has.
-func (g *guarded) release() {
+// release has the guard, if there is one, clear up, and waits until it has. What is pinned stays if it is another process's now.
+func (g *guarded) release(retired bool) {
 	if g.pipe == nil {
 		return
 	}
-	_, _ = g.pipe.Write([]byte{'.'}) // in order
+	if !retired {
+		_, _ = g.pipe.Write([]byte{'.'}) // in order
+	}
 	_ = g.pipe.Close()
 	_ = g.done.SetReadDeadline(time.Now().Add(5 * time.Second)) // it works on without us
 	_, _ = io.Copy(io.Discard, g.done)

@@ -8,6 +8,9 @@ import (
 
 // Tell sends lines of sd_notify(3) to the service manager, if there is one.
 func (d *Daemon) Tell(lines ...string) {
+	if d.retired.Load() {
+		return // it listens to the process that has taken over
+	}
 	if err := d.manager.Tell(lines...); err != nil {
 		d.Log.Warn("the service manager was not told", "error", err)
 	}

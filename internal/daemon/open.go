@@ -21,12 +21,21 @@ func (d *Daemon) open(cfg stack.Config) (*stack.Stack, error) {
 			told(e)
 		}
 	}
-	cfg.Filter = true // so that it can be changed while the process runs; a frame does not feel it before
-	s, err := stack.Open(cfg)
-	if errors.Is(err, bpf.ErrOccupied) {
-		err = occupied(cfg.Interface, err)
+	cfg.Filter = true                                               // so that it can be changed while the process runs; a frame does not feel it before
+	cfg.AFXDP.Transferable = cfg.AFXDP.Driver != afxdp.DriverAsavie // so that another process can take over
+	h, err := d.takeover.begin()
+	if err != nil {
+		return nil, err
 	}
-	return s, err
+	if h == nil {
+		s, err := stack.Open(cfg)
+		if errors.Is(err, bpf.ErrOccupied) {
+			err = occupied(cfg.Interface, err)
+		}
+		return s, err
+	}
+	defer h.Close()
+	return stack.Adopt(cfg, h)
 }
 
 // occupied adds to an error who has the interface.

@@ -19,7 +19,15 @@ func (d *Daemon) openWatch(cfg *Config) (err error) {
 	})
 	site.Register(d.Control.Handle)
 	if cfg.Web.Address != "" {
-		d.web, err = site.Listen(cfg.Web)
+		listen := func() (err error) {
+			d.web, err = site.Listen(cfg.Web)
+			return err
+		}
+		if d.takeover.conn != nil { // the port is the other process's until it has given everything
+			d.takeover.listen = listen
+			return cfg.Web.Validate()
+		}
+		return listen()
 	}
 	return err
 }

@@ -87,6 +87,9 @@ func (s *Server) Address() string { return s.listener.Addr().String() }
 // Close closes the port of a server that does not run.
 func (s *Server) Close() error { return s.listener.Close() }
 
+// End closes the port of a server that runs, whose Run then returns.
+func (s *Server) End() { _ = s.http.Close() }
+
 // Run answers until ctx is done.
 func (s *Server) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.http.Close() })
