@@ -55,7 +55,7 @@ BENCH_NEEDS := \
 	/usr/include/bpf/libbpf.h:libbpf-dev:the~raw~rows~with~the~program~in~C
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-zerocopy guest bin/guest setup race fuzz soak lint bench bench-quick bench-generators bench-zerocopy packetdrill generate clean
+.PHONY: help build demo test test-zerocopy guest bin/guest setup race fuzz soak soak-wire lint bench bench-quick bench-generators bench-zerocopy packetdrill generate clean
 
 help: ## list these tasks
 	@awk -F ":.*## " '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,10 @@ fuzz: ## run every fuzz target for FUZZTIME each (1m unless told)
 soak: ## run new seeds of the simulator for SOAK (10m unless told); Ctrl-C ends it
 	@$(GO) test -c -o bin/soak.test ./stack
 	@cd stack && exec ../bin/soak.test -test.run '^TestThousandsOfSeeds$$' -test.timeout 0 -sim.soak $(SOAK)
+
+soak-wire: ## run a server at full load, with a fault every few seconds, for SOAK (30m is what is reported) (root)
+	@$(GO) test -c -o bin/soakwire.test ./internal/soak
+	@cd internal/soak && exec ../../bin/soakwire.test -test.run '^TestSoak$$' -test.v -test.timeout 0 -soak $(SOAK)
 
 lint: ## run go vet and golangci-lint (pinned in internal/tools)
 	$(GO) vet -tags nic ./...
