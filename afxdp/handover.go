@@ -81,8 +81,8 @@ func (i *Interface) Offer() (*Handover, error) {
 	return h, nil
 }
 
-// Export gives an interface away that no goroutine uses, with the states of its queues: whoever adopts it can begin at once. Here nothing can
-// be done with it any more but to Close it, which takes nothing away from the other.
+// Export gives an interface away that no goroutine uses, with the states of its queues: whoever adopts it can begin at once. Here
+// nothing can be done with it any more but to Close it, which takes nothing away from the other.
 func (i *Interface) Export() (*Handover, error) {
 	h, err := i.Offer()
 	if err != nil {

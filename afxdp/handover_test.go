@@ -307,7 +307,7 @@ func adoptee() int {
 				if ok {
 					received++
 					copy(q.Pool().Bytes(d)[6:], q.Pool().Bytes(d)[:6])
-					udpFrame(q.Pool().Bytes(d), [6]byte(i.Info().MAC), i.Info().MAC, sink, sink, seq, int(d.Len))
+					udpFrame(q.Pool().Bytes(d), i.Info().MAC, i.Info().MAC, sink, sink, seq, int(d.Len))
 					copy(q.Pool().Bytes(d), []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 					q.Transmit([]frame.Desc{d})
 				}

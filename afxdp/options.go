@@ -145,8 +145,8 @@ type Options struct {
 	DeferHardIRQs  int           // empty rounds of the driver before an interrupt may come again, with BusyPoll; default 2
 	GROFlush       time.Duration // and how long it stays off then without a poll; default 200 µs, as in the kernel's documentation
 
-	// Pin has the XDP program stay on the interface if the process is killed, pinned in bpf.PinDir, where it passes everything to the kernel
-	// until the next process that opens the interface with Pin takes its place. Default: the interface is left clean.
+	// Pin has the XDP program stay on the interface if the process is killed, pinned in bpf.PinDir, where it passes everything to the
+	// kernel until the next process that opens the interface with Pin takes its place. Default: the interface is left clean.
 	Pin bool
 
 	// SendOnly attaches no XDP program, and leaves alone the one that is there, where frames are copied: nothing is received then, and

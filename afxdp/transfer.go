@@ -12,8 +12,8 @@ import (
 	"github.com/xdpstack/xdpstack/frame"
 )
 
-// QueueState is where the frames of a queue are at a moment at which nobody uses it: a bit for each, that of frame 0 the lowest of the first
-// byte.
+// QueueState is where the frames of a queue are at a moment at which nobody uses it: a bit for each, that of frame 0 the lowest of the
+// first byte.
 type QueueState struct {
 	Fill   []byte `json:"fill"` // the kernel has it to receive into, or with a packet that was not taken
 	TX     []byte `json:"tx"`   // the kernel has it to send

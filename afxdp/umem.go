@@ -45,7 +45,7 @@ func newUMEM(at place, o *Options, node int) (*umem, error) {
 	}
 	u := &umem{mapping: m, file: f, frames: m, kind: "pages", node: prefer(m, node)}
 	if o.HugePages != HugePagesNever && unix.Madvise(m, unix.MADV_HUGEPAGE) == nil && f == nil {
-		u.kind = "transparent huge pages" // asked for; the kernel gives what it can. Of files it gives them only where shmem_enabled says so
+		u.kind = "transparent huge pages" // asked for; the kernel gives what it can: of files only where shmem_enabled says so
 	}
 	return u, nil
 }

@@ -57,8 +57,8 @@ var (
 )
 
 // Attach attaches the program to an interface of the calling thread's network namespace, and returns the mode that it got:
-// AttachNative or AttachGeneric. The program stays until Detach, Close, or the end of the process, whatever ends it; with Config.Pin it stays
-// after a process that was killed.
+// AttachNative or AttachGeneric. The program stays until Detach, Close, or the end of the process, whatever ends it; with Config.Pin it
+// stays after a process that was killed.
 func (p *Program) Attach(ifindex int, mode AttachMode) (AttachMode, error) {
 	if mode > AttachGeneric {
 		return 0, fmt.Errorf("bpf: attach: mode %v does not exist", mode)
@@ -122,8 +122,8 @@ func (p *Program) attachError(nic *net.Interface, mode AttachMode, err error) er
 	what := fmt.Sprintf("bpf: attach to %s in %s mode", nic.Name, mode)
 	switch {
 	case (errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST)) && Orphan(filepath.Join(PinDir, nic.Name)) != 0:
-		return fmt.Errorf("%s: %w (%w): a process that was killed has left it pinned: remove it with: xdpstack clean -i %s", what, ErrOccupied,
-			err, nic.Name)
+		return fmt.Errorf("%s: %w (%w): a process that was killed has left it pinned: remove it with: xdpstack clean -i %s", what,
+			ErrOccupied, err, nic.Name)
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
 		return fmt.Errorf("%s: %w (%w): stop its owner, or remove it with: ip link set dev %s xdp off", what, ErrOccupied, err, nic.Name)
 	case errors.Is(err, unix.EPERM):

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exported is what a program's files are, in their order: the program itself, its link if it is attached, the lock of its pin if it has one, its maps.
+// Exported is what a program's files are, in their order: the program itself, its link if it is attached, the lock of its pin if it has
+// one, its maps.
 type Exported struct {
 	Config  Config
 	Cookie  uint32   // of the hints

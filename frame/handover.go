@@ -2,8 +2,8 @@ package frame
 
 import "fmt"
 
-// KernelFrames returns which frames the kernel has, a bit for each, that of frame 0 the lowest of the first byte: those to receive into, and
-// those to send. With them another process can go on with the memory: see Restore.
+// KernelFrames returns which frames the kernel has, a bit for each, that of frame 0 the lowest of the first byte: those to receive into,
+// and those to send. With them another process can go on with the memory: see Restore.
 func (p *Pool) KernelFrames() (fill, tx []byte) {
 	fill, tx = make([]byte, (len(p.meta)+7)/8), make([]byte, (len(p.meta)+7)/8)
 	for i := range p.meta {
@@ -61,7 +61,8 @@ func (p *Pool) CopyHeld(to []byte) (n int) {
 	return n
 }
 
-// Moved is Reclaim after the pool's memory became another with the bytes of the held frames only: what free ones hold is not known any more.
+// Moved is Reclaim after the pool's memory became another with the bytes of the held frames only: what free ones hold is not known any
+// more.
 func (p *Pool) Moved() {
 	p.Reclaim()
 	for i := range p.meta {

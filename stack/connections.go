@@ -63,7 +63,8 @@ type ConnQuery struct {
 	TCPInfo bool
 }
 
-// What a turn of a shard spends on listings: as many connections as it takes packets by default, which costs about as much. Memory of connections that are not in use is looked at too, and costs less.
+// What a turn of a shard spends on listings: as many connections as it takes packets by default, which costs about as much. Memory of
+// connections that are not in use is looked at too, and costs less.
 const (
 	listBudget = 64 * listConn
 	listConn   = 16 // for a connection, and one more for each of its frames with TCPInfo
@@ -78,8 +79,8 @@ type listing struct {
 
 // Connections shows the stack's connections and ports, in no order. It can be called from any goroutine that is no shard's. The shards are
 // asked for a few at a time, at most 64 in a turn, and go on in between: so it is no picture of one moment, and a connection that changes
-// its kind meanwhile may be shown twice or not at all. What does not change is shown once. Memory does not depend on how many there are. The
-// error, if there is one, comes last: ctx is done, or the stack was closed.
+// its kind meanwhile may be shown twice or not at all. What does not change is shown once. Memory does not depend on how many there
+// are. The error, if there is one, comes last: ctx is done, or the stack was closed.
 func (s *Stack) Connections(ctx context.Context, q ConnQuery) iter.Seq2[ConnInfo, error] {
 	if q.Kinds == 0 {
 		q.Kinds = kindAll

@@ -47,9 +47,9 @@
 //
 // # Seeing what it does
 //
-// [Stack.Report] has the counters, and [Stack.Connections] everything that ss would show, of a million connections too: a shard is asked for
-// a few of them in a turn. [Stack.Trace] tells what happens to some of them: states, losses and how the window followed, closed windows,
-// an application that has nothing to send. Connections that are not traced pay nothing for that.
+// [Stack.Report] has the counters, and [Stack.Connections] everything that ss would show, of a million connections too: a shard is asked
+// for a few of them in a turn. [Stack.Trace] tells what happens to some of them: states, losses and how the window followed, closed
+// windows, an application that has nothing to send. Connections that are not traced pay nothing for that.
 //
 // # From process to process
 //
@@ -57,9 +57,9 @@
 // there, and between [Stack.Suspend] and [Stack.TakeUp] the queues change hands, within about a millisecond. From then on the new stack
 // accepts; the old one goes on with its connections, whose packets the new one relays:
 //
-//	segment ─► connection of the new stack? ─► half-open there? ─► SYN to a listener? ─► relay ─► old stack's connection, handshake, TIME-WAIT
-//	                                                                 ▲                              │ or nothing
-//	                                                 listener, reset ◄──────────── returned ◄───────┘
+//	segment ─► connection of the new stack? ─► half-open there? ─► SYN to a listener? ─► relay ─► old stack: connection,
+//	                                                                 ▲                              │ handshake, TIME-WAIT,
+//	                                                 listener, reset ◄──────────── returned ◄───────┘ or nothing
 //
 // Both have one secret and one clock: initial numbers go on, and cookies and timestamps stay valid.
 package stack

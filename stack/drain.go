@@ -168,7 +168,8 @@ func (s *Stack) closedSoFar() (n uint64, err error) {
 	return n, nil
 }
 
-// eachConn calls f for each open connection, on its shard, some of them in each turn. Connections that are opened meanwhile may be left out.
+// eachConn calls f for each open connection, on its shard, some of them in each turn. Connections that are opened meanwhile may be left
+// out.
 func (s *Stack) eachConn(f func(*Conn)) error {
 	for _, sh := range s.shards {
 		for from, more := 0, true; more; from += drainSlice {

@@ -325,7 +325,8 @@ func (s *Stack) TakeUp(state *HandoverState) error {
 // successorGone ends what is left of a stack whose interface another process had, which has ended.
 func (s *Stack) successorGone() {
 	s.goneOnce.Do(func() {
-		s.link.err = fmt.Errorf("stack: the process that has taken %s over has ended (%w: %w)", s.cfg.Interface, afxdp.ErrGone, net.ErrClosed)
+		s.link.err = fmt.Errorf("stack: the process that has taken %s over has ended (%w: %w)", s.cfg.Interface,
+			afxdp.ErrGone, net.ErrClosed)
 		close(s.link.failed)
 		for _, sh := range s.shards {
 			go sh.call(func(sh *Shard) { sh.fail(s.link.err) })

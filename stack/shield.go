@@ -8,7 +8,6 @@ import (
 
 	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/internal/clock"
-	"github.com/xdpstack/xdpstack/ipv4"
 	"github.com/xdpstack/xdpstack/tcp"
 )
 
@@ -114,7 +113,7 @@ func (s *Stack) shieldUnlisten(at endpoint) {
 // shieldAddr returns an endpoint as the program has it.
 func shieldAddr(at endpoint) (a netip.Addr, port uint16) {
 	if !at.all() {
-		a = ipv4.Addr(at.addr).Netip()
+		a = at.addr.Netip()
 	}
 	return a, at.port
 }

@@ -26,9 +26,9 @@ func (s *Shard) SetOnTurn(f OnTurn) {
 // watcher is what a Device may be besides: one whose Wait ends when a file descriptor is readable, too. See afxdp.Queue.
 type watcher interface{ Watch(fd int) }
 
-// Watch ends the shard's sleeps when a file descriptor is readable, too, for an OnTurn that looks after others than the stack's connections:
-// sockets of the kernel's in an epoll instance. -1 ends that, and is to be said before the descriptor is closed. There is one for a shard.
-// It reports false if the shard's device cannot: then the OnTurn has to ask for turns. It may be called only on the shard.
+// Watch ends the shard's sleeps when a file descriptor is readable, too, for an OnTurn that looks after others than the stack's
+// connections: sockets of the kernel's in an epoll instance. -1 ends that, and is to be said before the descriptor is closed. There is
+// one for a shard. It reports false if the shard's device cannot: then the OnTurn has to ask for turns. It may be called only on the shard.
 func (s *Shard) Watch(fd int) bool {
 	w, ok := s.dev.(watcher)
 	if ok {

@@ -20,8 +20,8 @@ type Core struct {
 	// frames or in memory that the application's side keeps. Beyond it a connection gets more only once it has consumed what it has.
 	MaxUnread uint64
 
-	// Marks, if not nil, is told of the flows of half-open connections and of TIME-WAIT: set it before there is a listener or a table. Those
-	// of connections are the caller's to mark.
+	// Marks, if not nil, is told of the flows of half-open connections and of TIME-WAIT: set it before there is a listener or a table.
+	// Those of connections are the caller's to mark.
 	Marks *FlowMarks
 
 	// ChecksumOffload says that the device computes the checksums of what is sent: payload is not summed when it is written.

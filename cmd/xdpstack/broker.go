@@ -73,7 +73,8 @@ func (b *brokerCommand) run(ctx context.Context) error {
 		return err
 	}
 	if b.own {
-		err := privileges.Helper(privileges.Broker(), mode, unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_IPC_LOCK)
+		err := privileges.Helper(privileges.Broker(), mode, unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF, unix.CAP_PERFMON,
+			unix.CAP_IPC_LOCK)
 		if err != nil {
 			return err
 		}

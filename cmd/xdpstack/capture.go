@@ -50,8 +50,8 @@ FILTER is a part of tcpdump's language:
   sudo xdpstack capture -w - | tshark -r -`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), strings.Join(args, " ")) },
 		ValidArgs: []string{
-			"host", "net", "port", "portrange", "src", "dst", "ip", "arp", "tcp", "udp", "icmp", "syn", "ack", "fin", "rst", "less", "greater",
-			"and", "or", "not",
+			"host", "net", "port", "portrange", "src", "dst", "ip", "arp", "tcp", "udp", "icmp", "syn", "ack", "fin", "rst", "less",
+			"greater", "and", "or", "not",
 		},
 	}
 	c.process.registerSocket(cmd)

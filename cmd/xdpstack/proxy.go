@@ -43,7 +43,8 @@ closed on the other side, a reset is passed on. xdpstack stats shows what was ha
 	p.link.registerAddresses(cmd)
 	cmd.Flags().StringVar(&p.listen, "listen", "", "port to accept on, :80, or one of the stack's addresses with a port (required)")
 	cmd.Flags().StringVar(&p.to, "to", "", "the server: kernel:ADDR:PORT, kernel:/PATH or stack:ADDR:PORT (required)")
-	cmd.Flags().BoolVar(&p.cfg.Header, "proxy-protocol", false, "tell the server who the client is, with a PROXY protocol header, version 2")
+	cmd.Flags().BoolVar(&p.cfg.Header, "proxy-protocol", false,
+		"tell the server who the client is, with a PROXY protocol header, version 2")
 	cmd.Flags().DurationVar(&p.cfg.Connect, "timeout", 5*time.Second, "how long connecting to the server may take")
 	cmd.Flags().DurationVar(&p.cfg.Idle, "idle", 0, "reset connections on which nothing passes for so long (default never)")
 	p.process.register(cmd)

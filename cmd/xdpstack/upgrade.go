@@ -94,7 +94,8 @@ func await(ctx context.Context, client control.Client, successor *exec.Cmd) (don
 		select {
 		case err = <-answered: // the old process knows why
 		case <-time.After(time.Second):
-			return done, fmt.Errorf("the new process ended before it took over (%v): the log says why; the old one goes on", how)
+			return done, fmt.Errorf("the new process ended before it took over (%s): the log says why; the old one goes on",
+				successor.ProcessState)
 		}
 		ended <- how
 	}

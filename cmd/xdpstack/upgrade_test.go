@@ -28,9 +28,9 @@ import (
 
 // upgradeLoad is a kernel's clients that open connections to an echo one after the other, and others that send and receive all the time.
 type upgradeLoad struct {
-	connects, failed, bytes atomic.Int64
-	stop                    chan struct{}
-	done                    sync.WaitGroup
+	connects, bytes atomic.Int64
+	stop            chan struct{}
+	done            sync.WaitGroup
 }
 
 func startUpgradeLoad(t *testing.T, lab *netlab.Lab, openers, streams int) *upgradeLoad {

@@ -210,7 +210,8 @@ func (b *Broker) lend(c *net.UnixConn, r *Request, who peer) error {
 		return nil
 	}
 	h.Close()
-	b.log.Info("given", "pid", who.pid, "user", who.uid, "interface", r.Interface, "addresses", fmt.Sprint(r.Addresses), "device", i.Describe())
+	b.log.Info("given", "pid", who.pid, "user", who.uid, "interface", r.Interface,
+		"addresses", fmt.Sprint(r.Addresses), "device", i.Describe())
 	_ = c.SetDeadline(time.Time{})
 	_, _ = io.Copy(io.Discard, io.LimitReader(c, 1)) // a client says nothing more: whatever it is, it is the end
 	return nil
@@ -256,7 +257,8 @@ func peerOf(c *net.UnixConn) (p peer, err error) {
 	return p, errors.Join(err, inner)
 }
 
-// peerGroups returns the supplementary groups that the peer had when it connected (SO_PEERGROUPS, Linux 4.13). Without an answer it has none.
+// peerGroups returns the supplementary groups that the peer had when it connected (SO_PEERGROUPS, Linux 4.13). Without an answer it has
+// none.
 func peerGroups(fd uintptr) []uint32 {
 	groups := make([]uint32, 256)
 	size := uint32(len(groups) * 4)

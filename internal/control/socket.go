@@ -39,7 +39,8 @@ func (s *Server) HandleSocket(pattern string, take func(*net.UnixConn)) {
 			return
 		}
 		_ = u.SetDeadline(time.Time{})
-		if _, err := fmt.Fprintf(u, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", protocol); err == nil {
+		const answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n"
+		if _, err := fmt.Fprintf(u, answer, protocol); err == nil {
 			take(u)
 		}
 	})
@@ -61,7 +62,8 @@ func (c Client) Socket(ctx context.Context, what string) (*net.UnixConn, error) 
 
 func switchProtocol(u *net.UnixConn, what string) error {
 	_ = u.SetDeadline(time.Now().Add(readTime))
-	if _, err := fmt.Fprintf(u, "GET %s HTTP/1.1\r\nHost: xdpstack\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", what, protocol); err != nil {
+	const request = "GET %s HTTP/1.1\r\nHost: xdpstack\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n"
+	if _, err := fmt.Fprintf(u, request, what, protocol); err != nil {
 		return err
 	}
 	// Byte by byte: what follows the header belongs to others.

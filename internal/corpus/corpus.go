@@ -18,8 +18,11 @@ import (
 // Read returns the byte slices in the seeds of a fuzz target, whose directory is given.
 func Read(dir string) (seeds [][]byte, err error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("corpus: %s has no seeds (%v)", dir, err)
+	if err != nil {
+		return nil, fmt.Errorf("corpus: %w", err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("corpus: %s has no seeds", dir)
 	}
 	for _, f := range files {
 		text, err := os.ReadFile(f)

@@ -59,8 +59,8 @@ func captureQuery(q url.Values, queues int) (c captured, err error) {
 	return c, err
 }
 
-// capture streams what the stack receives, sends and drops, a line of JSON for each packet. The client may be as slow as it likes: what does
-// not fit between is lost, and said.
+// capture streams what the stack receives, sends and drops, a line of JSON for each packet. The client may be as slow as it likes: what
+// does not fit between is lost, and said.
 func (d *Daemon) capture(w http.ResponseWriter, r *http.Request) error {
 	c, err := captureQuery(r.URL.Query(), d.Stack.Shards())
 	if err != nil {

@@ -21,8 +21,8 @@ func (d *Daemon) open(cfg stack.Config) (*stack.Stack, error) {
 			told(e)
 		}
 	}
-	cfg.Filter = true                                               // so that it can be changed while the process runs; a frame does not feel it before
-	cfg.AFXDP.Transferable = cfg.AFXDP.Driver != afxdp.DriverAsavie // so that another process can take over
+	// So that the filter can be changed while the process runs, which costs a frame nothing before, and another process can take over.
+	cfg.Filter, cfg.AFXDP.Transferable = true, cfg.AFXDP.Driver != afxdp.DriverAsavie
 	h, err := d.takeover.begin()
 	if err != nil {
 		return nil, err

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Successor makes the process that a plan is about, ready to be started by Start: with the command line, the environment, the directory, the
-// output and the network namespace of the one that is replaced. binary is what to start in place of the plan's; empty: that. Of what the
-// caller may not see of another process (which takes CAP_SYS_PTRACE), its own stands for it, as is right in a service manager's unit.
+// Successor makes the process that a plan is about, ready to be started by Start: with the command line, the environment, the directory,
+// the output and the network namespace of the one that is replaced. binary is what to start in place of the plan's; empty: that. Of what
+// the caller may not see of another process (which takes CAP_SYS_PTRACE), its own stands for it, as is right in a service manager's unit.
 func Successor(p Plan, binary string) (*exec.Cmd, error) {
 	if binary == "" {
 		binary = p.Binary

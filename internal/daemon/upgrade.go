@@ -58,8 +58,8 @@ type Upgraded struct {
 	Control string  `json:"control"`         // the new process's control socket
 }
 
-// DefaultUpgradeDrain is how long the old process waits for its connections to end by themselves. Those that are left are then drained as at
-// any end of a process.
+// DefaultUpgradeDrain is how long the old process waits for its connections to end by themselves. Those that are left are then drained
+// as at any end of a process.
 const DefaultUpgradeDrain = 5 * time.Minute
 
 // Bounds of the steps.

@@ -88,7 +88,8 @@ func (h *header) String() string {
 	case !h.ip:
 		return fmt.Sprintf("EtherType 0x%04x", h.kind)
 	case h.ports && h.proto == protoTCP:
-		return fmt.Sprintf("IP %v.%d > %v.%d: Flags [%s], seq %d, ack %d, length %d", h.src, h.srcPort, h.dst, h.dstPort, flagNames(h.flags),
+		return fmt.Sprintf("IP %v.%d > %v.%d: Flags [%s], seq %d, ack %d, length %d", h.src, h.srcPort, h.dst, h.dstPort,
+			flagNames(h.flags),
 			h.seq, h.ack, h.payload)
 	case h.ports:
 		return fmt.Sprintf("IP %v.%d > %v.%d: UDP, length %d", h.src, h.srcPort, h.dst, h.dstPort, h.payload)

@@ -2,8 +2,9 @@ package privileges
 
 import "golang.org/x/sys/unix"
 
-// Broker returns the system calls of a process that opens interfaces for others: besides those of a server AF_XDP sockets, programs, maps and
-// links of BPF, what it sets of interrupts and notes about that. It runs no program, parses no packet, and makes no other raw socket.
+// Broker returns the system calls of a process that opens interfaces for others: besides those of a server AF_XDP sockets, programs,
+// maps and links of BPF, what it sets of interrupts and notes about that. It runs no program, parses no packet, and makes no other raw
+// socket.
 func Broker() []Rule {
 	const kind = 0xf // SOCK_TYPE_MASK
 	more := map[string][]Args{

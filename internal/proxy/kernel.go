@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"errors"
+	"syscall"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpstack/xdpstack/stack"
@@ -19,13 +22,17 @@ func (h kernelHandler) Opened(c *stack.Conn) {
 		putHeader(&p.header, c.RemoteAddr(), c.LocalAddr())
 		p.unsent = headerLen
 	}
-	switch err := p.open(h.proxy.cfg.Target.sockaddr()); err {
-	case nil:
-	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL:
-		p.reset(&s.stats.Limit)
-	default:
-		p.reset(&s.stats.Refused)
+	err := p.open(h.proxy.cfg.Target.sockaddr())
+	if err == nil {
+		return
 	}
+	for _, limit := range []syscall.Errno{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL} {
+		if errors.Is(err, limit) {
+			p.reset(&s.stats.Limit)
+			return
+		}
+	}
+	p.reset(&s.stats.Refused)
 }
 
 // Received writes to the socket at once what that has room for.

@@ -27,7 +27,7 @@ type Stats struct {
 	Timeouts uint64 `help:"connections reset: the target did not answer in time"`
 	Idle     uint64 `help:"connections reset: nothing passed for the idle time"`
 	Limit    uint64 `help:"connections reset: no socket was to be had from the kernel; raise the limit of open files"`
-	Cut      uint64 `help:"connections cut: their client had ended, and what it sent waited for the target for a minute, or with too much from others"`
+	Cut      uint64 `help:"connections cut: their client had ended, and the target did not take what it had sent"`
 	Broken   uint64 `help:"connections reset: the target reset its side"`
 	ToTarget uint64 `help:"bytes handed on to the target"`
 	ToClient uint64 `help:"bytes handed on to clients"`

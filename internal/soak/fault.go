@@ -81,19 +81,19 @@ func abuse(_ context.Context, w *world, random *mrand.Rand) error {
 		rand.Read(garbage)
 		all.Go(func() {
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(time.Second))
+			_ = c.SetDeadline(time.Now().Add(time.Second))
 			switch i % 4 {
 			case 0:
-				c.Write(garbage)
+				_, _ = c.Write(garbage)
 			case 1:
-				io.WriteString(c, "POST /upgrade HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
-				c.Write(garbage)
+				_, _ = io.WriteString(c, "POST /upgrade HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+				_, _ = c.Write(garbage)
 			case 2:
-				io.WriteString(c, "GET /stats HTTP/1.1\r\nHost: x\r\n") // and nothing more
+				_, _ = io.WriteString(c, "GET /stats HTTP/1.1\r\nHost: x\r\n") // and nothing more
 				time.Sleep(100 * time.Millisecond)
 			default:
-				io.WriteString(c, "GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n")
-				io.Copy(io.Discard, c)
+				_, _ = io.WriteString(c, "GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n")
+				_, _ = io.Copy(io.Discard, c)
 			}
 		})
 	}

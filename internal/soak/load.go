@@ -105,7 +105,7 @@ func (l *load) ask(c net.Conn, random *rand.Rand, n int) error {
 	go func() { _, err := c.Write(sent); wrote <- err }()
 	_, err := io.ReadFull(c, got)
 	if err != nil {
-		c.SetDeadline(time.Now()) // the writer gives up, too
+		_ = c.SetDeadline(time.Now()) // the writer gives up, too
 	}
 	if err = errors.Join(err, <-wrote); err != nil {
 		return err
@@ -127,7 +127,7 @@ func end(c net.Conn) error {
 	switch n, err := c.Read(make([]byte, 1)); {
 	case n != 0:
 		return errors.New("more came back than was sent")
-	case err != io.EOF:
+	case !errors.Is(err, io.EOF):
 		return fmt.Errorf("wait for the server's end: %w", err)
 	}
 	return nil
