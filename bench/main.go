@@ -25,6 +25,8 @@ var children = map[string]func(ctx context.Context, emit child.Emit, args []stri
 	"load":  drive,
 	"raw":   raw,
 	"hop":   forward,
+	"visit": visit,
+	"flood": floodSYNs,
 }
 
 func main() {

@@ -33,6 +33,8 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	congestion := fs.String("congestion", app.CongestionControl, "the congestion control, of xdpstack's and the kernel's servers")
 	spin := fs.Duration("spin", 0, "how long xdpstack's server polls before it sleeps; 0: its default, negative: not at all")
 	zeroCopy := fs.Bool("zero-copy", false, "xdpstack's server insists on zero-copy; else frames are copied")
+	var gateway netip.Addr
+	fs.TextVar(&gateway, "gateway", gateway, "the next hop to other networks, of xdpstack's and gVisor's servers; by default they have none")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -44,15 +46,15 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 		return nil, err
 	}
 	switch *kind {
-	case "xdpstack", "xdpstack-asavie", "xdpstack-nethttp", "xdpstack-iperf3":
+	case "xdpstack", "xdpstack-shield", "xdpstack-asavie", "xdpstack-nethttp", "xdpstack-iperf3":
 		return serveOurs(ctx, emit, *kind, ours.ServerConfig{
 			Interface: *ifname, Address: addr, Congestion: *congestion, Spin: *spin, CPUs: cpus.several(),
-			ZeroCopy: *zeroCopy,
+			ZeroCopy: *zeroCopy, Gateway: gateway,
 		})
 	case "gvisor-xdp":
-		return serveGVisor(ctx, emit, gvisor.AFXDP, *ifname, addr)
+		return serveGVisor(ctx, emit, gvisor.AFXDP, *ifname, addr, gateway)
 	case "gvisor-packet":
-		return serveGVisor(ctx, emit, gvisor.AFPacket, *ifname, addr)
+		return serveGVisor(ctx, emit, gvisor.AFPacket, *ifname, addr, gateway)
 	case "kernel", "kernel-xdp":
 		return serveKernel(ctx, emit, *kind == "kernel-xdp", *ifname, addr, *congestion)
 	case "go-nethttp":
@@ -117,10 +119,15 @@ func place(cpu int, prefer bool) error {
 	return child.Pin(cpu)
 }
 
-func serveGVisor(ctx context.Context, emit child.Emit, l gvisor.Link, ifname string, addr netip.Prefix) (any, error) {
+func serveGVisor(
+	ctx context.Context, emit child.Emit, l gvisor.Link, ifname string, addr netip.Prefix, gateway netip.Addr,
+) (any, error) {
 	s, err := gvisor.NewServer(l, ifname, addr)
 	if err != nil {
 		return nil, err
+	}
+	if gateway.IsValid() {
+		s.Route(addr, gateway)
 	}
 	if err := emit("ready", veth.Ready{Mode: string(l)}); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"github.com/xdpstack/xdpstack/bench/internal/child"
 	"github.com/xdpstack/xdpstack/bench/internal/ours"
 	"github.com/xdpstack/xdpstack/bench/internal/veth"
+	"github.com/xdpstack/xdpstack/bpf"
 )
 
 func serveOurs(ctx context.Context, emit child.Emit, kind string, cfg ours.ServerConfig) (any, error) {
@@ -19,6 +20,9 @@ func serveOurs(ctx context.Context, emit child.Emit, kind string, cfg ours.Serve
 		s, err = ours.NewIPerf3(cfg)
 	case "xdpstack-asavie":
 		cfg.Driver = afxdp.DriverAsavie
+		s, err = ours.NewServer(cfg)
+	case "xdpstack-shield":
+		cfg.Shield = bpf.ShieldAuto
 		s, err = ours.NewServer(cfg)
 	default:
 		s, err = ours.NewServer(cfg)

@@ -102,6 +102,16 @@ func Pin(cpu int) error {
 // Favour is the nice value of a process that comes before others, though not always, as a real-time priority would have it.
 const Favour = -20
 
+// Yield puts every thread of this process, and so those to come, after all others.
+func Yield() error {
+	const last = 19
+	err := eachThread(func(tid int) error { return unix.Setpriority(unix.PRIO_PROCESS, tid, last) })
+	if err != nil {
+		return fmt.Errorf("child: nice value %d: %w", last, err)
+	}
+	return nil
+}
+
 // FavourSession puts this process, its children to come, and its session before others.
 func FavourSession() error {
 	err := eachThread(func(tid int) error { return unix.Setpriority(unix.PRIO_PROCESS, tid, Favour) })

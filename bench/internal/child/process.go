@@ -136,6 +136,9 @@ func (p *Process) Stop() {
 	}
 }
 
+// PID returns the child's process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // CPU returns the user and system time that the child has used so far.
 func (p *Process) CPU() (time.Duration, error) { return CPU(p.cmd.Process.Pid) }
 

@@ -48,6 +48,15 @@ func newStack(link stack.LinkEndpoint, qdisc stack.QueueingDiscipline, addr neti
 	return s, nil
 }
 
+// Route has the server reach its own network directly and everything else by a gateway. Before, everything is taken to be on the link.
+func (s *Server) Route(own netip.Prefix, gateway netip.Addr) {
+	on := tcpip.AddressWithPrefix{Address: tcpip.AddrFromSlice(own.Addr().AsSlice()), PrefixLen: own.Bits()}
+	s.stack.SetRouteTable([]tcpip.Route{
+		{Destination: on.Subnet(), NIC: nic},
+		{Destination: header.IPv4EmptySubnet, Gateway: tcpip.AddrFromSlice(gateway.AsSlice()), NIC: nic},
+	})
+}
+
 // configure sets TCP's options: SACK, which is off by default, and the buffers.
 func configure(s *stack.Stack, b Buffers) error {
 	sack := tcpip.TCPSACKEnabled(true)

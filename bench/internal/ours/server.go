@@ -7,6 +7,7 @@ import (
 
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/bench/internal/app"
+	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/internal/metrics"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -24,11 +25,14 @@ type ServerConfig struct {
 	CPUs       []int // of the shards, one for each queue
 	Alone      bool  // the process does nothing else
 	ZeroCopy   bool  // zero-copy or an error; else frames are copied
+	Gateway    netip.Addr
+	Shield     bpf.ShieldMode
 }
 
 func (c *ServerConfig) open() (*stack.Stack, error) {
 	cfg := stack.Config{
 		Interface: c.Interface, Address: c.Address, SpinTime: c.Spin, CPUs: c.CPUs,
+		Gateway: c.Gateway, Shield: c.Shield,
 		AFXDP: afxdp.Options{Driver: c.Driver, Mode: mode(c.ZeroCopy), KeepProcessor: c.Alone, AdaptiveFill: true},
 	}
 	cfg.TCP.Congestion = c.Congestion

@@ -107,6 +107,9 @@ func (r *Runner) startServer(ctx context.Context, at *arena, s *Server) (ready R
 		"-address", at.lab.Stack.Address.String(), "-cpus", join(cpus), "-congestion", r.Congestion,
 		"-prefer="+strconv.FormatBool(r.Path != nil), "-spin", s.Spin.String(),
 		"-zero-copy="+strconv.FormatBool(s.ZeroCopy))
+	if s.Routed {
+		cmd.Args = append(cmd.Args, "-gateway", at.lab.Kernel.Address.Addr().String())
+	}
 	if s.Client != OurLoad { // which is then what is measured
 		child.Profiled(cmd, r.Profile)
 	}

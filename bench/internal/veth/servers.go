@@ -24,6 +24,8 @@ type Server struct {
 	// Offloads leaves checksum and segmentation offloads on, and Client is who drives this server, whatever its works say.
 	Offloads bool
 	Client   Client
+	// Routed gives the server a way to other networks, by the client's side.
+	Routed bool
 }
 
 // The servers.
