@@ -18,8 +18,8 @@ import (
 // visitRate is how many connections a second the legitimate client makes: few, so that it is the flood that makes the difference.
 const visitRate = 200
 
-const boundByRing = "a frame that finds veth's ring of 256 full is lost before any server's program sees it, and a lost SYN costs a second: " +
-	"see \"ring full %\""
+const boundByRing = "a frame that finds veth's ring of 256 full is lost before any server's program sees it, " +
+	"and a lost SYN costs a second: see \"ring full %\""
 
 // floodServers are the servers that are flooded.
 func floodServers() []veth.Server {

@@ -34,7 +34,7 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 	spin := fs.Duration("spin", 0, "how long xdpstack's server polls before it sleeps; 0: its default, negative: not at all")
 	zeroCopy := fs.Bool("zero-copy", false, "xdpstack's server insists on zero-copy; else frames are copied")
 	var gateway netip.Addr
-	fs.TextVar(&gateway, "gateway", gateway, "the next hop to other networks, of xdpstack's and gVisor's servers; by default they have none")
+	fs.TextVar(&gateway, "gateway", gateway, "the next hop to other networks, of xdpstack's and gVisor's servers; default none")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}

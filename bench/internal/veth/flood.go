@@ -189,7 +189,8 @@ func (r *Runner) floodPhases(ctx context.Context, at *arena, f Flood) (run resul
 	if err != nil {
 		return run, sent, err
 	}
-	flooder, err := start(at.lab.Kernel, r.command(1, "flood", "-interface", at.lab.Kernel.Interface, "-to", net.HardwareAddr(at.lab.Stack.MAC[:]).String(),
+	flooder, err := start(at.lab.Kernel, r.command(1, "flood", "-interface", at.lab.Kernel.Interface,
+		"-to", net.HardwareAddr(at.lab.Stack.MAC[:]).String(),
 		"-target", netip.AddrPortFrom(at.lab.Stack.Address.Addr(), app.HTTPPort).String(), "-cpu", strconv.Itoa(r.ClientCPU),
 		"-rate", strconv.FormatFloat(f.Rate, 'f', -1, 64)))
 	if err != nil {
