@@ -61,6 +61,15 @@ func mapPages(size int, huge, transferable bool) ([]byte, *os.File, error) {
 		m, err := unix.Mmap(-1, 0, size, prot, flags)
 		return m, nil, err
 	}
+	// The kernel refuses private memory that it does not have, or that the process may not have (RLIMIT_DATA). Of a file it would find out
+	// when the pages are pinned, and kill somebody for want of memory.
+	if !huge {
+		m, err := unix.Mmap(-1, 0, size, prot, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+		if err != nil {
+			return nil, nil, err
+		}
+		_ = unix.Munmap(m) // nobody has touched it: there was nothing to give back
+	}
 	flags := unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	if huge {
 		flags |= unix.MFD_HUGETLB | unix.MFD_HUGE_2MB
