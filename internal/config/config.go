@@ -82,6 +82,7 @@ type Web struct {
 type Privileges struct {
 	User    string `toml:"user" flag:"user"`       // nobody
 	Seccomp string `toml:"seccomp" flag:"seccomp"` // on
+	Broker  string `toml:"broker" flag:"broker"`   // who opens the interface: a path; the process itself
 }
 
 // Filter says who is let in, before packets come to the stack: see filter.Settings.
