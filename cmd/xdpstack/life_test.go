@@ -206,7 +206,8 @@ func TestReload(t *testing.T) {
 func TestReloadWithoutAFile(t *testing.T) {
 	lab := netlab.ForTest(t, netlab.Config{Name: "reload0"})
 	socket := filepath.Join(t.TempDir(), "s")
-	p := launch(t, lab, nil, append([]string{"serve", "echo", "--socket", socket}, linkArgs(lab)...)...)
+	// Tests that run under nohup have SIGHUP ignored, and so would the process.
+	p := launch(t, lab, []string{"env", "--default-signal=HUP"}, append([]string{"serve", "echo", "--socket", socket}, linkArgs(lab)...)...)
 	p.ready(t)
 	if code, _, errs := command(t.Context(), nil, "reload", "--socket", socket); code != exitFailure || !strings.Contains(errs, "--config") {
 		t.Errorf("exit code %d, %s", code, errs)

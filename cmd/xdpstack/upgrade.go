@@ -73,6 +73,7 @@ func (u *upgradeCommand) run(ctx context.Context, args []string) error {
 	}
 	done, err := await(ctx, client, successor)
 	if err != nil {
+		_ = client.Post(context.WithoutCancel(ctx), "/upgrade/cancel", nil, nil) // it may know already
 		return err
 	}
 	if u.asJSON {
