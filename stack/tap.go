@@ -135,7 +135,8 @@ func (t *Tap) Read(f func(*Tapped) error) (n int, err error) {
 	for i, st := range t.shards {
 		for b := st.records.Next(); b != nil && err == nil; b = st.records.Next() {
 			p := Tapped{
-				Time: clock.Time(binary.NativeEndian.Uint64(b)), Shard: i, Len: int(binary.NativeEndian.Uint32(b[12:])), Data: b[tapHeader:],
+				Time: clock.Time(binary.NativeEndian.Uint64(b)), Shard: i, Len: int(binary.NativeEndian.Uint32(b[12:])),
+				Data: b[tapHeader:],
 			}
 			if b[8]&tapSent != 0 {
 				p.Direction = Sent
