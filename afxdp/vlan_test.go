@@ -14,7 +14,7 @@ import (
 
 // TestBelow finds the interface below a VLAN's, and refuses it while that takes the tags off.
 func TestBelow(t *testing.T) {
-	l := netlab.ForTest(t, netlab.Config{Name: "below"})
+	l := ownLab(t, netlab.Config{Name: "below"})
 	device := l.Stack.Interface
 	below := func(name string) (found string, vlan uint16, err error) {
 		_ = l.Stack.Do(func() error { found, vlan, err = Below(name); return nil })
