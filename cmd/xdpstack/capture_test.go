@@ -98,7 +98,7 @@ func TestCaptureText(t *testing.T) {
 	if n := strings.Count(out, "\n"); n != 2 || !strings.Contains(out, `"sent":true`) {
 		t.Errorf("a SYN and a reset, want two lines:\n%s", out)
 	}
-	out, _ = capturing(t, func() { // a UDP datagram whose checksum is wrong
+	out, _ = capturing(t, func() { // a UDP datagram to a port that nobody listens on
 		c, err := lab.Kernel.Dial("udp", address(lab, 99))
 		if err != nil {
 			t.Fatal(err)
