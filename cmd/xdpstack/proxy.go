@@ -1,13 +1,13 @@
 package main
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/xdpstack/xdpstack/internal/daemon"
 	"github.com/xdpstack/xdpstack/internal/proxy"
+	"github.com/xdpstack/xdpstack/stack"
 )
 
 type proxyCommand struct {
@@ -15,7 +15,7 @@ type proxyCommand struct {
 	link    linkFlags
 	process daemonFlags
 	listen  string
-	to      string
+	to      []string
 	cfg     proxy.Config
 }
 
@@ -32,9 +32,14 @@ func newProxy(io streams) *cobra.Command {
 
 The server sees this machine as the client, unless --proxy-protocol tells it who the client is (PROXY
 protocol, version 2; nginx: listen ... proxy_protocol; HAProxy: accept-proxy). A half that is closed is
-closed on the other side, a reset is passed on. xdpstack stats shows what was handed on.`,
+closed on the other side, a reset is passed on. xdpstack stats shows what was handed on.
+
+Several servers (--to again) take turns. One that refuses, or does not answer within --timeout, is left
+out for a second, and the connection goes to the next. For a configuration file, reloaded while it runs, or
+several ports, see "xdpstack serve --config" with services named proxy.`,
 		Example: `  sudo xdpstack proxy -i eth0 -a 192.0.2.10/24 --listen :80 --to kernel:127.0.0.1:8080
   sudo xdpstack proxy -i eth0 -a 192.0.2.10/24 --listen :80 --to kernel:/run/app.sock --proxy-protocol
+  sudo xdpstack proxy -i eth0 -a 192.0.2.10/24 --listen :80 --to kernel:127.0.0.1:8080 --to kernel:127.0.0.1:8081
   sudo xdpstack proxy -i eth0 -a 192.0.2.10/24 --listen :5432 --to stack:192.0.2.20:5432 --idle 1h`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.run(cmd) },
@@ -42,7 +47,8 @@ closed on the other side, a reset is passed on. xdpstack stats shows what was ha
 	p.link.register(cmd)
 	p.link.registerAddresses(cmd)
 	cmd.Flags().StringVar(&p.listen, "listen", "", "port to accept on, :80, or one of the stack's addresses with a port (required)")
-	cmd.Flags().StringVar(&p.to, "to", "", "the server: kernel:ADDR:PORT, kernel:/PATH or stack:ADDR:PORT (required)")
+	cmd.Flags().StringArrayVar(&p.to, "to", nil,
+		"the server: kernel:ADDR:PORT, kernel:/PATH or stack:ADDR:PORT; several: again (required)")
 	cmd.Flags().BoolVar(&p.cfg.Header, "proxy-protocol", false,
 		"tell the server who the client is, with a PROXY protocol header, version 2")
 	cmd.Flags().DurationVar(&p.cfg.Connect, "timeout", 5*time.Second, "how long connecting to the server may take")
@@ -55,14 +61,21 @@ func (p *proxyCommand) run(cmd *cobra.Command) (err error) {
 	switch {
 	case p.listen == "":
 		return usagef("which port? give --listen :PORT")
-	case p.to == "":
+	case len(p.to) == 0:
 		return usagef("hand connections on to whom? give --to kernel:ADDR:PORT, kernel:/PATH or stack:ADDR:PORT")
 	case p.cfg.Connect <= 0:
 		return usagef("--timeout %v: want more than 0", p.cfg.Connect)
 	case p.cfg.Idle < 0:
 		return usagef("--idle %v: want a time, or 0 for never", p.cfg.Idle)
 	}
-	if p.cfg.Target, err = proxy.ParseTarget(p.to); err != nil {
+	for _, text := range p.to {
+		to, err := proxy.ParseTarget(text)
+		if err != nil {
+			return usagef("--to: %w", err)
+		}
+		p.cfg.Targets = append(p.cfg.Targets, to)
+	}
+	if err := p.cfg.Check(); err != nil {
 		return usagef("--to: %w", err)
 	}
 	st, err := p.link.config()
@@ -84,17 +97,23 @@ type proxyApp struct {
 	proxy  *proxy.Proxy // nil: it has not started
 }
 
-func (a *proxyApp) Start(d *daemon.Daemon) (err error) {
-	if a.proxy, err = proxy.New(d.Stack, a.cfg); err != nil {
-		return err
+func (a *proxyApp) Start(d *daemon.Daemon) error {
+	a.proxy = proxy.New(d.Stack)
+	for i, turn := range a.proxy.OnTurns() {
+		if err := d.Stack.Shard(i).Do(func(sh *stack.Shard) { sh.SetOnTurn(turn) }); err != nil {
+			return err
+		}
 	}
-	d.Counters.Register("proxy", func() (any, error) { return a.proxy.Stats() })
-	d.Control.HandleJSON("GET /proxy", func(*http.Request) (any, error) { return a.proxy.Stats() })
-	ln, err := d.Stack.Handle(a.listen, a.proxy.Handler())
+	watchProxy(d, a.proxy)
+	route, err := a.proxy.Route(a.cfg)
 	if err != nil {
 		return err
 	}
-	d.Log.Info("accepting", "service", "proxy", "address", ln.Addr().String(), "to", a.cfg.Target.String())
+	ln, err := d.Stack.Handle(a.listen, route.Handler())
+	if err != nil {
+		return err
+	}
+	d.Log.Info("accepting", "service", "proxy", "address", ln.Addr().String(), "to", a.cfg.Targets)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xdpstack/xdpstack/internal/daemon"
+	"github.com/xdpstack/xdpstack/internal/privileges"
 	"github.com/xdpstack/xdpstack/internal/service"
 )
 
@@ -47,7 +48,8 @@ answered one after another.
 
 Everything can be in a file instead (--config), which "xdpstack check" looks at first. SIGHUP, or
 "xdpstack reload", has it read again: what can change at run time changes, and nothing does if the file is
-wrong or has a change that needs a restart.
+wrong or has a change that needs a restart. A file can have the service proxy too, which does what the
+command proxy does.
 
 SIGTERM, Ctrl-C or "xdpstack stop" end the process in order: new connections are refused, those that are
 open may end within --drain, and what is left then is reset. A second signal ends it at once.`,
@@ -107,6 +109,10 @@ func (s *serveCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	keep := &s.process.drop.keep
+	for i := range d.Config.Service {
+		keep.KernelSockets = keep.KernelSockets || needsSockets(&d.Config.Service[i])
+	}
 	cfg, err := s.process.config(st, s.streams)
 	if err != nil {
 		return err
@@ -115,6 +121,7 @@ func (s *serveCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	app.sockets = keep.KernelSockets || keep.Seccomp == privileges.Off
 	cfg.Filter = d.Config.Filter.Settings()
 	cfg.Control.Mode, cfg.Control.Group = fs.FileMode(d.Config.Control.Mode), d.Config.Control.Group
 	if s.source.file != "" {

@@ -112,6 +112,12 @@ func (s *services) change(d *daemon.Daemon, all []config.Service) error {
 			}
 			use = append(use, prepared, func() { old.Service = cfg })
 		}
+		if cfg.Name == "proxy" {
+			if err := s.allowed(&cfg); err != nil {
+				return giveUp(err)
+			}
+			use = append(use, func() { old.reroute(d, cfg) })
+		}
 	}
 	// A port that changes its service is free only when the one before has left it.
 	late := func(r *served) bool {
@@ -124,7 +130,7 @@ func (s *services) change(d *daemon.Daemon, all []config.Service) error {
 	}
 	for _, r := range fresh {
 		if !late(r) {
-			if err := r.start(d); err != nil {
+			if err := s.start(d, r); err != nil {
 				return giveUp(err)
 			}
 		}
@@ -142,7 +148,7 @@ func (s *services) change(d *daemon.Daemon, all []config.Service) error {
 		}
 	}
 	for _, r := range slices.DeleteFunc(fresh, func(r *served) bool { return !late(r) }) {
-		if err := r.start(d); err != nil {
+		if err := s.start(d, r); err != nil {
 			d.Fail(fmt.Errorf("a port that was given from one service to another: %w", err)) // half a configuration is none
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/xdpstack/xdpstack/internal/clock"
 	"github.com/xdpstack/xdpstack/internal/config"
 	"github.com/xdpstack/xdpstack/internal/daemon"
+	"github.com/xdpstack/xdpstack/internal/proxy"
 	"github.com/xdpstack/xdpstack/internal/service"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -22,6 +24,9 @@ type services struct {
 	mu      sync.Mutex         // held while these are used or changed
 	running map[string]*served // by ID
 	ended   []*served          // whose connections may be open still
+	turns   [][]stack.OnTurn   // of each shard, of those that want to be called in them
+	proxy   *proxy.Proxy       // nil: there was no proxy yet
+	sockets bool               // proxies may make sockets of the kernel's TCP
 }
 
 // served is one service.
@@ -31,6 +36,7 @@ type served struct {
 	listener *stack.HandlerListener // nil: net/http's
 	packets  *stack.PacketPort      // nil: not on UDP
 	server   *http.Server           // nil: on the shards
+	route    *proxy.Route           // nil: another service
 }
 
 // newServices makes what is to be served.
@@ -58,11 +64,8 @@ func newServed(cfg config.Service) (r *served, err error) {
 func (s *services) Start(d *daemon.Daemon) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.delays(d.Stack); err != nil {
-		return err
-	}
 	for _, r := range s.running {
-		if err := r.start(d); err != nil {
+		if err := s.start(d, r); err != nil {
 			return err
 		}
 	}
@@ -91,6 +94,9 @@ func (s *services) Close() error {
 	for _, r := range s.ended {
 		errs = append(errs, r.close())
 	}
+	if s.proxy != nil {
+		errs = append(errs, s.proxy.Close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -101,21 +107,14 @@ func (r *served) close() error {
 	return r.http.Close()
 }
 
-// delays has the shards send delayed answers in time.
-func (s *services) delays(st *stack.Stack) error {
-	turns := make([][]stack.OnTurn, st.Shards())
-	for _, r := range s.running {
-		if r.http == nil || r.NetHTTP {
-			continue
-		}
-		for i, turn := range r.http.OnTurns(st.Shards()) {
-			turns[i] = append(turns[i], turn)
-		}
+// hook has the shards call functions in their turns, one each, besides those that they call already.
+func (s *services) hook(st *stack.Stack, more []stack.OnTurn) error {
+	if s.turns == nil {
+		s.turns = make([][]stack.OnTurn, st.Shards())
 	}
-	for i, all := range turns {
-		if len(all) == 0 {
-			continue
-		}
+	for i, one := range more {
+		s.turns[i] = append(s.turns[i], one)
+		all := slices.Clone(s.turns[i])
 		turn := func(sh *stack.Shard, now clock.Time) clock.Time {
 			next := clock.Never
 			for _, one := range all {
@@ -131,7 +130,7 @@ func (s *services) delays(st *stack.Stack) error {
 }
 
 // start begins one service.
-func (r *served) start(d *daemon.Daemon) (err error) {
+func (s *services) start(d *daemon.Daemon, r *served) (err error) {
 	address := net.JoinHostPort("", strconv.Itoa(int(r.Port)))
 	var handler stack.Handler
 	var packets stack.PacketHandler
@@ -146,7 +145,14 @@ func (r *served) start(d *daemon.Daemon) (err error) {
 		if r.NetHTTP {
 			return r.startNetHTTP(d, address)
 		}
-		handler = r.http
+		handler, err = r.http, s.hook(d.Stack, r.http.OnTurns(d.Stack.Shards()))
+	case "proxy":
+		if err = s.openRoute(d, r); err == nil {
+			handler = r.route.Handler()
+		}
+	}
+	if err != nil {
+		return err
 	}
 	if r.listener, err = d.Stack.Handle(address, handler); err != nil {
 		return err

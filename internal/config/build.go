@@ -3,6 +3,7 @@ package config
 import (
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/internal/filter"
+	"github.com/xdpstack/xdpstack/internal/proxy"
 	"github.com/xdpstack/xdpstack/internal/service"
 	"github.com/xdpstack/xdpstack/internal/web"
 	"github.com/xdpstack/xdpstack/stack"
@@ -31,6 +32,11 @@ func (f Filter) Settings() filter.Settings {
 // Listener returns where the web site is given.
 func (w Web) Listener() web.Listener {
 	return web.Listener{Address: w.Address, Anyone: w.Anyone, Profiles: w.Profiles}
+}
+
+// Proxy returns what the service proxy does with connections.
+func (s *Service) Proxy() proxy.Config {
+	return proxy.Config{Targets: s.To, Header: s.Header, Connect: s.Timeout, Idle: s.Idle}
 }
 
 // HTTP returns what the service http is made with.

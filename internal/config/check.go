@@ -12,11 +12,12 @@ import (
 )
 
 // ServiceNames are the services that there are, in the order in which they are explained.
-var ServiceNames = []string{"echo", "discard", "chargen", "http"}
+var ServiceNames = []string{"echo", "discard", "chargen", "http", "proxy"}
 
 // ports are the services' own.
 var ports = map[string]uint16{
 	"echo": service.EchoPort, "discard": service.DiscardPort, "chargen": service.ChargenPort, "http": service.HTTPPort,
+	"proxy": service.HTTPPort,
 }
 
 // Check looks whether the parts make sense together, without looking at the machine. The error is of type Problems and has everything that
@@ -100,7 +101,7 @@ func (d *Document) checkAddress() {
 
 func (d *Document) checkServices() {
 	if len(d.Config.Service) == 0 && d.sound("service") {
-		d.problem("service", "which service? echo, discard, chargen or http")
+		d.problem("service", "which service? echo, discard, chargen, http or proxy")
 	}
 	byPort := make(map[uint16]int)
 	for i := range d.Config.Service {
@@ -108,13 +109,14 @@ func (d *Document) checkServices() {
 		own, known := ports[s.Name]
 		if !known {
 			if s.Name == "" {
-				d.problem(key, "which service? name = \"echo\", \"discard\", \"chargen\" or \"http\"")
+				d.problem(key, "which service? name = \"echo\", \"discard\", \"chargen\", \"http\" or \"proxy\"")
 			} else {
-				d.problem(key+".name", "no service is called %q: there are echo, discard, chargen and http", s.Name)
+				d.problem(key+".name", "no service is called %q: there are echo, discard, chargen, http and proxy", s.Name)
 			}
 			continue
 		}
 		d.checkHTTP(s, key)
+		d.checkProxy(s, key)
 		if s.Port == 0 {
 			if o, ok := d.set[key+".port"]; ok && o.text != "" {
 				d.problem(key+".port", "want a port from 1 to 65535")
@@ -139,11 +141,7 @@ func (d *Document) checkServices() {
 // checkHTTP finds settings that only http has, and such that exclude each other.
 func (d *Document) checkHTTP(s *Service, key string) {
 	if s.Name != "http" {
-		for _, only := range []string{"root", "body", "delay", "net-http"} {
-			if _, ok := d.set[key+"."+only]; ok {
-				d.problem(key+"."+only, "belongs to the service http, and this is %s", s.Name)
-			}
-		}
+		d.foreign(s, key, "http", "root", "body", "delay", "net-http")
 		return
 	}
 	if s.Root != "" && s.Body != nil {
@@ -151,6 +149,36 @@ func (d *Document) checkHTTP(s *Service, key string) {
 	}
 	if o := d.set[key+".root"]; s.Root != "" && o.flag == "" && !filepath.IsAbs(s.Root) {
 		d.problem(key+".root", "want an absolute path: a service starts in another directory than a shell")
+	}
+}
+
+// checkProxy does the same for proxy.
+func (d *Document) checkProxy(s *Service, key string) {
+	if s.Name != "proxy" {
+		d.foreign(s, key, "proxy", "to", "proxy-protocol", "timeout", "idle")
+		return
+	}
+	if _, ok := d.set[key+".to"]; !ok {
+		d.problem(key+".name", `a proxy hands connections on to whom? to = ["kernel:127.0.0.1:8080"], or use the command proxy`)
+		return
+	}
+	if cfg := s.Proxy(); d.sound(key+".to") && cfg.Check() != nil {
+		at := key + ".to"
+		for _, other := range []string{".timeout", ".idle"} {
+			if v := d.set[key+other]; strings.HasPrefix(v.text, "-") {
+				at = key + other
+			}
+		}
+		d.problem(at, "%s", strings.TrimPrefix(cfg.Check().Error(), "proxy: "))
+	}
+}
+
+// foreign finds settings of a service that only another has.
+func (d *Document) foreign(s *Service, key, other string, settings ...string) {
+	for _, only := range settings {
+		if _, ok := d.set[key+"."+only]; ok {
+			d.problem(key+"."+only, "belongs to the service %s, and this is %s", other, s.Name)
+		}
 	}
 }
 

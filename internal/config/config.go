@@ -8,6 +8,7 @@ import (
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/internal/bytesize"
+	"github.com/xdpstack/xdpstack/internal/proxy"
 	"github.com/xdpstack/xdpstack/internal/service"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -102,10 +103,14 @@ type Stop struct {
 
 // Service is one of what is served.
 type Service struct {
-	Name    string         `toml:"name"`                                      // required: echo, discard, chargen or http
+	Name    string         `toml:"name"`                                      // required: echo, discard, chargen, http or proxy
 	Port    uint16         `toml:"port" flag:"port"`                          // the service's own
 	Root    string         `toml:"root" flag:"root"`                          // http: a directory; default the built-in page
 	Body    *bytesize.Size `toml:"body" flag:"body"`                          // http: made-up bodies of this size; default none
 	Delay   service.Delay  `toml:"delay" flag:"delay" reload:"restart"`       // http: how long a request takes; no time
 	NetHTTP bool           `toml:"net-http" flag:"net-http" reload:"restart"` // http: with Go's net/http
+	To      []proxy.Target `toml:"to"`                                        // proxy: required: servers, which take turns
+	Header  bool           `toml:"proxy-protocol"`                            // proxy: tell the server who the client is
+	Timeout time.Duration  `toml:"timeout"`                                   // proxy: how long connecting may take; 5 s
+	Idle    time.Duration  `toml:"idle"`                                      // proxy: connections on which nothing passes are reset; never
 }

@@ -14,6 +14,8 @@ import (
 // least is as little as a configuration can be.
 const least = "interface = \"eth0\"\naddress = \"192.0.2.10/24\"\n"
 
+const proxied = "[[service]]\nname = \"proxy\"\n"
+
 const echo = "[[service]]\nname = \"echo\"\n"
 
 func TestParse(t *testing.T) {
@@ -37,6 +39,12 @@ name = "http"
 port = 8080
 root = "/srv"
 net-http = true
+[[service]]
+name = "proxy"
+port = 81
+to = ["kernel:127.0.0.1:8080", "kernel:/run/app"]
+proxy-protocol = true
+idle = "1h"
 `+echo))
 	if err := d.Check(); err != nil {
 		t.Fatal(err)
@@ -52,7 +60,7 @@ net-http = true
 	if m := c.Control.Mode; m != 0o660 || c.Stop.Drain.Or(time.Hour) != 0 || (Patience{}).Or(time.Hour) != time.Hour {
 		t.Errorf("mode %v, drain %v", m, c.Stop.Drain)
 	}
-	if len(c.Service) != 3 || c.Service[0].Port != 80 || c.Service[1].Port != 8080 || c.Service[2].Port != 7 {
+	if len(c.Service) != 4 || c.Service[0].Port != 80 || c.Service[1].Port != 8080 || c.Service[3].Port != 7 {
 		t.Fatalf("%+v", c.Service)
 	}
 	if h := c.Service[0].HTTP(); !h.Made || h.Size != 16384 || h.Delay.IsZero() {
@@ -60,6 +68,9 @@ net-http = true
 	}
 	if h := c.Service[1].HTTP(); h.Made || h.Root != "/srv" || !c.Service[1].NetHTTP {
 		t.Errorf("%+v", h)
+	}
+	if p := c.Service[2].Proxy(); len(p.Targets) != 2 || p.Targets[1].Path != "/run/app" || !p.Header || p.Idle != time.Hour {
+		t.Errorf("%+v", p)
 	}
 }
 
@@ -159,6 +170,12 @@ root = "/"
 		"shared, many ports":       {"interface = \"e\"\nshared = true\ndial-ports = 100000\n" + echo, []string{"f:3:14: dial-ports: want 1 to 32768"}},
 		"dial-ports":               {"dial-ports = 5\n" + least + echo, []string{"f:1:14: dial-ports: belongs to shared"}},
 		"open to all":              {least + echo + "[web]\naddress = \"0.0.0.0:9290\"\n", []string{"f:6:11: web.address: …can be reached from other hosts"}},
+		"proxy to nobody":          {least + proxied + "idle = \"1s\"\n", []string{"f:4:8: service[0].name: a proxy hands connections on to whom?"}},
+		"proxy without targets":    {least + proxied + "to = []\n", []string{"f:5:1: service[0].to: no target"}},
+		"proxy to nonsense":        {least + proxied + "to = [\"tcp:1\"]\n", []string{"f:5:7: service[0].to: …want kernel:ADDR:PORT"}},
+		"proxy to both":            {least + proxied + "to = [\"kernel:/a\", \"stack:192.0.2.9:1\"]\n", []string{"f:5:1: service[0].to: targets kernel:/a and stack:192.0.2.9:1: …"}},
+		"proxy within -1s":         {least + proxied + "to = [\"kernel:/a\"]\ntimeout = \"-1s\"\n", []string{"f:6:11: service[0].timeout: connecting within -1s"}},
+		"echo to somebody":         {least + echo + "to = [\"kernel:/a\"]\n", []string{"f:5:1: service[0].to: belongs to the service proxy, and this is echo"}},
 		"web, nowhere":             {least + echo + "[web]\nprofiles = true\n", []string{"f:6:12: web.profiles: such settings belong to --web"}},
 	} {
 		t.Run(name, func(t *testing.T) {

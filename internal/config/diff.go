@@ -51,7 +51,12 @@ func Changes(from, to *Document) (all []Change) {
 }
 
 // ID names a service: two that have the same are the same, changed.
-func (s *Service) ID() string { return fmt.Sprintf("%s:%d", s.Name, s.Port) }
+func (s *Service) ID() string {
+	if len(s.To) > 0 && !s.To[0].Kernel {
+		return fmt.Sprintf("%s:%d through the stack", s.Name, s.Port) // which cannot become one to the kernel's sockets
+	}
+	return fmt.Sprintf("%s:%d", s.Name, s.Port)
+}
 
 func (d *Document) services() map[string]int {
 	m := make(map[string]int)

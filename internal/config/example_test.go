@@ -18,7 +18,7 @@ func TestExample(t *testing.T) {
 	if err := Parse("xdpstack.toml", text).Check(); err != nil {
 		t.Errorf("as it is: %v", err)
 	}
-	all := regexp.MustCompile(`(?m)^#([a-z-]+ = )`).ReplaceAll(text, []byte("$1"))
+	all := regexp.MustCompile(`(?m)^#([a-z-]+ = |\[\[)`).ReplaceAll(text, []byte("$1"))
 	d := Parse("xdpstack.toml", all)
 	p := problems(d)
 	if len(p) != 4 || !strings.Contains(p[3].Text, "not both: leave out root or body") {
@@ -35,7 +35,10 @@ func TestExample(t *testing.T) {
 		}
 	}
 	for _, f := range serviceLeaves {
-		if _, ok := d.set["service[0]."+f.key]; !ok {
+		if _, ok := d.set["service[0]."+f.key]; ok {
+			continue
+		}
+		if _, ok := d.set["service[1]."+f.key]; !ok {
 			t.Errorf("the example does not have %s of services", f.key)
 		}
 	}
@@ -54,7 +57,7 @@ func TestExampleMarksWhatIsLive(t *testing.T) {
 	}
 	for key, want := range map[string]bool{
 		"interface": false, "afxdp.mode": false, "log.level": true, "log.json": false, "stop.drain": true, "root": true, "body": true,
-		"delay": false, "net-http": false,
+		"delay": false, "net-http": false, "to": true, "timeout": true,
 	} {
 		if got, ok := live[key]; !ok || got != want {
 			t.Errorf("%s: live %v", key, got)

@@ -1,38 +1,22 @@
 package proxy
 
-import (
-	"errors"
-	"syscall"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/xdpstack/xdpstack/stack"
-)
+import "github.com/xdpstack/xdpstack/stack"
 
 // kernelHandler hands connections on to sockets of the kernel's.
-type kernelHandler struct{ proxy *Proxy }
+type kernelHandler struct{ route *Route }
 
 // Opened begins to connect.
 func (h kernelHandler) Opened(c *stack.Conn) {
-	s := h.proxy.shards[c.Shard()]
+	s := h.route.proxy.shards[c.Shard()]
 	p := &pair{shard: s, conn: c, fd: -1, active: c.Now()}
 	c.SetContext(p)
 	s.add(p, c.Now())
-	if h.proxy.cfg.Header {
+	to := p.first(h.route, s.number, c.Now())
+	if p.plan.Header {
 		putHeader(&p.header, c.RemoteAddr(), c.LocalAddr())
 		p.unsent = headerLen
 	}
-	err := p.open(h.proxy.cfg.Target.sockaddr())
-	if err == nil {
-		return
-	}
-	for _, limit := range []syscall.Errno{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL} {
-		if errors.Is(err, limit) {
-			p.reset(&s.stats.Limit)
-			return
-		}
-	}
-	p.reset(&s.stats.Refused)
+	p.connect(to, c.Now())
 }
 
 // Received writes to the socket at once what that has room for.

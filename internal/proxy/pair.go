@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -13,10 +14,12 @@ import (
 // pair is a client's connection and the kernel's socket that it is handed on to.
 //
 //	connecting ── writable ──► open ── both directions ended ──► closed
-//	     │ refused, too late     │ reset, idle                     ▲
-//	     └───────────────────────┴──────── both are reset ─────────┘
+//	  ▲  │ refused, too late     │ reset, idle                     ▲
+//	  │  ├───────────────────────┴──────── both are reset ─────────┘
+//	  └──┘ there is another target
 type pair struct {
 	place
+	attempt
 	shard  *shard
 	conn   *stack.Conn // nil: it has ended in order, and what it brought waits for the socket: in rest
 	fd     int         // -1: closed
@@ -43,7 +46,42 @@ const (
 
 func (p *pair) is(s pairState) bool { return p.state&s != 0 }
 
-// open begins to connect to the target.
+// connect begins to connect to a target, and to others if that fails at once.
+func (p *pair) connect(to Target, now clock.Time) {
+	for {
+		err := p.open(to.sockaddr())
+		if err == nil {
+			return
+		}
+		reason := &p.shard.stats.Refused
+		for _, limit := range []syscall.Errno{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL} {
+			if errors.Is(err, limit) {
+				reason = &p.shard.stats.Limit
+			}
+		}
+		var ok bool
+		if to, ok = p.another(p.shard.number, now); !ok {
+			p.reset(reason)
+			return
+		}
+		p.shard.stats.Another++
+		p.closeSocket(false)
+	}
+}
+
+// failed is told that the target did not take the connection, which goes to another if there is one; else it is reset for the reason.
+func (p *pair) failed(reason *uint64, now clock.Time) {
+	to, ok := p.another(p.shard.number, now)
+	if !ok {
+		p.reset(reason)
+		return
+	}
+	p.shard.stats.Another++
+	p.closeSocket(false)
+	p.connect(to, now)
+}
+
+// open begins to connect to a target.
 func (p *pair) open(family int, sa unix.Sockaddr) error {
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -73,7 +111,7 @@ func (p *pair) ready(events uint32, now clock.Time) {
 			p.reset(&p.shard.stats.Broken)
 			return
 		default:
-			p.reset(&p.shard.stats.Refused)
+			p.failed(&p.shard.stats.Refused, now)
 			return
 		}
 		p.state |= connected
@@ -235,14 +273,13 @@ func (p *pair) leave(broken bool) {
 
 // expire resets the connection if it has waited for too long.
 func (p *pair) expire(now clock.Time) {
-	cfg := &p.shard.proxy.cfg
 	switch {
 	case p.fd < 0:
 	case p.conn == nil && now.Sub(p.active) >= lingerTime:
 		p.reset(&p.shard.stats.Cut)
-	case !p.is(connected) && now.Sub(p.active) >= cfg.Connect:
-		p.reset(&p.shard.stats.Timeouts)
-	case p.is(connected) && cfg.Idle > 0 && now.Sub(p.active) >= cfg.Idle:
+	case !p.is(connected) && now.Sub(p.began) >= p.plan.Connect:
+		p.failed(&p.shard.stats.Timeouts, now)
+	case p.is(connected) && p.plan.Idle > 0 && now.Sub(p.active) >= p.plan.Idle:
 		p.reset(&p.shard.stats.Idle)
 	}
 }

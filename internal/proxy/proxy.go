@@ -2,30 +2,19 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/xdpstack/xdpstack/internal/metrics"
 	"github.com/xdpstack/xdpstack/stack"
 )
 
-// Config says how connections are handed on. A zero field means the default that is given with it.
-type Config struct {
-	Target  Target
-	Header  bool          // begin each connection to the target with a PROXY protocol header, version 2
-	Connect time.Duration // how long connecting to the target may take; default 5 s
-	Idle    time.Duration // a connection on which nothing passes for so long is reset; default never
-}
-
-const defaultConnect = 5 * time.Second
-
 // Stats are what became of connections. Only a shard writes its own.
 type Stats struct {
 	Accepted uint64 `help:"connections accepted from clients"`
 	Open     uint64 `help:"connections that are being handed on" kind:"gauge"`
-	Refused  uint64 `help:"connections reset: the target refused, or could not be reached"`
+	Refused  uint64 `help:"connections reset: no target took them: it refused, or could not be reached"`
 	Timeouts uint64 `help:"connections reset: the target did not answer in time"`
 	Idle     uint64 `help:"connections reset: nothing passed for the idle time"`
+	Another  uint64 `help:"attempts after which another target was tried: the one before refused, or did not answer"`
 	Limit    uint64 `help:"connections reset: no socket was to be had from the kernel; raise the limit of open files"`
 	Cut      uint64 `help:"connections cut: their client had ended, and the target did not take what it had sent"`
 	Broken   uint64 `help:"connections reset: the target reset its side"`
@@ -33,36 +22,47 @@ type Stats struct {
 	ToClient uint64 `help:"bytes handed on to clients"`
 }
 
-// Proxy hands connections on. It is one for all shards of a stack.
+// Proxy hands connections on. It is one for all shards of a stack, and for any number of listeners: each has a [Route].
 type Proxy struct {
-	cfg    Config
 	stack  *stack.Stack
 	shards []*shard
 }
 
-// New makes a proxy for connections of a stack, and hooks it into the stack's shards, whose OnTurn it is. It must not be
-// called on a shard. Close comes after the stack's.
-func New(s *stack.Stack, cfg Config) (*Proxy, error) {
-	if cfg.Connect == 0 {
-		cfg.Connect = defaultConnect
+// New makes a proxy for connections of a stack. The functions of OnTurns are to be hooked into the stack's shards. Close
+// comes after the stack's.
+func New(s *stack.Stack) *Proxy {
+	p := &Proxy{stack: s}
+	for i := range s.Shards() {
+		p.shards = append(p.shards, &shard{proxy: p, number: i, stats: &Stats{}, epoll: -1})
 	}
-	if cfg.Connect < 0 || cfg.Idle < 0 {
-		return nil, fmt.Errorf("proxy: connecting within %v, idle for %v: neither can be negative", cfg.Connect, cfg.Idle)
+	return p
+}
+
+// OnTurns returns what looks after the connections of each shard: see [stack.Shard.SetOnTurn].
+func (p *Proxy) OnTurns() (all []stack.OnTurn) {
+	for _, sh := range p.shards {
+		all = append(all, sh.turn)
 	}
-	p := &Proxy{cfg: cfg, stack: s}
-	for range s.Shards() {
-		sh, err := newShard(p)
-		if err != nil {
-			return nil, errors.Join(err, p.Close())
-		}
-		p.shards = append(p.shards, sh)
+	return all
+}
+
+// Route makes a way for the connections of a listener. It must not be called on a shard.
+func (p *Proxy) Route(cfg Config) (*Route, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	r := &Route{proxy: p, kernel: cfg.Targets[0].Kernel}
+	r.plan.Store(newPlan(cfg, len(p.shards)))
+	if !r.kernel {
+		return r, nil
 	}
 	for i, sh := range p.shards {
-		if err := s.Shard(i).Do(sh.attach); err != nil {
-			return nil, errors.Join(err, p.Close())
+		var err error
+		if e := p.stack.Shard(i).Do(func(s *stack.Shard) { err = sh.watch(s) }); e != nil || err != nil {
+			return nil, errors.Join(e, err)
 		}
 	}
-	return p, nil
+	return r, nil
 }
 
 // Close gives back what the proxy has of the kernel's. The stack must be closed.
@@ -72,14 +72,6 @@ func (p *Proxy) Close() error {
 		errs = append(errs, sh.close())
 	}
 	return errors.Join(errs...)
-}
-
-// Handler returns what a listener of the stack's gives its connections to.
-func (p *Proxy) Handler() stack.Handler {
-	if p.cfg.Target.Kernel {
-		return kernelHandler{p}
-	}
-	return clientHandler{p}
 }
 
 // Stats returns the sum over the shards.

@@ -25,6 +25,7 @@ type world struct {
 	client *stack.Stack
 	server net.Listener // where the proxy's target is
 	proxy  *Proxy
+	route  *Route
 	stack  *stack.Stack // the proxy's
 }
 
@@ -33,7 +34,7 @@ const proxyAddress = "192.0.2.1:80"
 // kinds are the kinds of target.
 var kinds = []string{"kernel", "unix", "stack"}
 
-// newWorld makes a world in which the target is of a kind.
+// newWorld makes a world in which the target is of a kind, the last of those of the configuration.
 func newWorld(t *testing.T, kind string, cfg Config) *world {
 	t.Helper()
 	a, b, err := sim.Pipe(sim.Config{})
@@ -66,13 +67,17 @@ func newWorld(t *testing.T, kind string, cfg Config) *world {
 	} else {
 		where = "kernel:" + where
 	}
-	if cfg.Target, err = ParseTarget(where); err != nil {
+	cfg.Targets = append(cfg.Targets, mustTarget(t, where))
+	w.proxy = New(w.stack)
+	for i, turn := range w.proxy.OnTurns() {
+		if err := w.stack.Shard(i).Do(func(s *stack.Shard) { s.SetOnTurn(turn) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.route, err = w.proxy.Route(cfg); err != nil {
 		t.Fatal(err)
 	}
-	if w.proxy, err = New(w.stack, cfg); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.stack.Handle(":80", w.proxy.Handler()); err != nil {
+	if _, err := w.stack.Handle(":80", w.route.Handler()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -85,6 +90,15 @@ func newWorld(t *testing.T, kind string, cfg Config) *world {
 		}
 	})
 	return w
+}
+
+func mustTarget(t *testing.T, text string) Target {
+	t.Helper()
+	to, err := ParseTarget(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
 }
 
 // settled checks that nothing is left of any connection.

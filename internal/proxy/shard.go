@@ -39,10 +39,11 @@ func (p *place) where() *place { return p }
 // shard is what one shard of the stack hands on, and the kernel's sockets that it does so to.
 type shard struct {
 	proxy   *Proxy
+	number  int
 	stats   *Stats
 	entries []entry
 	free    []uint32 // indices of entries that are nil
-	epoll   int      // -1: the target is not the kernel's
+	epoll   int      // -1: no target is the kernel's
 	watched bool     // the stack's shard does not sleep while there is an event
 	again   []place  // pairs whose socket has more to read than was read at a time
 	once    []place  // and those of the turn before
@@ -55,23 +56,17 @@ type shard struct {
 	swept     int
 }
 
-func newShard(p *Proxy) (*shard, error) {
-	s := &shard{proxy: p, stats: &Stats{}, epoll: -1}
-	if !p.cfg.Target.Kernel {
-		return s, nil
-	}
-	var err error
-	if s.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("proxy: make an epoll instance: %w", err)
-	}
-	return s, nil
-}
-
-func (s *shard) attach(sh *stack.Shard) {
+// watch makes the epoll instance, for the first route to the kernel's sockets.
+func (s *shard) watch(sh *stack.Shard) (err error) {
 	if s.epoll >= 0 {
-		s.watched = sh.Watch(s.epoll)
+		return nil
 	}
-	sh.SetOnTurn(s.turn)
+	if s.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		s.epoll = -1
+		return fmt.Errorf("proxy: make an epoll instance: %w", err)
+	}
+	s.watched = sh.Watch(s.epoll)
+	return nil
 }
 
 // close closes the sockets that are left. The stack's shard must have ended.

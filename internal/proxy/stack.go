@@ -11,12 +11,14 @@ import (
 // splice is a client's connection and the one to the target, on the same shard.
 type splice struct {
 	place
+	attempt
 	shard  *shard
 	ends   [2]end         // the client's, the target's
 	remote netip.AddrPort // the client's
 	local  netip.AddrPort // that it has connected to
 	active clock.Time     // when something last passed, or it began
 	ended  bool           // why is counted
+	late   bool           // the target did not answer in time, and is given up
 }
 
 const (
@@ -113,34 +115,60 @@ func (s *splice) reset(reason *uint64) {
 
 // expire resets the connection if it has waited for too long.
 func (s *splice) expire(now clock.Time) {
-	cfg := &s.shard.proxy.cfg
-	switch opened := s.ends[target].opened; {
-	case s.ended:
-	case (s.ends[client].conn == nil || s.ends[target].conn == nil) && now.Sub(s.active) >= lingerTime:
+	switch to := &s.ends[target]; {
+	case s.ended || s.late:
+	case (s.ends[client].conn == nil || to.conn == nil) && now.Sub(s.active) >= lingerTime:
 		s.reset(&s.shard.stats.Cut)
-	case !opened && now.Sub(s.active) >= cfg.Connect:
-		s.reset(&s.shard.stats.Timeouts)
-	case opened && cfg.Idle > 0 && now.Sub(s.active) >= cfg.Idle:
+	case !to.opened && now.Sub(s.began) >= s.plan.Connect:
+		s.late = true
+		to.conn.Abort()
+	case to.opened && s.plan.Idle > 0 && now.Sub(s.active) >= s.plan.Idle:
 		s.reset(&s.shard.stats.Idle)
 	}
 }
 
+// connect opens the connection to a target, and to others if that fails at once.
+func (s *splice) connect(to Target, now clock.Time) {
+	for {
+		c, err := s.shard.proxy.stack.Shard(s.shard.number).Open(to.Addr, targetHandler{})
+		if err == nil {
+			c.SetContext(s)
+			s.ends[target].conn = c
+			return
+		}
+		var ok bool
+		if to, ok = s.another(s.shard.number, now); !ok {
+			s.reset(&s.shard.stats.Refused)
+			return
+		}
+		s.shard.stats.Another++
+	}
+}
+
+// failed is told that the target did not take the connection. It reports whether another was found.
+func (s *splice) failed(now clock.Time) bool {
+	if s.ends[client].conn == nil {
+		return false
+	}
+	to, ok := s.another(s.shard.number, now)
+	if ok {
+		s.shard.stats.Another++
+		s.ends[target], s.late = end{}, false
+		s.connect(to, now)
+	}
+	return ok
+}
+
 // clientHandler has the connections of clients.
-type clientHandler struct{ proxy *Proxy }
+type clientHandler struct{ route *Route }
 
 // Opened connects to the target.
 func (h clientHandler) Opened(c *stack.Conn) {
-	s := &splice{shard: h.proxy.shards[c.Shard()], active: c.Now(), remote: c.RemoteAddr(), local: c.LocalAddr()}
+	s := &splice{shard: h.route.proxy.shards[c.Shard()], active: c.Now(), remote: c.RemoteAddr(), local: c.LocalAddr()}
 	s.ends[client] = end{conn: c, opened: true}
 	c.SetContext(s)
 	s.shard.add(s, c.Now())
-	to, err := h.proxy.stack.Shard(c.Shard()).Open(h.proxy.cfg.Target.Addr, targetHandler{})
-	if err != nil {
-		s.reset(&s.shard.stats.Refused)
-		return
-	}
-	to.SetContext(s)
-	s.ends[target].conn = to
+	s.connect(s.first(h.route, s.shard.number, c.Now()), c.Now())
 }
 
 func (clientHandler) Received(c *stack.Conn, b []byte) { c.Context().(*splice).received(client, b) }
@@ -169,7 +197,7 @@ type targetHandler struct{}
 func (targetHandler) Opened(c *stack.Conn) {
 	s := c.Context().(*splice)
 	s.ends[target].opened = true
-	if s.shard.proxy.cfg.Header {
+	if s.plan.Header {
 		var b [headerLen]byte
 		putHeader(&b, s.remote, s.local)
 		c.Write(b[:]) // an empty send buffer has room for it
@@ -193,9 +221,15 @@ func (targetHandler) Closed(c *stack.Conn, err error) {
 	if !ok {
 		return
 	}
+	opened := s.ends[target].opened
+	if !opened && !s.ended && s.failed(c.Now()) {
+		return
+	}
 	switch {
 	case s.ended || s.ends[client].conn == nil:
-	case !s.ends[target].opened:
+	case !opened && s.late:
+		s.shard.stats.Timeouts++
+	case !opened:
 		s.shard.stats.Refused++
 	case err != nil:
 		s.shard.stats.Broken++

@@ -50,6 +50,12 @@ func ParseTarget(text string) (t Target, err error) {
 	return t, nil
 }
 
+// UnmarshalText reads what ParseTarget does.
+func (t *Target) UnmarshalText(text []byte) (err error) {
+	*t, err = ParseTarget(string(text))
+	return err
+}
+
 func (t Target) String() string {
 	switch {
 	case t.Path != "":
