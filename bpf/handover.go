@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -77,6 +78,7 @@ func (e *Exported) Files() int {
 // other side is of a version whose maps are others.
 func Adopt(e Exported, files []*os.File) (*Program, error) {
 	p := &Program{cfg: e.Config, cookie: e.Cookie}
+	p.filter.replaced = time.Now() // by the other process, as far as is known here
 	maps := p.maps()
 	if len(files) != e.Files() || len(e.Maps) != len(maps) {
 		return nil, fmt.Errorf("bpf: adopt: %w: %d files, and maps %v", ErrExported, len(files), e.Maps)

@@ -34,7 +34,7 @@ type HandoverState struct {
 }
 
 // handoverFormat is the version of all that the two processes say to each other, relays included.
-const handoverFormat = 1
+const handoverFormat = 2
 
 // maxHalfOpen bounds the handshakes that are told. A SYN that is sent again for one beyond that is answered anew, and may fail.
 const maxHalfOpen = 1 << 16

@@ -106,6 +106,26 @@ func (l *upgradeLoad) end() {
 	l.done.Wait()
 }
 
+// replaced replaces the process with a control socket by another of the same binary, which is ended with the test, and returns that one's PID,
+// when the control socket is its.
+func replaced(t *testing.T, first *process, socket string, pid int) int {
+	t.Helper()
+	code, out, errs := command(t.Context(), nil, "upgrade", "--socket", socket, "--json")
+	var done daemon.Upgraded
+	if err := json.Unmarshal([]byte(out), &done); err != nil || code != exitOK || done.Old != pid || done.New == pid {
+		t.Fatalf("upgrade: exit code %d, %v\n%s%s\n%s", code, err, out, errs, &first.err)
+	}
+	t.Logf("packets waited for %v", time.Duration(done.Stopped*1e9))
+	t.Cleanup(func() { _ = unix.Kill(done.New, unix.SIGKILL) }) // it may have ended
+	var info control.Info
+	for end := time.Now().Add(5 * time.Second); info.PID != done.New; time.Sleep(5 * time.Millisecond) {
+		if err := (control.Client{Path: socket}).Get(t.Context(), "/info", &info); err != nil || time.Now().After(end) {
+			t.Fatalf("the control socket is process %d's, want %d: %v\n%s", info.PID, done.New, err, &first.err)
+		}
+	}
+	return done.New
+}
+
 // TestUpgrade replaces a process three times, as an operator does, while a kernel's clients use it: no connection fails, none is reset, and
 // every byte is as it was. The control socket has one name all the time. The processes before end with their last connection.
 func TestUpgrade(t *testing.T) {
@@ -116,27 +136,10 @@ func TestUpgrade(t *testing.T) {
 	load := startUpgradeLoad(t, lab, 2, 2)
 	pid := p.cmd.Process.Pid
 	pids := []int{pid}
-	t.Cleanup(func() {
-		for _, pid := range pids[1:] {
-			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended
-		}
-	})
-	for i := range 3 {
+	for range 3 {
 		time.Sleep(200 * time.Millisecond)
-		code, out, errs := command(t.Context(), nil, "upgrade", "--socket", socket, "--json")
-		var done daemon.Upgraded
-		if err := json.Unmarshal([]byte(out), &done); err != nil || code != exitOK || done.Old != pid || done.New == pid {
-			t.Fatalf("upgrade %d: exit code %d, %v\n%s%s\n%s", i, code, err, out, errs, &p.err)
-		}
-		t.Logf("packets waited for %v", time.Duration(done.Stopped*1e9))
-		pid = done.New
+		pid = replaced(t, p, socket, pid)
 		pids = append(pids, pid)
-		var info control.Info
-		for end := time.Now().Add(5 * time.Second); info.PID != pid; time.Sleep(5 * time.Millisecond) {
-			if err := (control.Client{Path: socket}).Get(t.Context(), "/info", &info); err != nil || time.Now().After(end) {
-				t.Fatalf("the control socket is process %d's, want %d: %v", info.PID, pid, err)
-			}
-		}
 	}
 	time.Sleep(200 * time.Millisecond)
 	load.end()
@@ -246,8 +249,10 @@ func badSuccessor(step string) int {
 	if err := fdpass.Send(c, fmt.Appendf(nil, `{"pid":%d}`, os.Getpid()), nil); err != nil || step == "prepared" {
 		return 1
 	}
-	if _, _, err := fdpass.Receive(c, fdpass.Limits{Body: 1 << 20}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	for range 2 { // of the filter, and of the queues
+		if _, _, err := fdpass.Receive(c, fdpass.Limits{Body: 1 << 20}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
 	}
 	return 1
 }

@@ -137,6 +137,7 @@ func newDaemon(cfg Config) (*Daemon, error) {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
 	d.stop.init()
+	d.takeover.filter = cfg.Filter
 	d.upgrades.binary, _ = os.Executable() // now: when it is asked for, another file may be there
 	d.SetDrain(cmp.Or(cfg.Drain, DefaultDrain))
 	var err error

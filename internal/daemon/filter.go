@@ -18,11 +18,16 @@ import (
 // maxTop bounds how many offenders are shown at a time.
 const maxTop = 10_000
 
-// startFilter has the filter do what the configuration says, and be changed through the control socket.
+// startFilter has the filter do what the configuration says, and be changed through the control socket. That of a process before is as it
+// is until goOnFiltering.
 func (d *Daemon) startFilter(s *filter.Settings) error {
 	program := d.Stack.Interface().Program()
 	d.filter = filter.New(program, d.peers, filter.KernelPeers)
-	if err := d.filter.Apply(s); err != nil {
+	start := d.filter.Apply
+	if d.takeover.conn != nil {
+		start = (*filter.Settings).Validate
+	}
+	if err := start(s); err != nil {
 		return err
 	}
 	d.Control.HandleJSON("GET /filter", func(*http.Request) (any, error) {
@@ -59,6 +64,18 @@ func (d *Daemon) startFilter(s *filter.Settings) error {
 		return out, nil
 	})
 	return nil
+}
+
+// goOnFiltering takes over what the process before had been told since it read its configuration, unless that is another now: then it
+// is read as at a reload.
+func (d *Daemon) goOnFiltering() {
+	changed, err := d.filter.ApplyNew(&d.takeover.filter)
+	switch {
+	case err != nil:
+		d.Log.Error("filter: what the configuration says could not be applied: the rules of the process before are in force", "error", err)
+	case changed:
+		d.Log.Info("filter: the configuration's section is not that of the process before: its rules and rates are in force, and no others")
+	}
 }
 
 // SetFilter replaces everything that the filter does.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpstack/xdpstack/internal/control"
+	"github.com/xdpstack/xdpstack/internal/filter"
 	"github.com/xdpstack/xdpstack/stack"
 )
 
@@ -21,6 +22,8 @@ type takeover struct {
 	path string        // of the control socket that is to be this one's in the end; empty: it has a name of its own
 	// listen opens the dashboard's port; nil: there is none.
 	listen func() error
+	// filter is what the configuration says of it.
+	filter filter.Settings
 }
 
 // begin asks the process whose control socket is named by the environment for its interface, if there is one.
@@ -74,6 +77,15 @@ func (d *Daemon) finish() error {
 		return fmt.Errorf("take over: %w", err)
 	}
 	s, err := receive(t.conn, prepareTime)
+	if err == nil && s.Filter == nil {
+		err = errors.New("the other process says nothing of its filter")
+	}
+	if err == nil {
+		err = d.filter.TakeOver(*s.Filter)
+	}
+	if err == nil {
+		s, err = receive(t.conn, takeUpTime)
+	}
 	if err == nil && s.State == nil {
 		err = errors.New("the other process says nothing of its queues")
 	}
@@ -90,6 +102,7 @@ func (d *Daemon) finish() error {
 	t.conn = nil
 	d.Log.Info("taken over", "from", s.PID)
 	// It serves. What fails from here on is no reason to end.
+	d.goOnFiltering()
 	if t.path != "" {
 		// Without privileges it may not: then who started it does (Plan.Socket).
 		if err := d.Control.Replace(t.path); err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/xdpstack/xdpstack/internal/control"
 	"github.com/xdpstack/xdpstack/internal/fdpass"
+	"github.com/xdpstack/xdpstack/internal/filter"
 	"github.com/xdpstack/xdpstack/internal/web"
 	"github.com/xdpstack/xdpstack/stack"
 )
@@ -26,7 +27,8 @@ import (
 //	GET /handover                         ───────────────►
 //	opens the stack on what it is given   ◄──── offer ─────  description, files
 //	opens ports, sockets, everything
-//	                                      ──── prepared ──►  its shards stop
+//	                                      ──── prepared ──►  its filter takes no changes any more
+//	keeps the filter                      ◄──── filter ────  its shards stop
 //	its shards receive and send           ◄──── state ─────
 //	                                      ──── running ───►  goes on with its connections through the new process, then ends
 //
@@ -73,6 +75,7 @@ const (
 type step struct {
 	PID     int                  `json:"pid"`
 	Failed  string               `json:"failed,omitempty"`
+	Filter  *filter.Carried      `json:"filter,omitempty"`
 	State   *stack.HandoverState `json:"state,omitempty"`
 	Control string               `json:"control,omitempty"` // path of the new process's socket
 }
@@ -211,6 +214,19 @@ func (d *Daemon) handOver(c *net.UnixConn) (u Upgraded, err error) {
 		return u, fmt.Errorf("the new process could not prepare itself: %w", err)
 	}
 	u = Upgraded{Old: os.Getpid(), New: prepared.PID, Control: prepared.Control}
+	defer func() {
+		if err != nil {
+			d.filter.Return()
+		}
+	}()
+	carried, err := d.filter.Leave()
+	if err == nil {
+		err = send(c, step{Filter: &carried})
+	}
+	if err != nil {
+		d.Stack.Withdraw()
+		return u, fmt.Errorf("the new process was ready and did not begin: %w", err)
+	}
 	begun := time.Now()
 	state, err := d.Stack.Suspend()
 	if err != nil {

@@ -5,5 +5,6 @@
 //	                                                       the operator: refused without Force
 //	                                                       connections of the stack: counted
 //
-// The XDP program is what decides about packets; this package runs when somebody changes what it decides by.
+// The XDP program is what decides about packets; this package runs when somebody changes what it decides by. A process that takes the
+// program over from another one (Filter.TakeOver) finds rules and counts in it, and is told the rest.
 package filter

@@ -57,15 +57,17 @@ type Filter struct {
 	peers, kernelPeers func() ([]netip.Addr, error)
 	now                func() time.Time
 
-	mu     sync.Mutex
-	rates  Rates
-	ends   map[netip.Prefix]time.Time // of the rules that end by themselves
-	timer  *time.Timer                // for the next of them; nil: none does
-	failed error                      // of the last rule that should have ended
-	closed bool
+	mu      sync.Mutex
+	rates   Rates
+	ends    map[netip.Prefix]time.Time // of the rules that end by themselves
+	timer   *time.Timer                // for the next of them; nil: none does
+	failed  error                      // of the last rule that should have ended
+	applied Settings                   // the last that were
+	left    bool                       // another process keeps the filter
+	closed  bool
 }
 
-// New keeps the filter of a program, which has none yet.
+// New keeps the filter of a program, which has none yet, or one that is told by TakeOver.
 func New(p Program, peers, kernelPeers func() ([]netip.Addr, error)) *Filter {
 	return &Filter{program: p, peers: peers, kernelPeers: kernelPeers, now: time.Now, ends: map[netip.Prefix]time.Time{}}
 }
@@ -112,6 +114,9 @@ func (f *Filter) Top(n int) ([]bpf.Offender, error) { return f.program.Offenders
 func (f *Filter) Change(c Change) (Outcome, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.left {
+		return Outcome{}, fmt.Errorf("filter: %w", ErrLeft)
+	}
 	if err := c.check(); err != nil {
 		return Outcome{}, err
 	}
@@ -264,7 +269,7 @@ func (f *Filter) wait() {
 		f.timer.Stop()
 		f.timer = nil
 	}
-	if len(f.ends) == 0 || f.closed {
+	if len(f.ends) == 0 || f.closed || f.left {
 		return
 	}
 	var first time.Time
@@ -280,7 +285,7 @@ func (f *Filter) wait() {
 func (f *Filter) expire() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed {
+	if f.closed || f.left {
 		return
 	}
 	now := f.now()

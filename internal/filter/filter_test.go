@@ -242,3 +242,47 @@ func FuzzParseList(f *testing.F) {
 		}
 	})
 }
+
+func TestHandover(t *testing.T) {
+	old, p := fresh(t, "", "")
+	settings := Settings{Deny: []string{"192.0.2.0/24"}}
+	if err := old.Apply(&settings); err != nil {
+		t.Fatal(err)
+	}
+	soon := rulesOf(t, "deny 198.51.100.0/24\ndeny 203.0.113.0/24")
+	soon[0].Until = time.Now().Add(100 * time.Millisecond)
+	if _, err := old.Change(Change{Rules: soon, Rates: &Rates{SYNs: Rate{PerSecond: 7}}}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := old.Leave()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.Change(Change{Clear: true}); !errors.Is(err, ErrLeft) {
+		t.Errorf("a change after Leave: %v", err)
+	}
+	young := New(p, old.peers, old.kernelPeers)
+	defer young.Close()
+	if err := young.TakeOver(c); err != nil {
+		t.Fatal(err)
+	}
+	s, err := young.State()
+	if err != nil || len(s.Rules) != 3 || s.Rates.SYNs.PerSecond != 7 || s.Rules[1].Until.Before(soon[0].Until) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if changed, err := young.ApplyNew(&Settings{Deny: []string{"192.0.2.0/24"}, Allow: []string{}}); changed || err != nil {
+		t.Errorf("the same settings: %v, %v", changed, err)
+	}
+	for start := time.Now(); len(s.Rules) != 2; time.Sleep(10 * time.Millisecond) {
+		if s, err = young.State(); err != nil || time.Since(start) > 5*time.Second {
+			t.Fatalf("rules %+v, %v", s.Rules, err)
+		}
+	}
+	if changed, err := young.ApplyNew(&Settings{}); !changed || err != nil || len(p.rules) != 0 {
+		t.Errorf("other settings: %v, %v, %v", changed, err, p.rules)
+	}
+	old.Return()
+	if _, err := old.Change(Change{Rules: soon}); err != nil {
+		t.Errorf("after Return: %v", err)
+	}
+}

@@ -1,6 +1,9 @@
 package filter
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Settings are the filter that a process begins with, as its configuration says it. The zero value lets everything in.
 type Settings struct {
@@ -60,5 +63,15 @@ func (f *Filter) Apply(s *Settings) error {
 	if err == nil {
 		_, err = f.Change(c)
 	}
+	if err == nil {
+		f.mu.Lock()
+		f.applied = *s
+		f.mu.Unlock()
+	}
 	return err
+}
+
+func (s *Settings) equal(t *Settings) bool {
+	return slices.Equal(s.Deny, t.Deny) && slices.Equal(s.Allow, t.Allow) && s.SYNRate == t.SYNRate && s.Rate == t.Rate &&
+		s.SYNBurst == t.SYNBurst && s.Burst == t.Burst
 }
