@@ -55,7 +55,7 @@ BENCH_NEEDS := \
 	/usr/include/bpf/libbpf.h:libbpf-dev:the~raw~rows~with~the~program~in~C
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-zerocopy guest bin/guest setup race fuzz soak soak-wire lint bench bench-quick bench-generators bench-flood bench-zerocopy packetdrill generate clean
+.PHONY: help build demo test test-zerocopy guest bin/guest setup race fuzz soak soak-wire lint bench bench-quick bench-generators bench-flood bench-watch bench-zerocopy packetdrill generate clean
 
 help: ## list these tasks
 	@awk -F ":.*## " '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -121,6 +121,9 @@ bench-generators: build ## generators beside theirs, in eight minutes (root): pa
 bench-flood: build ## time to connect while spoofed SYNs flood the server, with the shield, without, on the kernel and on gVisor, in ten minutes (root)
 	@.ci/setup $(BENCH_NEEDS)
 	@cd bench && $(GO) run . -only flood- $(ARGS)
+
+bench-watch: build ## what it costs a server at full load to be watched, in six minutes (root)
+	@cd bench && $(GO) run . -only watch $(ARGS)
 
 bench-zerocopy: ## zero-copy beside copy mode in guests with igb and virtio_net, 15 minutes; ARGS="-nic igb -only zerocopy-send -quick"
 	@cd bench && CGO_ENABLED=0 $(GO) build -ldflags '-s -w' -o ../bin/bench . && exec ../bin/bench zerocopy $(ARGS)

@@ -27,6 +27,7 @@ var children = map[string]func(ctx context.Context, emit child.Emit, args []stri
 	"hop":   forward,
 	"visit": visit,
 	"flood": floodSYNs,
+	"watch": watchServer,
 }
 
 func main() {

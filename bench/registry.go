@@ -61,7 +61,7 @@ func groups() []*group {
 		rawGroup(), packetGroup(), measureGroup(),
 	}, rateGroups(), []*group{
 		latencyGroup(), netHTTPGroup(), shardsGroup(), checkGroup(), softirqGroup(),
-	}, generatorGroups(), []*group{iperf3Group(), proxyGroup()}, floodGroups(), crossingGroups(), zeroCopyGroups())
+	}, generatorGroups(), []*group{iperf3Group(), proxyGroup(), watchGroup()}, floodGroups(), crossingGroups(), zeroCopyGroups())
 }
 
 const (

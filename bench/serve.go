@@ -46,7 +46,7 @@ func serve(ctx context.Context, emit child.Emit, args []string) (any, error) {
 		return nil, err
 	}
 	switch *kind {
-	case "xdpstack", "xdpstack-shield", "xdpstack-asavie", "xdpstack-nethttp", "xdpstack-iperf3":
+	case "xdpstack", "xdpstack-shield", "xdpstack-asavie", "xdpstack-nethttp", "xdpstack-iperf3", watchedKind:
 		return serveOurs(ctx, emit, *kind, ours.ServerConfig{
 			Interface: *ifname, Address: addr, Congestion: *congestion, Spin: *spin, CPUs: cpus.several(),
 			ZeroCopy: *zeroCopy, Gateway: gateway,

@@ -14,6 +14,8 @@ func serveOurs(ctx context.Context, emit child.Emit, kind string, cfg ours.Serve
 	var s *ours.Server
 	var err error
 	switch kind {
+	case watchedKind:
+		return serveWatched(ctx, emit, cfg)
 	case "xdpstack-nethttp":
 		s, err = ours.NewNetHTTP(cfg)
 	case "xdpstack-iperf3":

@@ -2,10 +2,8 @@ package daemon
 
 import (
 	"context"
-	"time"
 
 	"github.com/xdpstack/xdpstack/internal/web"
-	"github.com/xdpstack/xdpstack/stack"
 )
 
 // openWatch has those who watch answered on the control socket, and on TCP if that is asked for.
@@ -14,7 +12,7 @@ func (d *Daemon) openWatch(cfg *Config) (err error) {
 	site := web.New(web.Config{
 		Take:        d.Snapshot,
 		Status:      d.status,
-		Connections: d.connections,
+		Connections: web.ConnectionsOf(d.Stack),
 		Build:       web.ReadBuild(),
 	})
 	site.Register(d.Control.Handle)
@@ -72,22 +70,4 @@ func (d *Daemon) status() web.Status {
 		s.Ready, s.Reason = false, "the link of "+d.Stack.Interface().Info().Name+" is down"
 	}
 	return s
-}
-
-// connections shows TCP connections.
-func (d *Daemon) connections(see func(web.Connection) bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	for c, err := range d.Stack.Connections(ctx, stack.ConnQuery{Kinds: stack.KindConn}) {
-		if err != nil {
-			return err
-		}
-		if !see(web.Connection{
-			Local: c.Local, Remote: c.Remote, State: c.State.String(), Queue: c.Shard, ID: c.ID,
-			RTT: c.Info.RTT, Window: c.Info.CWnd, Resent: uint64(c.Info.Resent), In: c.Info.BytesReceived, Out: c.Info.BytesAcked,
-		}) {
-			return nil
-		}
-	}
-	return nil
 }

@@ -2,10 +2,13 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/xdpstack/xdpstack/stack"
 )
 
 // Connection is a connection as a list of the busiest ones shows it.
@@ -22,6 +25,26 @@ type Connection struct {
 
 	InRate  float64 `json:"in_rate"` // bytes of payload per second, since the look before
 	OutRate float64 `json:"out_rate"`
+}
+
+// ConnectionsOf is a Config's Connections: the TCP connections of a stack.
+func ConnectionsOf(s *stack.Stack) func(see func(Connection) bool) error {
+	return func(see func(Connection) bool) error {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		for c, err := range s.Connections(ctx, stack.ConnQuery{Kinds: stack.KindConn}) {
+			if err != nil {
+				return err
+			}
+			if !see(Connection{
+				Local: c.Local, Remote: c.Remote, State: c.State.String(), Queue: c.Shard, ID: c.ID,
+				RTT: c.Info.RTT, Window: c.Info.CWnd, Resent: uint64(c.Info.Resent), In: c.Info.BytesReceived, Out: c.Info.BytesAcked,
+			}) {
+				return nil
+			}
+		}
+		return nil
+	}
 }
 
 // Percentiles describe a distribution, in nanoseconds.

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// freshness is for how long an answer serves everybody: however many watch, the shards are asked no more than so often.
+// freshness is for how long an answer serves everybody, unless the configuration says otherwise: however many watch, the shards are asked
+// no more than so often.
 const freshness = 200 * time.Millisecond
 
 // patience is how long the shards may take to answer. One that does not, hangs in a handler.
@@ -17,7 +18,8 @@ var errStuck = errors.New("a shard does not answer: a handler of it blocks, or i
 
 // sampler asks for something, and gives the answer to all who ask within a time.
 type sampler[T any] struct {
-	take func() (T, error)
+	take  func() (T, error)
+	fresh time.Duration
 
 	mu   sync.Mutex
 	last *sample[T]
@@ -31,7 +33,7 @@ type sample[T any] struct {
 	err   error
 }
 
-// get returns an answer that is at most freshness old. While the last question is not answered no other is asked.
+// get returns an answer that is fresh. While the last question is not answered no other is asked.
 func (s *sampler[T]) get(ctx context.Context) (value T, err error) {
 	p := s.sample(time.Now())
 	timer := time.NewTimer(patience)
@@ -52,7 +54,7 @@ func (s *sampler[T]) sample(now time.Time) *sample[T] {
 	if p := s.last; p != nil {
 		select {
 		case <-p.done:
-			if now.Sub(p.begun) < freshness {
+			if now.Sub(p.begun) < s.fresh {
 				return p
 			}
 		default:

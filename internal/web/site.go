@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/http/pprof"
@@ -20,7 +21,8 @@ type Config struct {
 	// Connections shows connections to see until that returns false; default: none. It is called on a goroutine of its own.
 	Connections func(see func(Connection) bool) error
 	Build       Build
-	Started     time.Time // of the process; default: when the site was made
+	Started     time.Time     // of the process; default: when the site was made
+	Fresh       time.Duration // for how long an answer serves everybody who asks; default 200 ms
 }
 
 // Status is what a process is about.
@@ -56,6 +58,8 @@ func New(cfg Config) *Site {
 		cfg.Started = time.Now()
 	}
 	s := &Site{cfg: cfg}
+	s.snapshot.fresh = cmp.Or(cfg.Fresh, freshness)
+	s.conns.fresh = s.snapshot.fresh
 	s.snapshot.take = func() (*snapshot.Snapshot, error) {
 		snap, err := cfg.Take()
 		return &snap, err

@@ -39,14 +39,14 @@ func fill(c *stack.Conn) {
 	}
 }
 
-// web answers requests. The states of its connections are used again, so that a connection costs no memory of its own.
-type web struct {
+// pages answers requests. The states of its connections are used again, so that a connection costs no memory of its own.
+type pages struct {
 	ignore
 	mu   sync.Mutex // of several shards
 	free []*app.HTTP
 }
 
-func (w *web) Opened(c *stack.Conn) {
+func (w *pages) Opened(c *stack.Conn) {
 	w.mu.Lock()
 	n := len(w.free) - 1
 	if n < 0 {
@@ -58,7 +58,7 @@ func (w *web) Opened(c *stack.Conn) {
 	c.SetContext(h)
 }
 
-func (w *web) Closed(c *stack.Conn, _ error) {
+func (w *pages) Closed(c *stack.Conn, _ error) {
 	h := c.Context().(*app.HTTP)
 	h.Reset()
 	w.mu.Lock()
@@ -66,7 +66,7 @@ func (w *web) Closed(c *stack.Conn, _ error) {
 	w.mu.Unlock()
 }
 
-func (w *web) Received(c *stack.Conn, p []byte) {
+func (w *pages) Received(c *stack.Conn, p []byte) {
 	h := c.Context().(*app.HTTP)
 	for range h.Requests(p) {
 		if c.Write(app.Response) < len(app.Response) {

@@ -40,7 +40,7 @@ func NewMemory(w core.Work) (*Memory, error) {
 	case core.Send:
 		h = source{}
 	case core.Connect:
-		h = new(web)
+		h = new(pages)
 	}
 	if _, err := s.Handle(fmt.Sprintf(":%d", w.Port()), h); err != nil {
 		return nil, err

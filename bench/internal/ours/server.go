@@ -55,7 +55,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		return nil, err
 	}
 	for port, h := range map[uint16]stack.Handler{
-		app.EchoPort: echo{}, app.DiscardPort: discard{}, app.SourcePort: source{}, app.HTTPPort: new(web),
+		app.EchoPort: echo{}, app.DiscardPort: discard{}, app.SourcePort: source{}, app.HTTPPort: new(pages),
 	} {
 		if _, err := s.Handle(fmt.Sprintf(":%d", port), h); err != nil {
 			_ = s.Close()

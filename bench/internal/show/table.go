@@ -111,6 +111,8 @@ var extras = []struct{ name, format string }{
 	{"SYNs sent/s", "%s SYNs/s sent"}, {"SYNs/s", "%s SYNs/s came"}, {"ring full %", "ring full for %s %%"}, {"visits", "%s visits"}, {"succeeded %", "%s %% succeeded"}, {"calm p50 µs", "calm p50 %s µs"},
 	{"calm p99 µs", "calm p99 %s µs"}, {"flooded p50 µs", "flooded p50 %s µs"}, {"flooded/calm p99", "p99 %s times the calm one"},
 	{"packets/SYN", "%s packets/SYN to the process"}, {"calm server CPU", "calm server CPU %s"}, {"RSS growth MiB", "RSS grew by %s MiB"},
+	{"throughput %", "costs %s %% of the requests"}, {"CPU ms/look", "%s ms a look"}, {"KiB/look", "of %s KiB"}, {"looks/s", "%s looks/s"},
+	{"requests/s", "%s requests/s"}, {"CPU µs/request", "%s µs a request"}, {"watched µs/request", "%s µs watched"},
 	{"rate error %", "rate off by %s %%"}, {"missed %", "%s %% missed"},
 	{"late p50 µs", "late p50 %s µs"}, {"late p99 µs", "p99 %s µs"}, {"late p99.9 µs", "p99.9 %s µs"},
 	{"sleeps/packet", "%s sleeps/packet"},

@@ -35,6 +35,8 @@ type Runner struct {
 type Ready struct {
 	Mode string `json:"mode"`          // of the driver, as it was bound
 	PID  int    `json:"pid,omitempty"` // of the process that serves, if that is another one
+
+	Control string `json:"control,omitempty"` // where the control socket is, if it has one
 }
 
 // patience bounds what a child may take to get ready.
