@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,31 +21,11 @@ import (
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/ethernet"
 	"github.com/xdpstack/xdpstack/internal/checksum"
+	"github.com/xdpstack/xdpstack/internal/fdpass/fdtest"
 	"github.com/xdpstack/xdpstack/internal/netlab"
 	"github.com/xdpstack/xdpstack/ipv4"
 	"github.com/xdpstack/xdpstack/tcp"
 )
-
-// unixPair makes two connected sockets.
-func unixPair(t testing.TB) (a, b *net.UnixConn) {
-	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ends [2]*net.UnixConn
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "pair")
-		c, err := net.FileConn(f)
-		f.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ends[i] = c.(*net.UnixConn)
-		t.Cleanup(func() { ends[i].Close() })
-	}
-	return ends[0], ends[1]
-}
 
 // offered hands a stack's description over as another process would get it.
 func offered(t testing.TB, s *Stack) *Handover {
@@ -56,7 +35,7 @@ func offered(t testing.TB, s *Stack) *Handover {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	a, b := unixPair(t)
+	a, b := fdtest.Pair(t)
 	sent := make(chan error, 1)
 	go func() { sent <- h.Send(a) }()
 	got, err := ReceiveHandover(b)

@@ -11,27 +11,18 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xdpstack/xdpstack/internal/fdpass/fdtest"
 )
 
+// pair makes two connected sockets that do not wait for ever.
 func pair(t testing.TB) (a, b *net.UnixConn) {
 	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
+	a, b = fdtest.Pair(t)
+	for _, c := range []*net.UnixConn{a, b} {
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	}
-	var ends [2]*net.UnixConn
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "pair")
-		c, err := net.FileConn(f)
-		f.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ends[i] = c.(*net.UnixConn)
-		_ = ends[i].SetDeadline(time.Now().Add(10 * time.Second))
-		t.Cleanup(func() { ends[i].Close() })
-	}
-	return ends[0], ends[1]
+	return a, b
 }
 
 // memfds makes files that hold their number.

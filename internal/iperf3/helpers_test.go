@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xdpstack/xdpstack/internal/sim"
+	"github.com/xdpstack/xdpstack/internal/sim/simtest"
 	"github.com/xdpstack/xdpstack/stack"
 )
 
@@ -22,20 +22,13 @@ type pair struct{ server, client *stack.Stack }
 
 func newPair(t testing.TB) pair {
 	t.Helper()
-	a, b, err := sim.Pipe(sim.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	open := func(d *sim.Device, p netip.Prefix) *stack.Stack {
-		st, err := stack.New(stack.Config{Address: p, NoProbe: true}, d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		st.Start()
-		t.Cleanup(func() { st.Close() })
-		return st
-	}
-	return pair{open(a, serverAddr), open(b, clientAddr)}
+	var p pair
+	p.server, p.client = simtest.Pair(t, serverAddr.String(), clientAddr.String())
+	t.Cleanup(func() {
+		p.client.Close()
+		p.server.Close()
+	})
+	return p
 }
 
 // buffer is a bytes.Buffer for several goroutines.

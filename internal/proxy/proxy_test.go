@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xdpstack/xdpstack/internal/sim"
+	"github.com/xdpstack/xdpstack/internal/sim/simtest"
 	"github.com/xdpstack/xdpstack/stack"
 )
 
@@ -37,19 +37,9 @@ var kinds = []string{"kernel", "unix", "stack"}
 // newWorld makes a world in which the target is of a kind, the last of those of the configuration.
 func newWorld(t *testing.T, kind string, cfg Config) *world {
 	t.Helper()
-	a, b, err := sim.Pipe(sim.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	open := func(address string, dev stack.Device) *stack.Stack {
-		s, err := stack.New(stack.Config{Address: netip.MustParsePrefix(address)}, dev)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Start()
-		return s
-	}
-	w := &world{stack: open("192.0.2.1/24", a), client: open("192.0.2.2/24", b)}
+	w := &world{}
+	w.stack, w.client = simtest.Pair(t, "192.0.2.1/24", "192.0.2.2/24")
+	var err error
 	switch kind {
 	case "kernel":
 		w.server, err = net.Listen("tcp4", "127.0.0.1:0")

@@ -2,11 +2,10 @@ package service
 
 import (
 	"net"
-	"net/netip"
 	"testing"
 	"time"
 
-	"github.com/xdpstack/xdpstack/internal/sim"
+	"github.com/xdpstack/xdpstack/internal/sim/simtest"
 	"github.com/xdpstack/xdpstack/stack"
 )
 
@@ -16,19 +15,7 @@ const patience = 30 * time.Second
 // pair makes a server's and a client's stack, joined in memory.
 func pair(t *testing.T) (server, client *stack.Stack) {
 	t.Helper()
-	a, b, err := sim.Pipe(sim.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	open := func(address string, dev stack.Device) *stack.Stack {
-		s, err := stack.New(stack.Config{Address: netip.MustParsePrefix(address)}, dev)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Start()
-		return s
-	}
-	server, client = open("192.0.2.1/24", a), open("192.0.2.2/24", b)
+	server, client = simtest.Pair(t, "192.0.2.1/24", "192.0.2.2/24")
 	t.Cleanup(func() {
 		client.Close()
 		settled(t, server)
