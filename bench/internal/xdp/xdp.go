@@ -1,10 +1,13 @@
-// Package xdp has the XDP programs that the peers need, and attaches them: one passes every frame to the kernel, one drops every frame, one
-// redirects every frame to an AF_XDP socket. xdpstack brings its own.
+// Package xdp has the XDP programs that the peers need, and attaches them: one passes every frame to the kernel, one all but those to some
+// addresses, one drops every frame, one redirects every frame to an AF_XDP socket. xdpstack brings its own.
 package xdp
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -27,6 +30,32 @@ const (
 // Pass attaches a program that passes every frame to the kernel, in native mode.
 func Pass(ifindex int) (*Program, error) {
 	return attach(ifindex, nil, asm.Instructions{asm.Mov.Imm(asm.R0, actionPass), asm.Return()})
+}
+
+// PassBut attaches a program that drops what goes to an IPv4 address of the prefix, and passes every other frame to the kernel, in native
+// mode. It looks at frames without VLAN tags only.
+func PassBut(ifindex int, without netip.Prefix) (*Program, error) {
+	const (
+		data, end   = 0, 4 // offsets in struct xdp_md
+		etherType   = 12   // offsets in the frame
+		destination = 14 + 16
+	)
+	inMemory := func(b []byte) int32 { return int32(binary.NativeEndian.Uint32(b)) } // as a word of the frame is loaded
+	return attach(ifindex, nil, asm.Instructions{
+		asm.LoadMem(asm.R2, asm.R1, data, asm.Word),
+		asm.LoadMem(asm.R3, asm.R1, end, asm.Word),
+		asm.Mov.Imm(asm.R0, actionPass),
+		asm.Mov.Reg(asm.R4, asm.R2),
+		asm.Add.Imm(asm.R4, destination+4),
+		asm.JGT.Reg(asm.R4, asm.R3, "exit"),
+		asm.LoadMem(asm.R4, asm.R2, etherType, asm.Half),
+		asm.JNE.Imm(asm.R4, int32(binary.NativeEndian.Uint16([]byte{8, 0})), "exit"), // IPv4
+		asm.LoadMem(asm.R4, asm.R2, destination, asm.Word),
+		asm.And.Imm32(asm.R4, inMemory(net.CIDRMask(without.Bits(), 32))),
+		asm.JNE.Imm32(asm.R4, inMemory(without.Masked().Addr().AsSlice()), "exit"),
+		asm.Mov.Imm(asm.R0, actionDrop),
+		asm.Return().WithSymbol("exit"),
+	})
 }
 
 // Drop attaches a program that drops every frame, in native mode.
