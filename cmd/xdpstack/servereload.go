@@ -83,63 +83,20 @@ func (r *reloader) defend(d *daemon.Daemon, next *config.Document, changes []con
 func (s *services) change(d *daemon.Daemon, all []config.Service) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := make(map[string]*served)
-	var fresh []*served
-	var use []func()
-	giveUp := func(err error) error {
-		for _, r := range fresh {
-			err = errors.Join(err, r.stop(), r.close())
-		}
-		return err
+	c, err := s.prepare(d, all)
+	if err != nil {
+		return errors.Join(err, c.giveUp())
 	}
-	for _, cfg := range all {
-		id := cfg.ID()
-		old := s.running[id]
-		if old == nil {
-			r, err := newServed(cfg)
-			if err != nil {
-				return giveUp(err)
-			}
-			fresh = append(fresh, r)
-			next[id] = r
-			continue
-		}
-		next[id] = old
-		if cfg.Name == "http" {
-			prepared, err := old.http.Prepare(cfg.HTTP())
-			if err != nil {
-				return giveUp(err)
-			}
-			use = append(use, prepared, func() { old.Service = cfg })
-		}
-		if cfg.Name == "proxy" {
-			if err := s.allowed(&cfg); err != nil {
-				return giveUp(err)
-			}
-			use = append(use, func() { old.reroute(d, cfg) })
+	for _, r := range c.fresh {
+		if err := s.start(d, r); err != nil {
+			return errors.Join(err, c.giveUp())
 		}
 	}
-	// A port that changes its service is free only when the one before has left it.
-	late := func(r *served) bool {
-		for id, old := range s.running {
-			if next[id] == nil && old.Port == r.Port {
-				return true
-			}
-		}
-		return false
-	}
-	for _, r := range fresh {
-		if !late(r) {
-			if err := s.start(d, r); err != nil {
-				return giveUp(err)
-			}
-		}
-	}
-	for _, f := range use {
+	for _, f := range c.use {
 		f()
 	}
 	for id, old := range s.running {
-		if next[id] == nil {
+		if c.next[id] == nil {
 			d.Log.Info("no longer accepting", "service", old.Name, "port", old.Port)
 			if err := old.stop(); err != nil {
 				d.Log.Error("a service does not end", "service", id, "error", err)
@@ -147,13 +104,82 @@ func (s *services) change(d *daemon.Daemon, all []config.Service) error {
 			s.ended = append(s.ended, old)
 		}
 	}
-	for _, r := range slices.DeleteFunc(fresh, func(r *served) bool { return !late(r) }) {
+	for _, r := range c.late {
 		if err := s.start(d, r); err != nil {
 			d.Fail(fmt.Errorf("a port that was given from one service to another: %w", err)) // half a configuration is none
 		}
 	}
-	s.running = next
+	s.running = c.next
 	return nil
+}
+
+// serviceChange is what there is to do for other services.
+type serviceChange struct {
+	next  map[string]*served // by ID
+	fresh []*served          // those that are new
+	late  []*served          // of these, the ones whose port is free only when the service before has left it
+	use   []func()           // has those that stay do as they are told now; cannot fail
+}
+
+// prepare looks what there is to do. What it has made already is in the change on an error too.
+func (s *services) prepare(d *daemon.Daemon, all []config.Service) (c serviceChange, err error) {
+	c.next = make(map[string]*served)
+	for _, cfg := range all {
+		id := cfg.ID()
+		if old := s.running[id]; old != nil {
+			c.next[id] = old
+			use, err := s.changed(d, old, cfg)
+			if err != nil {
+				return c, err
+			}
+			c.use = append(c.use, use)
+			continue
+		}
+		r, err := newServed(cfg)
+		if err != nil {
+			return c, err
+		}
+		c.fresh = append(c.fresh, r)
+		c.next[id] = r
+	}
+	late := func(r *served) bool {
+		for id, old := range s.running {
+			if c.next[id] == nil && old.Port == r.Port {
+				return true
+			}
+		}
+		return false
+	}
+	for _, r := range c.fresh {
+		if late(r) {
+			c.late = append(c.late, r)
+		}
+	}
+	c.fresh = slices.DeleteFunc(c.fresh, late)
+	return c, nil
+}
+
+// changed returns what has a service do as a changed configuration says.
+func (s *services) changed(d *daemon.Daemon, old *served, cfg config.Service) (use func(), err error) {
+	switch cfg.Name {
+	case "http":
+		prepared, err := old.http.Prepare(cfg.HTTP())
+		if err != nil {
+			return nil, err
+		}
+		return func() { prepared(); old.Service = cfg }, nil
+	case "proxy":
+		return func() { old.reroute(d, cfg) }, s.allowed(&cfg)
+	}
+	return func() {}, nil
+}
+
+// giveUp takes back what was made.
+func (c *serviceChange) giveUp() (err error) {
+	for _, r := range append(c.fresh, c.late...) {
+		err = errors.Join(err, r.stop(), r.close())
+	}
+	return err
 }
 
 // stop stops accepting, and has the connections that are open end where their protocol allows.
