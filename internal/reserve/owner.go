@@ -22,13 +22,9 @@ type Owner struct {
 
 // Owners returns who has a port of an address, or of all addresses, of the calling thread's network namespace.
 func Owners(protocol uint8, a netip.Addr, port uint16) []Owner {
-	sockets := listed(protocol)
-	if protocol == TCP {
-		sockets = append(sockets, idle(port)...)
-	}
 	inodes := make(map[string]string) // the state of a socket
 	var all []Owner
-	for _, s := range sockets {
+	for _, s := range listed(protocol) {
 		switch {
 		case s.port != port || !overlap(s.addr, a):
 		case s.inode == 0:
@@ -43,7 +39,11 @@ func Owners(protocol uint8, a netip.Addr, port uint16) []Owner {
 			found = append(found, Owner{State: state})
 		}
 	}
-	return append(found, all...)
+	found = append(found, all...)
+	if protocol == TCP && !slices.ContainsFunc(found, func(o Owner) bool { return o.PID != 0 }) {
+		found = append(found, idle(a, port)...)
+	}
+	return found
 }
 
 // listed returns the sockets that /proc lists.
@@ -126,13 +126,18 @@ func processes(inodes map[string]string) (owners []Owner) {
 			continue
 		}
 		pid, _ := strconv.Atoi(strings.Split(path, "/")[2])
-		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		o := Owner{State: state, PID: pid, Name: strings.TrimSpace(string(comm))}
+		o := Owner{State: state, PID: pid, Name: command(pid)}
 		if !slices.Contains(owners, o) {
 			owners = append(owners, o)
 		}
 	}
 	return owners
+}
+
+// command returns the name of a process.
+func command(pid int) string {
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) // it may have ended
+	return strings.TrimSpace(string(name))
 }
 
 // onlyWaits reports whether a port belongs to connections in TIME-WAIT and to nobody else.

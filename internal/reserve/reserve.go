@@ -35,7 +35,7 @@ func Bind(protocol uint8, a netip.Addr, port uint16) (*Port, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reserve %s port %d of %v in the kernel: %w%s", name(protocol), port, a, err, cure(err))
+		return nil, fmt.Errorf("reserve %s port %d of %v in the kernel: %w%s", name(protocol), port, a, err, cure(err, port))
 	}
 	return p, nil
 }
@@ -107,20 +107,22 @@ func BindSome(protocol uint8, n int, next func(i int) (port uint16, ok bool)) ([
 				_ = p.Close()
 			}
 			return nil, fmt.Errorf("reserve %s port %d in the kernel, after %d others: %w%s", name(protocol), number, len(ports), err,
-				cure(err))
+				cure(err, number))
 		}
 	}
 	return ports, nil
 }
 
-func cure(err error) string {
+func cure(err error, port uint16) string {
 	switch {
 	case errors.Is(err, unix.EMFILE):
 		return ": each port is an open file: raise the limit, with ulimit -n or LimitNOFILE=, or reserve fewer"
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return ": the kernel does not have the address"
 	case errors.Is(err, unix.EACCES):
-		return ": ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE"
+		return fmt.Sprintf(": the kernel gives ports below net.ipv4.ip_unprivileged_port_start (1024) to who has CAP_NET_BIND_SERVICE, and a "+
+			"process that gave up its privileges has not: have it take the port at its start, before that, so restart it; or allow the "+
+			"port to all processes, with sysctl -w net.ipv4.ip_unprivileged_port_start=%d", port)
 	}
 	return ""
 }
