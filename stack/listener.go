@@ -84,6 +84,9 @@ func (s *Stack) openPort(used *usedPorts, at endpoint, open func(*Shard, endpoin
 		err := errClosed
 		sh.call(func(sh *Shard) { err = open(sh, at) })
 		if err != nil {
+			if s.shared != nil {
+				s.shared.retire(used.protocol, at)
+			}
 			return at, err // of the configuration, and so of the first shard, or of a stack that is closing
 		}
 	}
@@ -100,6 +103,9 @@ func (s *Stack) unlisten(at endpoint) error {
 	s.shieldUnlisten(at)
 	for _, sh := range s.shards {
 		sh.call(func(sh *Shard) { sh.removeListener(at) })
+	}
+	if s.shared != nil {
+		s.shared.retire(ipv4.ProtoTCP, at)
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func (s *Stack) closePackets(at endpoint) {
 	defer s.mu.Unlock()
 	s.udpPorts.free(at)
 	if s.shared != nil {
-		s.shared.give(ipv4.ProtoUDP, at)
+		s.shared.retire(ipv4.ProtoUDP, at)
 	}
 	for _, sh := range s.shards {
 		sh.call(func(sh *Shard) {

@@ -240,9 +240,17 @@ func TestSharedPorts(t *testing.T) {
 		}
 	}
 	ln.Close()
-	if _, err := s.Listen("tcp", ":80"); err != nil {
-		t.Errorf("again: %v", err)
+	if ln, err = s.Listen("tcp", ":80"); err != nil {
+		t.Fatalf("again: %v", err)
 	}
+	release := s.HoldPorts()
+	ln.Close()
+	time.Sleep(3 * firstRelease)
+	if k, err := l.Stack.Listen("tcp", ":80"); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a port that is held: %v, %v", k, err)
+	}
+	release()
+	kernelGets(t, l, ":80")
 	one, err := s.Listen("tcp", addr(l.Stack.Address, 0))
 	if err != nil || one.Addr().(*net.TCPAddr).Port == 0 {
 		t.Errorf("a port of the kernel's choice: %v, %v", one, err)
@@ -269,6 +277,60 @@ func TestSharedPorts(t *testing.T) {
 	runOn(t, l.Kernel, "ip", "addr", "flush", "dev", l.Kernel.Interface)
 	if err := second(Config{}); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "ip addr add") {
 		t.Errorf("no address: %v", err)
+	}
+}
+
+// kernelGets waits until the kernel can have a port, and has it answer.
+func kernelGets(t *testing.T, l *netlab.Lab, address string) {
+	t.Helper()
+	var ln net.Listener
+	eventually(t, "the kernel gets "+address, func() (ok bool) {
+		var err error
+		ln, err = l.Stack.Listen("tcp", address)
+		return err == nil
+	})
+	defer ln.Close()
+	c, err := l.Kernel.Dial("tcp", l.Stack.Address.Addr().String()+address)
+	if err != nil {
+		t.Errorf("the port was given back, but is the stack's still: %v", err)
+		return
+	}
+	c.Close()
+}
+
+// TestSharedPortIsGivenBack closes a port that has a connection: it is the stack's until that has ended, and can be opened again.
+func TestSharedPortIsGivenBack(t *testing.T) {
+	s, l := openShared(t, netlab.Config{Queues: 2}, Config{})
+	for _, reopen := range []bool{false, true} {
+		ln, err := s.Handle(":7", &slowEcho{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := l.Kernel.Dial("tcp", addr(l.Stack.Address, 7))
+		h := newChat(t, c, err)
+		h.goesOn(t, "before")
+		if err := ln.Close(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * firstRelease)
+		if k, err := l.Stack.Listen("tcp", ":7"); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("the port of a connection is the kernel's: %v, %v", k, err)
+		}
+		h.goesOn(t, "of a port that is closed")
+		if reopen {
+			if ln, err = s.Handle(":7", &slowEcho{}); err != nil {
+				t.Fatal(err)
+			}
+			h.end(t, "of a port that is open again")
+			time.Sleep(5 * firstRelease)
+			if k, err := l.Stack.Listen("tcp", ":7"); !errors.Is(err, syscall.EADDRINUSE) {
+				t.Errorf("a port that is open again is the kernel's: %v, %v", k, err)
+			}
+			ln.Close()
+		} else {
+			h.end(t, "of a port that is closed")
+		}
+		kernelGets(t, l, ":7")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/xdpstack/xdpstack/internal/reserve"
 	"github.com/xdpstack/xdpstack/ipv4"
@@ -14,8 +15,14 @@ type ports struct {
 	binder *reserve.Binder
 	dial   []*reserve.Port // for connections that are dialed, by number
 
-	mu    sync.Mutex
-	taken map[ownedPort]*reserve.Port
+	// changes is held while a port is reserved and steered, or the other way round. Shards do not wait for it.
+	changes sync.Mutex
+
+	mu      sync.Mutex
+	taken   map[ownedPort]*reserve.Port
+	retired map[ownedPort]struct{} // those of them that were closed: see release
+	held    int                    // calls of HoldPorts
+	timer   *time.Timer            // of release
 }
 
 // The ports for dialing are those that the kernel does not choose for connections of its own, unless it is configured to
@@ -24,7 +31,7 @@ const firstDialPort = 61000
 
 // open reserves the ports for dialing, so that none has to be while connections are.
 func (p *ports) open(cfg *Config) (err error) {
-	p.taken = make(map[ownedPort]*reserve.Port)
+	p.taken, p.retired = make(map[ownedPort]*reserve.Port), make(map[ownedPort]struct{})
 	if p.binder, err = reserve.NewBinder(); err != nil {
 		return err
 	}
@@ -60,6 +67,7 @@ func (p *ports) isDial(port uint16) bool {
 func (p *ports) reserve(protocol uint8, at *endpoint) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	delete(p.retired, ownedPort{protocol, *at})
 	if _, ok := p.taken[ownedPort{protocol, *at}]; ok || protocol == ipv4.ProtoTCP && p.isDial(at.port) {
 		return nil
 	}
@@ -81,6 +89,7 @@ func (p *ports) release(protocol uint8, at endpoint) {
 		_ = got.Close()
 		delete(p.taken, key)
 	}
+	delete(p.retired, key)
 }
 
 func (p *ports) close() {
@@ -92,12 +101,17 @@ func (p *ports) close() {
 	for _, q := range p.taken {
 		_ = q.Close()
 	}
-	p.dial, p.taken = nil, nil
+	p.dial, p.taken, p.retired = nil, nil, nil
+	if p.timer != nil {
+		p.timer.Stop()
+	}
 	p.binder.Close()
 }
 
 // take makes a port the stack's: nobody else can have it, and what comes to it comes here.
 func (d *sharing) take(protocol uint8, at *endpoint) error {
+	d.ports.changes.Lock()
+	defer d.ports.changes.Unlock()
 	if err := d.ports.reserve(protocol, at); err != nil {
 		return err
 	}
@@ -110,8 +124,10 @@ func (d *sharing) take(protocol uint8, at *endpoint) error {
 	return nil
 }
 
-// give undoes take, for UDP. A TCP port stays: connections may be open that came to it, and be in TIME-WAIT for a while.
+// give undoes take.
 func (d *sharing) give(protocol uint8, at endpoint) {
+	d.ports.changes.Lock()
+	defer d.ports.changes.Unlock()
 	d.disown(ownedPort{protocol, at})
 	d.ports.release(protocol, at)
 }
@@ -131,8 +147,12 @@ func (d *sharing) mayDial(port uint16) bool {
 	}
 	d.ports.mu.Lock()
 	defer d.ports.mu.Unlock()
-	_, ok := d.ports.taken[ownedPort{ipv4.ProtoTCP, endpoint{port: port}}]
-	return ok
+	key := ownedPort{ipv4.ProtoTCP, endpoint{port: port}}
+	if _, ok := d.ports.taken[key]; !ok {
+		return false
+	}
+	delete(d.ports.retired, key) // if it was closed: it stays now
+	return true
 }
 
 // maxPorts returns how many (protocol, address, port) the program may have to steer: room for more addresses than there are now,

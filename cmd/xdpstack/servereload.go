@@ -83,6 +83,7 @@ func (r *reloader) defend(d *daemon.Daemon, next *config.Document, changes []con
 func (s *services) change(d *daemon.Daemon, all []config.Service) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer d.Stack.HoldPorts()() // one that changes its service stays ours
 	c, err := s.prepare(d, all)
 	if err != nil {
 		return errors.Join(err, c.giveUp())

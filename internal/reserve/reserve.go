@@ -120,8 +120,8 @@ func cure(err error, port uint16) string {
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return ": the kernel does not have the address"
 	case errors.Is(err, unix.EACCES):
-		return fmt.Sprintf(": the kernel gives ports below net.ipv4.ip_unprivileged_port_start (1024) to who has CAP_NET_BIND_SERVICE, and a "+
-			"process that gave up its privileges has not: have it take the port at its start, before that, so restart it; or allow the "+
+		return fmt.Sprintf(": ports below net.ipv4.ip_unprivileged_port_start (1024) are for who has CAP_NET_BIND_SERVICE, and a process "+
+			"that gave up its privileges has not: have it take the port at its start, before that, so restart it; or allow the "+
 			"port to all processes, with sysctl -w net.ipv4.ip_unprivileged_port_start=%d", port)
 	}
 	return ""
