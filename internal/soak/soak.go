@@ -25,13 +25,13 @@ type Result struct {
 	Bytes       uint64         // that came back to them and were right
 	Faults      map[string]int // by name
 	Processes   int            // of the server: one more than upgrades
-	RSS         [2]int64       // KiB, when it was warm, and at the end
+	Memory      Memory         // of the server
 	Slowest     time.Duration  // that a client waited for its connection, or for an answer
 }
 
 func (r *Result) String() string {
-	return fmt.Sprintf("%d connections, %d MiB compared, faults %v, %d processes, memory %d then %d MiB, longest wait %v, in %v",
-		r.Connections, r.Bytes>>20, r.Faults, r.Processes, r.RSS[0]>>10, r.RSS[1]>>10, r.Slowest.Round(time.Millisecond),
+	return fmt.Sprintf("%d connections, %d MiB compared, faults %v, %d processes, memory %v, longest wait %v, in %v",
+		r.Connections, r.Bytes>>20, r.Faults, r.Processes, &r.Memory, r.Slowest.Round(time.Millisecond),
 		r.Duration.Round(time.Second))
 }
 
@@ -58,17 +58,14 @@ func Run(ctx context.Context, cfg Config) (res *Result, err error) {
 	if err := w.settled(ctx); err != nil {
 		return res, err
 	}
-	if res.RSS[1], err = w.rss(ctx); err != nil {
+	if res.Memory.End, err = w.rss(); err != nil {
 		return res, err
 	}
-	if limit := res.RSS[0]*5/4 + slackKiB; res.RSS[1] > limit {
-		return res, fmt.Errorf("soak: the server's memory grew from %d to %d KiB", res.RSS[0], res.RSS[1])
+	if err := res.Memory.grown(); err != nil {
+		return res, err
 	}
 	return res, w.stop(ctx)
 }
-
-// slackKiB is how much more memory a server may have than a quarter: another process has another heap.
-const slackKiB = 16 << 10
 
 // warm is after how long the server's memory is looked at first.
 const warm = 20 * time.Second
@@ -94,11 +91,12 @@ func (w *world) faults(ctx context.Context, cfg *Config, load *load, res *Result
 		if err := w.alive(ctx, res); err != nil {
 			return fmt.Errorf("soak: after %s, the fault number %d: %w", f.name, n, err)
 		}
-		if res.RSS[0] == 0 && time.Now().After(warmAt) {
-			var err error
-			if res.RSS[0], err = w.rss(ctx); err != nil {
+		if time.Now().After(warmAt) {
+			kib, err := w.rss()
+			if err != nil {
 				return err
 			}
+			res.Memory.add(kib)
 		}
 		if time.Since(told) > 10*time.Second {
 			told = time.Now()
