@@ -88,6 +88,9 @@ func (s *session) pairOnce(ctx context.Context, kind string) result.Run {
 		"heap bytes": h.Heap, "collection ms": h.Collection * 1000, "requests while held": float64(h.Asked),
 		"longest answer ms": h.Late * 1000, "seconds to ask all": h.Asking, "segments sent again": float64(h.Retries),
 	}
+	l := h.Listed
+	extra["listing s"], extra["listing MiB"], extra["listing grew MiB"] = l.Seconds, l.Bytes/(1<<20), l.Growth/(1<<20)
+	extra["longest answer while listed ms"] = l.Late * 1000
 	gc := p.GC()
 	if gc != nil {
 		extra["pause ms"] = gc.PauseMax * 1000

@@ -19,6 +19,7 @@ type Pair struct {
 	Late    float64 `json:"late"`    // seconds that the longest of them had no answer
 	Asking  float64 `json:"asking"`  // seconds that one request on each connection took in the end
 	Retries uint64  `json:"retries"` // segments that were sent again
+	Listed  Listed  `json:"listed"`
 }
 
 // PairConfig says what is done with the connections of a pair.
@@ -38,7 +39,7 @@ const (
 )
 
 // HoldPair opens connections from each of the client's further addresses in turn to a port of the server, which sends back what it gets;
-// holds them with a request on each in every interval; and asks once more on each, in the end. It calls begin when they are open. Every
+// holds them with a request on each in every interval; lists them; and asks once more on each, in the end. It calls begin when they are open. Every
 // connection must have answered every request.
 func HoldPair(client, server *stack.Stack, port uint16, cfg PairConfig, begin func() error) (p Pair, err error) {
 	if _, err := server.Handle(fmt.Sprintf(":%d", port), service.Echo{}); err != nil {
@@ -69,6 +70,9 @@ func HoldPair(client, server *stack.Stack, port uint16, cfg PairConfig, begin fu
 		return p, err
 	}
 	if p.Asked, p.Late, err = g.hold(cfg); err != nil {
+		return p, err
+	}
+	if p.Listed, err = g.list(server, cfg); err != nil {
 		return p, err
 	}
 	each := float64(cfg.Connections - first)
@@ -127,10 +131,22 @@ func (g *gang) hold(cfg PairConfig) (asked int, late float64, err error) {
 	for end := time.Now().Add(cfg.Hold); time.Now().Before(end) && err == nil; asked += cfg.Connections {
 		err = g.ask(cfg.Connections, cfg.Interval)
 	}
+	longest, e := g.late()
+	return asked, longest.Seconds(), errors.Join(err, e)
+}
+
+// late returns how long a request had no answer at most.
+func (g *gang) late() (longest time.Duration, err error) {
+	err = g.each(func(d *driver) { longest = max(longest, d.late) })
+	return longest, err
+}
+
+// each calls f with every driver on its shard.
+func (g *gang) each(f func(d *driver)) (err error) {
 	for i, d := range g.drivers {
-		err = errors.Join(err, g.client.Shard(i).Do(func(*stack.Shard) { late = max(late, d.late.Seconds()) }))
+		err = errors.Join(err, g.client.Shard(i).Do(func(*stack.Shard) { f(d) }))
 	}
-	return asked, late, err
+	return err
 }
 
 // run gives every driver its part of n things to do, and waits until all are done, as long as there is progress.

@@ -28,6 +28,9 @@ func TestHoldPair(t *testing.T) {
 			if p.Connections != n || p.Asked < 2*n || p.Bytes < 100 {
 				t.Errorf("%+v", p)
 			}
+			if l := p.Listed; l.Connections != n || l.Bytes < 500*n || l.Late == 0 {
+				t.Errorf("listed: %+v", l)
+			}
 			t.Logf("%+v", p)
 		})
 	}
