@@ -126,10 +126,7 @@ func (p *Program) adopt(e *Exported, files []*os.File, maps []namedMap) error {
 			return fmt.Errorf("map %s: %w", m.name, err)
 		}
 	}
-	if e.Config.ShieldFlows > 0 {
-		p.shield, err = openShield(&p.objects.steerMaps)
-	}
-	return err
+	return p.openShared()
 }
 
 // duplicate returns a descriptor that cilium/ebpf may own.

@@ -104,6 +104,7 @@ type Program struct {
 	fallback error
 	cookie   uint32 // of the hints
 	shield   *Shield
+	tap      *Tap
 	filter   filter
 }
 
@@ -144,6 +145,9 @@ func Load(cfg Config) (*Program, error) {
 	if err := setFilter(spec, &cfg); err != nil {
 		return nil, err
 	}
+	if err := setTap(spec, &cfg); err != nil {
+		return nil, fmt.Errorf("bpf: set up the tap: %w", err)
+	}
 	if !lax() {
 		if cfg.ShieldFlows > 0 {
 			return nil, fmt.Errorf("bpf: load the shield: %w: it takes CAP_PERFMON too", unix.EPERM)
@@ -161,12 +165,21 @@ func Load(cfg Config) (*Program, error) {
 	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
 		return nil, loadError(err, limit, &cfg)
 	}
-	if cfg.ShieldFlows > 0 {
-		if p.shield, err = openShield(&p.objects.steerMaps); err != nil {
-			return nil, errors.Join(err, p.objects.Close())
-		}
+	if err := p.openShared(); err != nil {
+		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
+}
+
+// openShared maps what the process and the program share.
+func (p *Program) openShared() (err error) {
+	if p.cfg.ShieldFlows > 0 {
+		if p.shield, err = openShield(&p.objects.steerMaps); err != nil {
+			return err
+		}
+	}
+	p.tap, err = openTap(&p.objects.steerMaps)
+	return err
 }
 
 // lax reports whether the verifier lets the calling thread's programs do with pointers what those of others may not.
@@ -252,6 +265,10 @@ func (p *Program) Close() error {
 	err := p.Detach()
 	if p.shield != nil {
 		p.shield.close()
+	}
+	if p.tap != nil {
+		err = errors.Join(err, p.tap.close())
+		p.tap = nil
 	}
 	return errors.Join(err, p.objects.Close())
 }

@@ -158,6 +158,13 @@ type steerSource struct {
 	Packets uint64
 }
 
+type steerTapState struct {
+	_    structs.HostLayout
+	Open uint32
+	Zero uint32
+	Lost uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -177,6 +184,8 @@ const (
 	steerMapShieldStates   = "shield_states"
 	steerMapSockets        = "sockets"
 	steerMapSources        = "sources"
+	steerMapTapStates      = "tap_states"
+	steerMapTapped         = "tapped"
 	steerProgXdpSteer      = "xdp_steer"
 	steerVarAddressMode    = "address_mode"
 	steerVarFilters        = "filters"
@@ -186,6 +195,7 @@ const (
 	steerVarOwnPrefixes    = "own_prefixes"
 	steerVarShield         = "shield"
 	steerVarStrict         = "strict"
+	steerVarTaps           = "taps"
 	steerVarVlan           = "vlan"
 )
 
@@ -253,6 +263,8 @@ type steerMapSpecs struct {
 	ShieldStates   *ebpf.MapSpec `ebpf:"shield_states"`
 	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
 	Sources        *ebpf.MapSpec `ebpf:"sources"`
+	TapStates      *ebpf.MapSpec `ebpf:"tap_states"`
+	Tapped         *ebpf.MapSpec `ebpf:"tapped"`
 }
 
 // steerVariableSpecs contains global variables before they are loaded into the kernel.
@@ -267,6 +279,7 @@ type steerVariableSpecs struct {
 	OwnPrefixes *ebpf.VariableSpec `ebpf:"own_prefixes"`
 	Shield      *ebpf.VariableSpec `ebpf:"shield"`
 	Strict      *ebpf.VariableSpec `ebpf:"strict"`
+	Taps        *ebpf.VariableSpec `ebpf:"taps"`
 	Vlan        *ebpf.VariableSpec `ebpf:"vlan"`
 }
 
@@ -305,6 +318,8 @@ type steerMaps struct {
 	ShieldStates   *ebpf.Map `ebpf:"shield_states"`
 	Sockets        *ebpf.Map `ebpf:"sockets"`
 	Sources        *ebpf.Map `ebpf:"sources"`
+	TapStates      *ebpf.Map `ebpf:"tap_states"`
+	Tapped         *ebpf.Map `ebpf:"tapped"`
 }
 
 func (m *steerMaps) Close() error {
@@ -324,6 +339,8 @@ func (m *steerMaps) Close() error {
 		m.ShieldStates,
 		m.Sockets,
 		m.Sources,
+		m.TapStates,
+		m.Tapped,
 	)
 }
 
@@ -339,6 +356,7 @@ type steerVariables struct {
 	OwnPrefixes *ebpf.Variable `ebpf:"own_prefixes"`
 	Shield      *ebpf.Variable `ebpf:"shield"`
 	Strict      *ebpf.Variable `ebpf:"strict"`
+	Taps        *ebpf.Variable `ebpf:"taps"`
 	Vlan        *ebpf.Variable `ebpf:"vlan"`
 }
 

@@ -374,6 +374,7 @@ static __always_inline void note_hints(struct xdp_md *ctx)
 }
 
 #include "xdp_shield.h"
+#include "xdp_tap.h"
 
 SEC("xdp")
 int xdp_steer(struct xdp_md *ctx)
@@ -407,6 +408,8 @@ int xdp_steer(struct xdp_md *ctx)
 	} else if (reason >= FIRST_DROP) {
 		action = XDP_DROP;
 	}
+	if (taps && reason >= FIRST_DROP)
+		tap(ctx, reason);
 	count = bpf_map_lookup_elem(&counters, &reason);
 	if (count)
 		(*count)++;

@@ -193,4 +193,23 @@ struct shield_offer {
 	__u8 flags;
 };
 
+/* Whether somebody looks at what the program drops, and how many frames did not fit into the ring since it was loaded. */
+struct tap_state {
+	__u32 open; /* the user's side */
+	__u32 zero;
+	__u64 lost; /* the program */
+};
+
+#define TAP_HEAD 256 /* bytes of a frame that are copied */
+
+/* A frame that was dropped, or an answer. */
+struct tap_frame {
+	__u64 time;   /* by CLOCK_MONOTONIC, in ns */
+	__u32 length; /* of the frame, in bytes */
+	__u32 queue;
+	enum reason reason;
+	__u32 zero;
+	__u8 head[TAP_HEAD];
+};
+
 #endif
