@@ -28,10 +28,9 @@ const (
 
 // Tap is the user's side of what shows the frames that the program drops and answers. It may be used by any goroutine.
 type Tap struct {
-	state *steerTapState
-	page  []byte // that it is on
-
-	mu     sync.Mutex // of the rest
+	mu     sync.Mutex
+	state  *steerTapState // shared with the program, until that is closed
+	page   []byte         // that it is on
 	open   int
 	before uint64 // frames lost when it was opened
 	reader *ringbuf.Reader
@@ -97,7 +96,7 @@ func openTap(o *steerMaps) (*Tap, error) {
 }
 
 // Tap returns what shows the frames that the program drops and answers. It is nil if the program was loaded without filter and shield,
-// which drops none, and before Linux 5.18. It ends with the program: nothing of it may be used after Close.
+// which drops none, and before Linux 5.18. When the program is closed, nothing more comes.
 func (p *Program) Tap() *Tap { return p.tap }
 
 // Open has frames copied from now on, until Close was called as often.
@@ -121,7 +120,11 @@ func (t *Tap) Close() {
 }
 
 // Lost returns how many frames did not fit since it was opened.
-func (t *Tap) Lost() uint64 { return atomic.LoadUint64(&t.state.Lost) - t.before }
+func (t *Tap) Lost() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return atomic.LoadUint64(&t.state.Lost) - t.before
+}
 
 // Read gives f the frames that wait. They are good until f returns.
 func (t *Tap) Read(f func(*Tapped)) {
@@ -147,6 +150,10 @@ func (t *Tap) read(f func(*Tapped)) {
 	}
 }
 
+// close ends the tap. What is called afterwards sees a program that drops nothing.
 func (t *Tap) close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.state, t.before = new(steerTapState), 0
 	return errors.Join(t.reader.Close(), unix.Munmap(t.page))
 }

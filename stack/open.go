@@ -127,6 +127,7 @@ func newOn(full Config, iface *afxdp.Interface, on below) (*Stack, error) {
 		return nil, err
 	}
 	s.iface = iface
+	s.tapBelow.openTaps(iface.Program())
 	s.findHomes(iface)
 	s.placeShards(iface)
 	return s, nil

@@ -53,7 +53,8 @@ type Stack struct {
 	// them: a later connection of it must not seem older, and a cookie is good on all.
 	secret [16]byte
 
-	traces atomic.Int32 // that run
+	traces   atomic.Int32 // that run
+	tapBelow belowTaps
 
 	mu       sync.Mutex
 	closed   bool

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -43,12 +45,13 @@ type Tapped struct {
 }
 
 // Tap sees the packets that shards receive, send and drop. What its reader does not fetch in time is lost to it, and counted; no shard
-// waits. A shard that has none does not feel that there can be one. A shard that has takes its packets one by one: a packet was dropped for
+// waits. What the XDP program drops and answers is seen too, where it tells (bpf.Tap). A shard that has none does not feel that there can be one. A shard that has takes its packets one by one: a packet was dropped for
 // the reason whose counter it has moved. What TCP refuses later, when it runs the connection, counts as received.
 type Tap struct {
 	stack  *Stack
 	cfg    TapConfig
 	shards []*shardTap
+	below  *shardTap // what the XDP program tells; nil: nothing
 }
 
 // shardTap is a Tap's part on a shard.
@@ -110,6 +113,14 @@ func (s *Stack) Tap(cfg TapConfig) (*Tap, error) {
 		}
 		t.shards = append(t.shards, st)
 	}
+	if s.tapBelow.tap != nil {
+		records, err := ring.NewRecords(cfg.Ring)
+		if err != nil {
+			return nil, errors.Join(err, t.Close())
+		}
+		t.below = &shardTap{cfg: &t.cfg, records: records}
+		s.tapBelow.add(t.below)
+	}
 	return t, nil
 }
 
@@ -119,6 +130,10 @@ func (t *Tap) Close() error {
 		_ = t.stack.shards[i].Do(func(sh *Shard) { sh.tapping.remove(st) }) // one that has stopped taps nothing
 	}
 	t.shards = nil
+	if t.below != nil {
+		t.stack.tapBelow.remove(t.below)
+		t.below = nil
+	}
 	return nil
 }
 
@@ -126,6 +141,9 @@ func (t *Tap) Close() error {
 func (t *Tap) Lost() (n uint64) {
 	for _, st := range t.shards {
 		n += st.lost.Load()
+	}
+	if t.below != nil {
+		n += t.below.lost.Load()
 	}
 	return n
 }
@@ -148,6 +166,11 @@ func (t *Tap) Read(f func(*Tapped) error) (n int, err error) {
 			err = f(&p)
 		}
 		st.records.Release()
+	}
+	if t.below != nil && err == nil {
+		var more int
+		more, err = t.stack.tapBelow.read(t.below, f)
+		n += more
 	}
 	return n, err
 }
@@ -282,6 +305,10 @@ func DropReasons() (names []string) {
 	var stats ShardStats
 	for _, r := range tapReasons(nil, "", reflect.ValueOf(&stats).Elem()) {
 		names = append(names, r.name)
+	}
+	below := belowReasons()
+	for _, number := range slices.Sorted(maps.Keys(below)) {
+		names = append(names, below[number].name)
 	}
 	return names
 }

@@ -38,8 +38,9 @@ func newCapture(io streams) *cobra.Command {
 		Use:   "capture [FILTER]",
 		Short: "Show what a running process receives, sends and drops, or write it to a pcapng file",
 		Long: `Asks a running process for its packets: a line of text for each, or with -w a pcapng file that Wireshark
-and tshark open. A packet that was dropped says why, in a comment of the file. What does not reach the
-process is not seen: what is the kernel's, and what the filter drops.
+and tshark open. A packet that was dropped says why, in a comment of the file. What the XDP program drops
+and answers before the process has it is seen too, up to 256 bytes of each (Linux 5.18); what is the
+kernel's is not.
 
 FILTER is a part of tcpdump's language:
 
@@ -59,7 +60,7 @@ FILTER is a part of tcpdump's language:
 	f.StringVar(&c.pid, "pid", "", "the process, if several run")
 	f.StringVarP(&c.file, "write", "w", "", "write a pcapng file; - for the standard output")
 	f.BoolVar(&c.drops, "drops-only", false, "only what was dropped")
-	f.StringVar(&c.reason, "reason", "", "only what was dropped for a reason that begins so: drop_no_listener")
+	f.StringVar(&c.reason, "reason", "", "only what was dropped for a reason that begins so: drop_no_listener, steer_dropped")
 	f.IntVar(&c.snap, "snaplen", 65535, "bytes of each packet that are kept")
 	f.Uint64Var(&c.count, "count", 0, "end after so many packets")
 	f.DurationVar(&c.span, "duration", 0, "end after this time")

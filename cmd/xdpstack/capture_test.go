@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/xdpstack/xdpstack/internal/control"
 	"github.com/xdpstack/xdpstack/internal/netlab"
 	"github.com/xdpstack/xdpstack/internal/packets"
@@ -25,6 +27,40 @@ func refused(t *testing.T, lab *netlab.Lab) {
 		c.Close()
 		t.Error("a port without a listener took a connection")
 	}
+}
+
+// broken sends a SYN with a wrong checksum, from port 4711.
+func broken(t *testing.T, lab *netlab.Lab) {
+	t.Helper()
+	syn := []byte{4711 >> 8, 4711 & 0xff, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 5 << 4, 2, 1, 0, 0xba, 0xd0, 0, 0}
+	err := lab.Kernel.Do(func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return unix.Sendto(fd, syn, 0, &unix.SockaddrInet4{Addr: lab.Stack.Address.Addr().As4()})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// denied has the filter deny another address, and sends a SYN from there, from port 4712.
+func denied(t *testing.T, lab *netlab.Lab, socket string) {
+	t.Helper()
+	source := second(t, lab)
+	if code, _, errs := command(t.Context(), nil, "filter", "--socket", socket, "deny", source); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	_ = lab.Kernel.Do(func() error {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source), Port: 4712}, Timeout: 200 * time.Millisecond}
+		if c, err := d.Dial("tcp4", address(lab, 7)); err == nil {
+			c.Close()
+			t.Error("a denied source was let in")
+		}
+		return nil
+	})
 }
 
 // capturing runs a capture while traffic is made, and returns what it wrote.
@@ -63,7 +99,13 @@ func TestCaptureFile(t *testing.T) {
 		_, _ = c.Read(make([]byte, 5))
 		c.Close()
 		refused(t, lab)
-	}, "--socket", socket, "-w", file, "--duration", "1500ms", "tcp")
+		broken(t, lab)
+		if c, err := lab.Kernel.Dial("udp", address(lab, 99)); err == nil {
+			fmt.Fprint(c, "x")
+			c.Close()
+		}
+		denied(t, lab, socket)
+	}, "--socket", socket, "-w", file, "--duration", "1500ms", "tcp or udp")
 	if !strings.Contains(errs, " 0 lost") {
 		t.Errorf("said: %s", errs)
 	}
@@ -77,12 +119,15 @@ func TestCaptureFile(t *testing.T) {
 		`\|\d+\|7\|0x00000001\|0\|\|68656c6c6f\|\n`, // received, sent, and dropped
 		`\|7\|\d+\|0x00000002\|0\|\|68656c6c6f\|\n`,
 		`\|\d+\|9999\|0x00000001\|0\|dropped: drop_no_listener, queue 0\|\|\n`,
+		`\|4711\|7\|0x00000001\|0\|dropped: drop_tcp_checksum, queue 0\|\|\n`,
+		`\|\|\|0x00000001\|0\|dropped: drop_udp_no_socket, queue 0\|\|\n`,
+		`\|4712\|7\|0x00000001\|0\|dropped: steer_dropped_denied, queue 0\|\|\n`,
 	} {
 		if n := len(regexp.MustCompile(want).FindAll(all, -1)); n != 1 {
 			t.Errorf("%d packets are as %s:\n%s", n, want, all)
 		}
 	}
-	if bytes.Contains(bytes.ToLower(all), []byte("malformed")) || bytes.Count(all, []byte("dropped:")) != 1 {
+	if bytes.Contains(bytes.ToLower(all), []byte("malformed")) || bytes.Count(all, []byte("dropped:")) != 4 {
 		t.Errorf("more is dropped than was, or malformed:\n%s", all)
 	}
 }
@@ -119,6 +164,23 @@ func TestCaptureText(t *testing.T) {
 		if err := client.Get(t.Context(), "/capture?"+q, &json.RawMessage{}); err == nil || strings.Contains(err.Error(), "EOF") {
 			t.Errorf("%s: %v", q, err)
 		}
+	}
+}
+
+// What the shield answers comes to no shard, and is seen.
+func TestCaptureAnswers(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "capshield"})
+	_, socket := server(t, lab, "echo", "--shield", "always")
+	out, _ := capturing(t, func() {
+		_ = lab.Kernel.Do(func() error { // whether the answer comes to it or not
+			if c, err := net.DialTimeout("tcp4", address(lab, 7), 100*time.Millisecond); err == nil {
+				c.Close()
+			}
+			return nil
+		})
+	}, "--socket", socket, "--count", "1", "tcp and src port 7")
+	if !strings.Contains(out, " out ") || !strings.Contains(out, "Flags [S.]") || !strings.Contains(out, "ANSWERED steer_answered_syn_cookie") {
+		t.Errorf("wrote: %s", out)
 	}
 }
 
@@ -176,6 +238,13 @@ func TestFilterAndCaptureWithoutPrivileges(t *testing.T) {
 	out, _ := capturing(t, func() { refused(t, lab) }, "--socket", socket, "--drops-only", "--count", "1", "tcp")
 	if !strings.Contains(out, "DROPPED drop_no_listener") {
 		t.Errorf("wrote: %s", out)
+	}
+	out, _ = capturing(t, func() { denied(t, lab, socket) }, "--socket", socket, "--reason", "steer_", "--count", "1", "tcp and greater 60")
+	if !strings.Contains(out, "4712 > ") || !strings.Contains(out, "DROPPED steer_dropped_denied") {
+		t.Errorf("wrote: %s", out)
+	}
+	if code, _, errs := command(t.Context(), nil, "filter", "--socket", socket, "clear"); code != exitOK {
+		t.Errorf("filter clear: exit code %d: %s", code, errs)
 	}
 	for _, c := range []struct{ in, args, want string }{
 		{"", "deny 198.51.100.0/24", "1 rules"},

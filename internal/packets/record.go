@@ -3,6 +3,7 @@ package packets
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/gopacket/gopacket"
@@ -15,7 +16,7 @@ type Record struct {
 	Time   int64  `json:"time"` // ns since 1970
 	Sent   bool   `json:"sent,omitempty"`
 	Queue  int    `json:"queue"`
-	Reason string `json:"reason,omitempty"` // why it was dropped
+	Reason string `json:"reason,omitempty"` // why it was dropped; of one that was sent, why the XDP program has answered
 	Len    int    `json:"len"`              // in bytes; of them are kept
 	Data   []byte `json:"data,omitempty"`   // from the Ethernet header on
 	Lost   uint64 `json:"lost,omitempty"`   // packets that the capture was too slow for, until now
@@ -29,12 +30,18 @@ func (r *Record) Line(w io.Writer) error {
 	if r.Sent {
 		way = "out"
 	}
-	if r.Reason != "" {
+	switch {
+	case r.answer():
+		why = "  ANSWERED " + r.Reason
+	case r.Reason != "":
 		why = "  DROPPED " + r.Reason
 	}
 	_, err := fmt.Fprintf(w, "%s q%d %s %v%s\n", time.Unix(0, r.Time).Format("15:04:05.000000000"), r.Queue, way, &h, why)
 	return err
 }
+
+// answer reports whether it is an answer of the XDP program's: the stack's counters of such begin so.
+func (r *Record) answer() bool { return strings.HasPrefix(r.Reason, "steer_answered_") }
 
 // File writes a pcapng file.
 type File struct{ w *pcapgo.NgWriter }
@@ -55,7 +62,9 @@ func (f *File) Write(r *Record) error {
 		way = pcapgo.NgEpbFlagDirectionOutbound
 	}
 	opts := pcapgo.NgPacketOptions{Queue: &queue, Flags: &pcapgo.NgEpbFlags{Direction: way}}
-	if r.Reason != "" {
+	if r.answer() {
+		opts.Comments = []string{fmt.Sprintf("answered: %s, queue %d", r.Reason, r.Queue)}
+	} else if r.Reason != "" {
 		opts.Comments = []string{fmt.Sprintf("dropped: %s, queue %d", r.Reason, r.Queue)}
 	}
 	return f.w.WritePacketWithOptions(gopacket.CaptureInfo{
