@@ -108,6 +108,7 @@ func (s *ssCommand) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	s.query.Filter = f.String() // ports as numbers: the process may know other names, or none
+	s.query.Raw = s.asJSON
 	s.query.Info = s.show.info || s.show.memory || s.asJSON
 	switch {
 	case s.all:

@@ -18,6 +18,7 @@ type Query struct {
 	// MaxTop.
 	Sort string
 	Top  int
+	Raw  bool // Answer.Entry is not wanted, only its JSON
 }
 
 // MaxTop is how many connections the server sorts, at most: it has to remember them.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -27,6 +28,12 @@ func (handler) Closed(*stack.Conn, error)    {}
 // served is a stack with some connections whose SYNs nobody answers, two listeners and a UDP socket, and its control socket.
 func served(t *testing.T) control.Client {
 	t.Helper()
+	return servedWith(t, 20)
+}
+
+// servedWith is served with so many connections.
+func servedWith(t *testing.T, conns int) control.Client {
+	t.Helper()
 	d, err := sim.NewNetwork(1).NewDevice(sim.Config{Name: "stack"})
 	if err != nil {
 		t.Fatal(err)
@@ -35,8 +42,9 @@ func served(t *testing.T) control.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 20 {
-		if err := s.Connect(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 0, byte(i + 1)}), uint16(1000+i)), handler{}); err != nil {
+	for i := range conns {
+		to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i + 1)}), uint16(1000+i))
+		if err := s.Connect(to, handler{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -121,6 +129,40 @@ func TestAsk(t *testing.T) {
 	}
 }
 
+// A long answer is a stream: neither end has more of it in memory than a little, and nothing of it is missing.
+func TestLongAnswer(t *testing.T) {
+	const conns, most = 20_000, 4 << 20
+	c := servedWith(t, conns)
+	live := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := live()
+	seen := make(map[string]bool, conns)
+	table := live() - before
+	size := 0
+	for a, err := range Ask(t.Context(), c, Query{TCP: true, Info: true, Raw: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += len(a.JSON)
+		var e struct{ Remote string }
+		if err := json.Unmarshal(a.JSON, &e); err != nil || seen[e.Remote] || a.Local != "" {
+			t.Fatalf("%s: %v", a.JSON, err)
+		}
+		if seen[e.Remote] = true; len(seen)%(conns/4) == 0 {
+			if grown := live() - before - table - uint64(len(seen)*len(e.Remote)); int64(grown) > most {
+				t.Errorf("after %d lines, %d bytes, %d bytes more are in memory", len(seen), size, grown)
+			}
+		}
+	}
+	if len(seen) != conns || size < 4*most {
+		t.Errorf("%d connections were listed in %d bytes", len(seen), size)
+	}
+}
+
 func TestTop(t *testing.T) {
 	for sort, want := range map[string]string{"send-q": "9 8 7 6", "-send-q": "0 1 2 3"} {
 		best := newTop(sort, 4)
@@ -168,14 +210,14 @@ func must(b []byte, _ error) []byte { return b }
 
 // TestParseLine reads what a process of another kind, or of none, may answer.
 func TestParseLine(t *testing.T) {
-	if _, last, err := parseLine([]byte(`{"end":{"shown":3}}`)); !last || err != nil {
+	if _, last, err := parseLine([]byte(`{"end":{"shown":3}}`), true); !last || err != nil {
 		t.Errorf("the end: %v, %v", last, err)
 	}
-	if _, last, err := parseLine([]byte(`{"end":{"shown":3,"error":"closed"}}`)); !last || err == nil || !strings.Contains(err.Error(), "closed") {
+	if _, last, err := parseLine([]byte(`{"end":{"shown":3,"error":"closed"}}`), true); !last || err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Errorf("an end with an error: %v, %v", last, err)
 	}
 	for _, s := range []string{"", "x", `{"recv_q":"much"}`, "[1]"} {
-		if _, _, err := parseLine([]byte(s)); err == nil {
+		if _, _, err := parseLine([]byte(s), false); err == nil {
 			t.Errorf("%q is read", s)
 		}
 	}

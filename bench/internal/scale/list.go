@@ -63,7 +63,7 @@ func (g *gang) list(server *stack.Stack, cfg PairConfig) (l Listed, err error) {
 // take asks for all connections, and counts them.
 func (l *Listed) take(ctx context.Context, c control.Client) error {
 	before, began := resident(), time.Now()
-	for a, err := range ss.Ask(ctx, c, ss.Query{TCP: true, Info: true}) {
+	for a, err := range ss.Ask(ctx, c, ss.Query{TCP: true, Info: true, Raw: true}) {
 		if err != nil {
 			return err
 		}
