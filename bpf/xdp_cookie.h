@@ -369,9 +369,11 @@ static __always_inline enum reason send_back(struct xdp_md *ctx, __u64 network, 
 	__u32 *to;
 	void *end;
 	long size = (void *)(long)ctx->data_end - (void *)(long)ctx->data;
+	int more;
 
 	barrier_var(size); // in 32 bits the verifier does not know the difference of two pointers
-	if (bpf_xdp_adjust_tail(ctx, network + sizeof(a->ip) + sizeof(a->tcp) + options - size))
+	more = network + sizeof(a->ip) + sizeof(a->tcp) + options - size;
+	if (more && bpf_xdp_adjust_tail(ctx, more)) // with the options of most SYNs, their answer is as long
 		return DROP_BAD_SYN;
 	eth = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
