@@ -60,7 +60,13 @@ func Flood(ctx context.Context, cfg FloodConfig, ready func()) (f Flooded, err e
 			time.Sleep(100 * time.Microsecond)
 			continue
 		}
-		n, err := r.send(program)
+		n := 0
+		// Not a whole ring at once: where the kernel is not preempted, the processor's other threads would wait for a millisecond.
+		if r.waiting() {
+			err = r.kick()
+		} else {
+			n, err = r.send(program)
+		}
 		if err != nil {
 			return f, err
 		}

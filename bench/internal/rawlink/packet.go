@@ -59,24 +59,40 @@ func openPacket(name string) (*packetRing, error) {
 
 func (r *packetRing) close() error { return errors.Join(unix.Munmap(r.memory), unix.Close(r.fd)) }
 
+// frame returns the i-th frame, and its status.
+func (r *packetRing) frame(i int) (b []byte, status *uint32) {
+	b = r.memory[i*packetFrame : (i+1)*packetFrame]
+	return b, (*uint32)(unsafe.Pointer(&b[0]))
+}
+
+// waiting tells whether the kernel has not even begun to send what was filled last: the link takes no more at present.
+func (r *packetRing) waiting() bool {
+	_, status := r.frame((r.next + packetFrames - 1) % packetFrames)
+	return atomic.LoadUint32(status)&unix.TP_STATUS_SEND_REQUEST != 0
+}
+
 // send fills as many frames as there are free, up to a batch, and has them sent. It returns how many.
 func (r *packetRing) send(p *gen.Program) (int, error) {
 	n := 0
 	for ; n < batch; n++ {
-		b := r.memory[r.next*packetFrame : (r.next+1)*packetFrame]
-		status, length := (*uint32)(unsafe.Pointer(&b[0])), (*uint32)(unsafe.Pointer(&b[4]))
+		b, status := r.frame(r.next)
 		if atomic.LoadUint32(status)&(unix.TP_STATUS_SEND_REQUEST|unix.TP_STATUS_SENDING) != 0 {
 			break
 		}
-		*length = uint32(p.Next(b[packetData:], 0))
+		*(*uint32)(unsafe.Pointer(&b[4])) = uint32(p.Next(b[packetData:], 0)) // the length
 		atomic.StoreUint32(status, unix.TP_STATUS_SEND_REQUEST)
 		r.next = (r.next + 1) % packetFrames
 	}
+	return n, r.kick()
+}
+
+// kick has the kernel send what is filled.
+func (r *packetRing) kick() error {
 	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(r.fd), 0, 0, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 && errno != unix.EAGAIN && errno != unix.ENOBUFS && errno != unix.EINTR && errno != unix.ENETDOWN {
-		return n, fmt.Errorf("rawlink: send through a packet socket: %w", errno)
+		return fmt.Errorf("rawlink: send through a packet socket: %w", errno)
 	}
-	return n, nil
+	return nil
 }
 
 // generatePacket sends what generate does, as fast as it goes, through a packet socket.
