@@ -23,8 +23,18 @@ type Handover struct {
 	FastOpen  [2][]byte       `json:"fastOpen"`  // keys
 	IDs       [2]uint64       `json:"ids"`
 	Device    *afxdp.Handover `json:"device"`
+	Shared    *SharedHandover `json:"shared,omitempty"` // nil: its addresses are its own
 
-	files []*os.File // the device's, and a relay for each shard
+	files []*os.File // the device's, a relay for each shard, ports
+}
+
+// parts returns the files of each kind.
+func (h *Handover) parts() (device, relays, ports []*os.File) {
+	n, shards := len(h.files), len(h.Device.Queues)
+	if h.Shared != nil {
+		n -= h.Shared.Dial + h.Shared.Ports
+	}
+	return h.files[:n-shards], h.files[n-shards : n], h.files[n:]
 }
 
 // HandoverState is what was not known before the shards stopped.
@@ -58,9 +68,6 @@ func (s *Stack) Offer() (*Handover, error) {
 	if iface == nil {
 		return nil, fmt.Errorf("%w: the stack's devices are the caller's", ErrHandover)
 	}
-	if s.shared != nil {
-		return nil, fmt.Errorf("%w: its address is the kernel's, whose ports this process has reserved: restart it instead", ErrHandover)
-	}
 	s.handing.mu.Lock()
 	defer s.handing.mu.Unlock()
 	if s.handing.relays != nil {
@@ -79,7 +86,7 @@ func (s *Stack) Offer() (*Handover, error) {
 		Format: handoverFormat, Address: s.address.String(), Secret: s.secret[:], IDs: s.shards[0].ids.key,
 		Device: device, files: device.Files,
 	}
-	for _, r := range s.Addresses() {
+	for _, r := range s.others.Ranges() {
 		h.Addresses = append(h.Addresses, r.String())
 	}
 	s.mu.Lock()
@@ -93,6 +100,15 @@ func (s *Stack) Offer() (*Handover, error) {
 			h.Close()
 			return nil, err
 		}
+	}
+	if s.shared != nil {
+		var ports []*os.File
+		if h.Shared, ports, err = s.shared.offer(); err != nil {
+			s.dropRelays()
+			h.Close()
+			return nil, err
+		}
+		h.files = append(h.files, ports...)
 	}
 	return h, nil
 }
@@ -124,6 +140,9 @@ func (s *Stack) Withdraw() {
 	s.handing.mu.Lock()
 	defer s.handing.mu.Unlock()
 	s.dropRelays()
+	if s.shared != nil {
+		s.shared.stay()
+	}
 }
 
 // Suspend stops all shards between two of their turns and tells where everything is. Then comes Resume or LetGo, soon: packets wait in the
@@ -190,6 +209,9 @@ func (s *Stack) Resume() error {
 func (s *Stack) LetGo() error {
 	s.handing.mu.Lock()
 	defer s.handing.mu.Unlock()
+	if s.shared != nil {
+		s.shared.letGo()
+	}
 	return s.release(func(sh *Shard) error {
 		err := sh.dev.(afxdp.Transfer).LetGo()
 		sh.after = s.handing.relays[sh.id]
@@ -231,29 +253,24 @@ func Adopt(cfg Config, h *Handover) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	on, err := lookBelow(&full)
+	if err := h.sound(full.Shared); err != nil {
+		return nil, err
+	}
+	on, err := lookBelow(&full, h)
 	if err != nil {
 		return nil, err
 	}
-	if on.shared != nil {
-		return nil, errors.Join(fmt.Errorf("%w: it does not share the kernel's address, as this process is to", ErrHandover), on.close())
-	}
-	if err := h.check(&full, on.device); err != nil {
-		return nil, err
-	}
-	on.from = h
-	shards := len(h.Device.Queues)
-	h.Device.Files = h.files[:len(h.files)-shards]
-	iface, err := afxdp.Adopt(h.Device)
+	iface, err := h.adopt(&full, &on)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, on.close())
 	}
 	s, err := newOn(full, iface, on)
 	if err != nil {
-		return nil, errors.Join(err, iface.Close())
+		return nil, errors.Join(err, iface.Close(), on.close())
 	}
+	_, relays, _ := h.parts()
 	for i, sh := range s.shards {
-		if sh.before, err = newRelay(h.files[len(h.files)-shards+i]); err != nil {
+		if sh.before, err = newRelay(relays[i]); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
@@ -268,12 +285,45 @@ func Adopt(cfg Config, h *Handover) (*Stack, error) {
 	return s, nil
 }
 
-// check finds what would make of two stacks something that is not one to their peers.
-func (h *Handover) check(cfg *Config, device string) error {
+// adopt opens the interface.
+func (h *Handover) adopt(cfg *Config, on *below) (*afxdp.Interface, error) {
+	if err := h.check(cfg, on); err != nil {
+		return nil, err
+	}
+	on.from = h
+	h.Device.Files, _, _ = h.parts()
+	return afxdp.Adopt(h.Device)
+}
+
+// sound finds what makes a description useless.
+func (h *Handover) sound(shared bool) error {
 	if h.Format != handoverFormat {
 		return fmt.Errorf("%w: the other process is of another version (format %d, this is %d): stop it and start this one", ErrHandover,
 			h.Format, handoverFormat)
 	}
+	if shared != (h.Shared != nil) {
+		return fmt.Errorf("%w: it shares the kernel's addresses: %v, and this process is to: %v: that needs a restart", ErrHandover,
+			h.Shared != nil, shared)
+	}
+	if h.Device == nil || h.Device.Program == nil || len(h.Device.Queues) == 0 || len(h.Secret) != 16 || len(h.FastOpen[0]) != 16 ||
+		len(h.FastOpen[1]) != 16 {
+		return fmt.Errorf("%w: the description lacks something", ErrHandover)
+	}
+	files := len(h.Device.Queues)
+	if h.Shared != nil {
+		if h.Shared.Dial < 0 || h.Shared.Ports < 0 || h.Shared.Dial+h.Shared.Ports > len(h.files) {
+			return fmt.Errorf("%w: %d files for %d and %d ports", ErrHandover, len(h.files), h.Shared.Dial, h.Shared.Ports)
+		}
+		files += h.Shared.Dial + h.Shared.Ports
+	}
+	if len(h.files) <= files {
+		return fmt.Errorf("%w: %d files", ErrHandover, len(h.files))
+	}
+	return nil
+}
+
+// check finds what would make of two stacks something that is not one to their peers.
+func (h *Handover) check(cfg *Config, on *below) error {
 	others, err := cfg.others()
 	if err != nil {
 		return err
@@ -286,12 +336,8 @@ func (h *Handover) check(cfg *Config, device string) error {
 		return fmt.Errorf("%w: its addresses are %s %v, and this process is to have %v %v: other addresses need a restart", ErrHandover,
 			h.Address, h.Addresses, cfg.Address, addresses)
 	}
-	if h.Device == nil || len(h.Device.Queues) == 0 || len(h.files) <= len(h.Device.Queues) || len(h.Secret) != 16 ||
-		len(h.FastOpen[0]) != 16 || len(h.FastOpen[1]) != 16 {
-		return fmt.Errorf("%w: the description lacks something", ErrHandover)
-	}
-	if name := h.Device.Info.Name; device != name {
-		return fmt.Errorf("%w: it has %s, and this process is to have %s", ErrHandover, name, device)
+	if name, vlan := h.Device.Info.Name, h.Device.Program.Config.VLAN; on.device != name || on.vlan != vlan {
+		return fmt.Errorf("%w: it has %s (VLAN %d), and this process is to have %s (VLAN %d)", ErrHandover, name, vlan, on.device, on.vlan)
 	}
 	return nil
 }
@@ -317,9 +363,24 @@ func (s *Stack) TakeUp(state *HandoverState) error {
 			all = errors.Join(all, errClosed)
 		}
 	}
-	s.startShield()
-	s.shards[0].call(func(sh *Shard) { sh.neigh.Announce(sh.now) })
 	return all
+}
+
+// Settle does after TakeUp what cannot be undone, when the other process has let go: what the program is told, and what was held for that.
+func (s *Stack) Settle() error {
+	s.startShield()
+	if s.shared != nil {
+		return s.shared.start(s, s.Interface().Program())
+	}
+	s.shards[0].call(func(sh *Shard) { sh.neigh.Announce(sh.now) })
+	return nil
+}
+
+// alone is called when the process before has ended.
+func (s *Stack) alone() {
+	if s.shared != nil {
+		s.shared.disinherit()
+	}
 }
 
 // successorGone ends what is left of a stack whose interface another process had, which has ended.
@@ -355,7 +416,7 @@ func (h *Handover) Send(c *net.UnixConn) error {
 
 // ReceiveHandover receives what Send sends.
 func ReceiveHandover(c *net.UnixConn) (*Handover, error) {
-	body, files, err := fdpass.Receive(c, fdpass.Limits{Body: 1 << 20, Files: 2048})
+	body, files, err := fdpass.Receive(c, fdpass.Limits{Body: 64 << 20, Files: 1 << 16})
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func Open(cfg Config) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	on, err := lookBelow(&full)
+	on, err := lookBelow(&full, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -83,12 +83,12 @@ func openOn(full Config, on below) (*Stack, error) {
 	return s, nil
 }
 
-// lookBelow finds out what the stack is to be on.
-func lookBelow(cfg *Config) (on below, err error) {
+// lookBelow finds out what the stack is to be on. From is nil, or what another process hands over.
+func lookBelow(cfg *Config, from *Handover) (on below, err error) {
 	if on.device, on.vlan, err = afxdp.Below(cfg.Interface); err != nil || !cfg.Shared {
 		return on, err
 	}
-	on.shared, err = openSharing(cfg)
+	on.shared, err = openSharing(cfg, from)
 	return on, err
 }
 

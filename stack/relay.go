@@ -286,7 +286,9 @@ func (s *Shard) takeRelayed() (worked bool) {
 		if s.before.gone.Load() && s.before.taken == nil && len(s.before.full) == 0 {
 			s.before.close()
 			s.before = nil
-			s.stack.predecessors.Add(-1)
+			if s.stack.predecessors.Add(-1) == 0 {
+				go s.stack.alone()
+			}
 		}
 	}
 	if s.after != nil {

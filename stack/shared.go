@@ -12,6 +12,7 @@ import (
 	"github.com/xdpstack/xdpstack/ethernet"
 	"github.com/xdpstack/xdpstack/internal/addrset"
 	"github.com/xdpstack/xdpstack/internal/kernelnet"
+	"github.com/xdpstack/xdpstack/internal/reserve"
 	"github.com/xdpstack/xdpstack/ipv4"
 	"github.com/xdpstack/xdpstack/tcp"
 )
@@ -43,7 +44,8 @@ type sharing struct {
 	view     atomic.Pointer[addressing]
 	untold   atomic.Uint64 // neighbours that a shard was not told: its mailbox was full
 
-	ports ports
+	ports  ports
+	moving atomic.Bool // another process is given the ports, or has them
 	// dialPorts are reserved for connections that are dialed.
 	dialPorts []uint16
 
@@ -60,8 +62,8 @@ type ownedPort struct {
 	at       endpoint
 }
 
-// openSharing reads what the kernel has, and reserves the ports for dialing.
-func openSharing(cfg *Config) (*sharing, error) {
+// openSharing reads what the kernel has, and reserves the ports for dialing. From is nil, or what another process hands over.
+func openSharing(cfg *Config, from *Handover) (*sharing, error) {
 	d := &sharing{steered: make(map[netip.Addr]struct{}), owned: make(map[ownedPort]struct{})}
 	ready := make(chan struct{}) // the stack is there: nothing is told before
 	var err error
@@ -79,10 +81,15 @@ func openSharing(cfg *Config) (*sharing, error) {
 		err = fmt.Errorf("%w: Shared: the kernel has no IPv4 address on %s: give it one with: ip addr add ADDR/LEN dev %s", ErrConfig,
 			cfg.Interface, cfg.Interface)
 	}
+	var dial []*reserve.Port
+	if err == nil && from != nil {
+		dial, err = d.inherit(from)
+	}
 	if err == nil {
-		err = d.ports.open(cfg)
+		err = d.ports.open(cfg, dial)
 	}
 	if err != nil {
+		d.ports.close()
 		return nil, errors.Join(err, d.follower.Close())
 	}
 	for _, p := range d.ports.dial {
@@ -118,6 +125,9 @@ func (d *sharing) start(s *Stack, program *bpf.Program) error {
 	d.stack, d.program = s, program
 	for _, port := range d.dialPorts {
 		d.owned[ownedPort{ipv4.ProtoTCP, endpoint{port: port}}] = struct{}{}
+	}
+	for p := range d.ports.inherits() {
+		d.owned[p] = struct{}{}
 	}
 	d.mu.Unlock()
 	view := d.view.Load()

@@ -23,14 +23,17 @@ type ports struct {
 	retired map[ownedPort]struct{} // those of them that were closed: see release
 	held    int                    // calls of HoldPorts
 	timer   *time.Timer            // of release
+	// inherited are those of the process before which this one has not opened, or not yet.
+	inherited map[ownedPort]*reserve.Port
 }
 
 // The ports for dialing are those that the kernel does not choose for connections of its own, unless it is configured to
 // (net.ipv4.ip_local_port_range: 32768 to 60999), and if these do not suffice, the last of the others.
 const firstDialPort = 61000
 
-// open reserves the ports for dialing, so that none has to be while connections are.
-func (p *ports) open(cfg *Config) (err error) {
+// open reserves the ports for dialing, so that none has to be while connections are: those that the process before had, if there was one,
+// and others if it had fewer.
+func (p *ports) open(cfg *Config, had []*reserve.Port) (err error) {
 	p.taken, p.retired = make(map[ownedPort]*reserve.Port), make(map[ownedPort]struct{})
 	if p.binder, err = reserve.NewBinder(); err != nil {
 		return err
@@ -39,18 +42,21 @@ func (p *ports) open(cfg *Config) (err error) {
 	if n > numEphemeral {
 		return fmt.Errorf("%w: DialPorts %d is more than the %d that there are", ErrConfig, n, numEphemeral)
 	}
-	p.dial, err = p.binder.BindSome(reserve.TCP, n, func(i int) (uint16, bool) {
+	for _, q := range had[min(n, len(had)):] {
+		p.inherited[ownedPort{ipv4.ProtoTCP, endpoint{port: q.Number()}}] = q
+	}
+	p.dial, err = p.binder.BindSome(reserve.TCP, max(n-len(had), 0), func(i int) (uint16, bool) {
 		if port := firstDialPort + i; port <= 65535 {
 			return uint16(port), true
 		}
 		port := firstDialPort - 1 - (i - (65536 - firstDialPort))
 		return uint16(port), port >= firstEphemeral
 	})
+	p.dial = append(p.dial, had[:min(n, len(had))]...)
 	if err == nil && len(p.dial) < n {
 		err = fmt.Errorf("%w: of %d ports for dialing %d are free: see Config.DialPorts", ErrNoPort, n, len(p.dial))
 	}
 	if err != nil {
-		p.close()
 		return err
 	}
 	slices.SortFunc(p.dial, func(a, b *reserve.Port) int { return int(a.Number()) - int(b.Number()) })
@@ -71,10 +77,14 @@ func (p *ports) reserve(protocol uint8, at *endpoint) error {
 	if _, ok := p.taken[ownedPort{protocol, *at}]; ok || protocol == ipv4.ProtoTCP && p.isDial(at.port) {
 		return nil
 	}
-	got, err := p.binder.Bind(protocol, at.addr.Netip(), at.port)
+	got, err := p.inherited[ownedPort{protocol, *at}], error(nil)
+	if got == nil {
+		got, err = p.binder.Bind(protocol, at.addr.Netip(), at.port)
+	}
 	if err != nil {
 		return err
 	}
+	delete(p.inherited, ownedPort{protocol, *at})
 	at.port = got.Number()
 	p.taken[ownedPort{protocol, *at}] = got
 	return nil
@@ -101,17 +111,26 @@ func (p *ports) close() {
 	for _, q := range p.taken {
 		_ = q.Close()
 	}
-	p.dial, p.taken, p.retired = nil, nil, nil
+	for _, q := range p.inherited {
+		_ = q.Close()
+	}
+	p.dial, p.taken, p.retired, p.inherited = nil, nil, nil, nil
 	if p.timer != nil {
 		p.timer.Stop()
 	}
-	p.binder.Close()
+	if p.binder != nil { // else open has failed
+		p.binder.Close()
+		p.binder = nil
+	}
 }
 
 // take makes a port the stack's: nobody else can have it, and what comes to it comes here.
 func (d *sharing) take(protocol uint8, at *endpoint) error {
 	d.ports.changes.Lock()
 	defer d.ports.changes.Unlock()
+	if d.moving.Load() {
+		return fmt.Errorf("%w: another process takes its ports over", ErrHandover)
+	}
 	if err := d.ports.reserve(protocol, at); err != nil {
 		return err
 	}

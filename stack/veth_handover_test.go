@@ -50,7 +50,9 @@ func upgrade(t testing.TB, l *netlab.Lab, old *Stack, cfg Config, listen func(*S
 	t.Helper()
 	h := offered(t, old)
 	defer h.Close()
-	cfg.Interface, cfg.Address = l.Stack.Interface, l.Stack.Address
+	if cfg.Interface = l.Stack.Interface; !cfg.Shared {
+		cfg.Address = l.Stack.Address
+	}
 	var young *Stack
 	if err := l.Stack.Do(func() (err error) { young, err = Adopt(cfg, h); return err }); err != nil {
 		t.Fatal(err)
@@ -72,7 +74,7 @@ func upgrade(t testing.TB, l *netlab.Lab, old *Stack, cfg Config, listen func(*S
 		t.Fatal(err)
 	}
 	took := time.Since(start)
-	if err := old.LetGo(); err != nil {
+	if err := errors.Join(old.LetGo(), young.Settle()); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("nobody received for %v", took)

@@ -20,7 +20,7 @@ func newGuard() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// These are sent to all of a unit, or of a terminal; what counts is the end of the process.
 			signal.Ignore(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
-			return g.Run(cmd.InOrStdin())
+			return g.Run(cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().IntVar(&g.PID, "pid", 0, "the process")

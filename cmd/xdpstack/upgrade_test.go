@@ -144,7 +144,7 @@ func TestUpgrade(t *testing.T) {
 	time.Sleep(200 * time.Millisecond)
 	load.end()
 	t.Logf("%d connections, %d MiB", load.connects.Load(), load.bytes.Load()>>20)
-	if strings.Contains(p.err.String(), "level=ERROR") {
+	if strings.Contains(p.err.String(), "level=ERROR") || strings.Contains(p.err.String(), "guard:") {
 		t.Errorf("the processes say:\n%s", &p.err)
 	}
 	if err := echoOnce(lab); err != nil {

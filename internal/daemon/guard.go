@@ -36,13 +36,17 @@ type Guard struct {
 	Pin       string // where its XDP program is pinned; empty: nowhere
 }
 
-// Run waits on in, and clears up. It keeps CAP_NET_ADMIN of the capabilities.
-func (g Guard) Run(in io.Reader) error {
+// Run waits on in, and clears up. It keeps CAP_NET_ADMIN of the capabilities. On out it says that it has looked at what there is: from then on
+// the socket may get its other name.
+func (g Guard) Run(in io.Reader, out io.Writer) error {
 	if err := privileges.Reduce(unix.CAP_NET_ADMIN); err != nil {
 		return err
 	}
 	before, err := os.Lstat(g.Socket)
 	if err != nil {
+		return fmt.Errorf("guard: %w", err)
+	}
+	if _, err := out.Write([]byte{'.'}); err != nil {
 		return fmt.Errorf("guard: %w", err)
 	}
 	said, _ := io.Copy(io.Discard, in)
@@ -88,8 +92,16 @@ func (d *Daemon) startGuard(command []string) error {
 		return errors.Join(fmt.Errorf("start the guard: %w", err), pipe.Close(), done.Close())
 	}
 	d.guard = guarded{pipe, done}
+	_ = closed.Close() // so that its end is seen
+	_ = done.SetReadDeadline(time.Now().Add(guardTime))
+	if _, err := io.ReadFull(done, make([]byte, 1)); err != nil {
+		return fmt.Errorf("the guard did not begin: %w", err)
+	}
 	return cmd.Process.Release()
 }
+
+// guardTime bounds the guard's beginning, and its end.
+const guardTime = 5 * time.Second
 
 // release has the guard, if there is one, clear up, and waits until it has. What is pinned stays if it is another process's now.
 func (g *guarded) release(retired bool) {
@@ -100,7 +112,7 @@ func (g *guarded) release(retired bool) {
 		_, _ = g.pipe.Write([]byte{'.'}) // in order
 	}
 	_ = g.pipe.Close()
-	_ = g.done.SetReadDeadline(time.Now().Add(5 * time.Second)) // it works on without us
+	_ = g.done.SetReadDeadline(time.Now().Add(guardTime)) // it works on without us
 	_, _ = io.Copy(io.Discard, g.done)
 	_ = g.done.Close()
 }

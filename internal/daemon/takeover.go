@@ -102,6 +102,9 @@ func (d *Daemon) finish() error {
 	t.conn = nil
 	d.Log.Info("taken over", "from", s.PID)
 	// It serves. What fails from here on is no reason to end.
+	if err := d.Stack.Settle(); err != nil {
+		d.Log.Error("take over: the XDP program was not told all", "error", err)
+	}
 	d.goOnFiltering()
 	if t.path != "" {
 		// Without privileges it may not: then who started it does (Plan.Socket).

@@ -86,8 +86,14 @@ func refuseAll(fd int) error {
 // Number returns the port's number.
 func (p *Port) Number() uint16 { return p.port }
 
-// Close gives the port back.
-func (p *Port) Close() error { return unix.Close(p.fd) }
+// Close gives the port back. Another process that has its File keeps it. Closing it again does nothing.
+func (p *Port) Close() error {
+	fd := p.fd
+	if p.fd = -1; fd < 0 {
+		return nil
+	}
+	return unix.Close(fd)
+}
 
 // BindSome reserves n ports, the first free ones of those that next gives, of all addresses. If that gives no more of them it
 // returns what it has.

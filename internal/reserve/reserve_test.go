@@ -151,3 +151,43 @@ func FuzzParseSocket(f *testing.F) {
 		}
 	})
 }
+
+// A port goes over to another process as a file, and stays reserved until the last of both has closed it.
+func TestAdopt(t *testing.T) {
+	for _, protocol := range []uint8{TCP, UDP} {
+		p, err := Bind(protocol, netip.MustParseAddr("127.0.0.1"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := p.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, got, at, err := Adopt(f)
+		if err != nil || got != protocol || q.Number() != p.Number() || at != netip.MustParseAddr("127.0.0.1") {
+			t.Fatalf("%v, protocol %d, %v, %v", q, got, at, err)
+		}
+		if err := errors.Join(f.Close(), p.Close(), p.Close()); err != nil {
+			t.Error(err)
+		}
+		if _, err := Bind(protocol, at, q.Number()); !errors.Is(err, unix.EADDRINUSE) {
+			t.Errorf("the port is free: %v", err)
+		}
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+		again, err := Bind(protocol, at, p.Number())
+		if err != nil {
+			t.Fatalf("after both have closed it: %v", err)
+		}
+		again.Close()
+	}
+	f, err := os.Open("/dev/null")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, _, _, err := Adopt(f); err == nil {
+		t.Error("a file that is no socket was taken for a port")
+	}
+}
