@@ -12,7 +12,7 @@ import (
 )
 
 // logged has what a service says in the test's log, and a watchdog that does not take a test's time.
-const logged = "[Service]\nStandardOutput=append:/run/log\nStandardError=append:/run/log\nWatchdogSec=2s\n"
+const logged = "[Service]\nStandardOutput=append:/run/log\nStandardError=append:/run/log\nWatchdogSec=3s\n"
 
 // serviceOf boots systemd with the unit for the lab's interface, which it does not start yet. The instance's name is what systemd-escape
 // makes of the interface's.
@@ -110,4 +110,54 @@ func closes(t *testing.T, lab *netlab.Lab, port int) {
 			t.Fatalf("port %d still accepts", port)
 		}
 	}
+}
+
+// upgradeDropIn is what docs/deploy.md says for the unit.
+func upgradeDropIn(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("../../docs/deploy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, ok := strings.Cut(string(b), "```\n[Service]\n")
+	text, _, end := strings.Cut(after, "```")
+	if !ok || !end || !strings.Contains(text, "xdpstack upgrade") {
+		t.Fatal("docs/deploy.md has no drop-in for upgrades")
+	}
+	return text
+}
+
+// TestUpgradeUnderSystemd has "systemctl reload" put another process in the place of the first, twice: the unit stays active, a connection
+// goes on, and the watchdog watches the new one.
+func TestUpgradeUnderSystemd(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "systemd", Queues: 2})
+	m, unit := serviceOf(t, lab, configFor(lab, "", serviceNamed("echo")), upgradeDropIn(t))
+	m.systemctl(t, "start", unit)
+	c := kernelDials(t, lab, 7)
+	before := m.mainPID(t, unit)
+	for _, round := range []string{"first", "second"} {
+		says(t, c, round)
+		m.systemctl(t, "reload", unit)
+		now := m.mainPID(t, unit)
+		if now == before {
+			t.Fatalf("%s: the main process is the same\n%s", round, m.log(t))
+		}
+		says(t, c, round+", upgraded")
+		privileged(t, now, 65534, true)
+		before = now
+		c.Close()
+		c = kernelDials(t, lab, 7)
+	}
+	time.Sleep(3500 * time.Millisecond) // longer than the watchdog waits
+	says(t, c, "still there")
+	c.Close()
+	if n, state := m.show(t, unit, "NRestarts"), m.show(t, unit, "ActiveState"); n != "0" || state != "active" {
+		t.Errorf("%s restarts, %s\n%s", n, state, m.log(t))
+	}
+	if err := unix.Kill(before, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	m.waitFor(t, unit, "NRestarts", is("1"))
+	m.waitFor(t, unit, "ActiveState", is("active"))
+	says(t, kernelDials(t, lab, 7), "hung")
 }

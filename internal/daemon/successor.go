@@ -26,9 +26,11 @@ func Successor(p Plan, binary string) (*exec.Cmd, error) {
 	cmd := exec.Command(binary, p.Args[1:]...)
 	cmd.Args[0] = p.Args[0]
 	proc := fmt.Sprintf("/proc/%d/", p.PID)
-	environment := os.Environ()
+	environment := append(os.Environ(), p.Environment...)
 	if text, err := os.ReadFile(proc + "environ"); err == nil {
 		environment = strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")
+	}
+	if _, err := os.Stat(proc + "cwd"); err == nil { // CAP_PERFMON is enough to see the one and not the other
 		cmd.Dir = proc + "cwd"
 	}
 	for _, v := range environment {
@@ -54,21 +56,19 @@ func StartSuccessor(p Plan, cmd *exec.Cmd) error {
 			}
 		}
 	}()
+	if p.Network != 0 && p.Network == networkNamespace("thread-self") { // which it may be told without being allowed to look
+		if err := cmd.Start(); err != nil {
+			return fmt.Errorf("start the new process: %w", err)
+		}
+		return nil
+	}
 	namespace, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", p.PID))
 	if err != nil {
 		return fmt.Errorf("the network namespace of process %d: %w", p.PID, err)
 	}
 	defer namespace.Close()
-	var its, own unix.Stat_t
-	if err := errors.Join(unix.Fstat(int(namespace.Fd()), &its), unix.Stat("/proc/thread-self/ns/net", &own)); err != nil {
-		return fmt.Errorf("network namespaces: %w", err)
-	}
 	started := make(chan error, 1)
 	go func() {
-		if its.Ino == own.Ino {
-			started <- cmd.Start()
-			return
-		}
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and nobody else gets one in another namespace
 		if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
 			started <- fmt.Errorf("enter the network namespace of process %d: %w", p.PID, err)
@@ -80,6 +80,15 @@ func StartSuccessor(p Plan, cmd *exec.Cmd) error {
 		return fmt.Errorf("start the new process: %w", err)
 	}
 	return nil
+}
+
+// networkNamespace returns the number of the network namespace of a process or thread in /proc, 0 if that cannot be known.
+func networkNamespace(of string) uint64 {
+	var st unix.Stat_t
+	if unix.Stat("/proc/"+of+"/ns/net", &st) != nil {
+		return 0
+	}
+	return st.Ino
 }
 
 // filesOf returns open files of another process.

@@ -50,6 +50,10 @@ type Plan struct {
 	Binary string   `json:"binary"` // at the path that it was started from
 	Args   []string `json:"args"`   // its command line
 	Socket string   `json:"socket"` // its control socket, which is to have the same name afterwards
+
+	// What whoever may not look into the process has to know of it.
+	Network     uint64   `json:"network,omitempty"`     // number of its network namespace
+	Environment []string `json:"environment,omitempty"` // what a service manager wants to be told
 }
 
 // Upgraded says what came of it.
@@ -141,7 +145,13 @@ func (d *Daemon) answerPlan(r *http.Request) (any, error) {
 	if u.Drain > 0 {
 		d.upgradeDrain = time.Duration(u.Drain * float64(time.Second))
 	}
-	return Plan{PID: os.Getpid(), Binary: d.upgrades.binary, Args: os.Args, Socket: d.Control.Path()}, nil
+	plan := Plan{PID: os.Getpid(), Binary: d.upgrades.binary, Args: os.Args, Socket: d.Control.Path(), Network: networkNamespace("self")}
+	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC"} {
+		if v := os.Getenv(name); v != "" {
+			plan.Environment = append(plan.Environment, name+"="+v)
+		}
+	}
+	return plan, nil
 }
 
 // answerUpgrade is GET /upgrade: it waits for what comes of the one that is under way.
@@ -182,6 +192,8 @@ func (d *Daemon) answerHandover(c *net.UnixConn) {
 	u, err := d.handOver(c)
 	if err != nil {
 		d.Log.Error("upgrade: this process goes on", "error", err)
+	} else {
+		d.Tell(fmt.Sprintf("MAINPID=%d", u.New)) // before who asked for it is told: a service manager may be waiting for that one
 	}
 	d.mu.Lock()
 	if d.upgrades.result != nil {
@@ -300,7 +312,6 @@ func (d *Daemon) retire(u Upgraded) {
 	if d.web != nil {
 		d.web.End()
 	}
-	d.Tell(fmt.Sprintf("MAINPID=%d", successor))
 	d.retired.Store(true)
 	d.mu.Lock()
 	patience := d.upgradeDrain
