@@ -35,7 +35,7 @@ type Passed struct {
 	ShortIP       uint64 `help:"ended within the IPv4 header or before the packet's length"`
 	BadIP         uint64 `help:"impossible IPv4 version, header length or total length"`
 	Address       uint64 `help:"IPv4 to an address that is not owned"`
-	Fragment      uint64 `help:"IPv4 fragments, in shared-address mode"`
+	Fragment      uint64 `help:"IPv4 fragments to other ports, or before the first of their datagram, in shared-address mode"`
 	Protocol      uint64 `help:"IPv4 packets neither TCP, UDP nor ICMP, in shared-address mode"`
 	ShortPorts    uint64 `help:"packet ended within the ports, in shared-address mode"`
 	Port          uint64 `help:"to a port that is not owned, in shared-address mode"`

@@ -13,7 +13,8 @@
 //	  │                                                                                           │
 //	  ├─ IPv4   header and lengths sound? ─── no ─────────────────────────────────────────────────┤
 //	  │         own address:    destination owned? ─── no ────────────────────────────────────────┤
-//	  │         shared address: TCP or UDP, no fragment, (protocol, address, port) owned? ─── no ─┤
+//	  │         shared address: TCP or UDP, (protocol, address, port) owned? ─── no ──────────────┤
+//	  │                         a later fragment: of a datagram whose first was? ─── no ──────────┤
 //	  │         or an ICMP error that quotes a packet from there? ─── no ─────────────────────────┤
 //	  │ yes                                                                                       │
 //	  ▼                                                                                           ▼

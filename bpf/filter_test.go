@@ -53,7 +53,7 @@ func TestFilterRules(t *testing.T) {
 		{"UDP", from(packet(protoUDP, 0), denied), steerReasonDROP_DENIED, steerReasonDROP_DENIED},
 		{"ICMP", from(packet(protoICMP, 0), denied), steerReasonDROP_DENIED, steerReasonPASS_ICMP},
 		{"SCTP", from(packet(protoSCTP, 0), denied), steerReasonDROP_DENIED, steerReasonPASS_PROTOCOL},
-		{"fragment", from(packet(protoUDP, moreFrags), denied), steerReasonDROP_DENIED, steerReasonPASS_FRAGMENT},
+		{"fragment", from(packet(protoUDP, moreFrags), denied), steerReasonDROP_DENIED, steerReasonDROP_DENIED},
 		{"with options", from(optioned, denied), steerReasonDROP_DENIED, steerReasonDROP_DENIED},
 		{"for another port", from(tcp(ours, otherPort), denied), steerReasonDROP_DENIED, steerReasonPASS_PORT},
 		{"for the kernel", from(tcp(theirs, ownedPort), denied), steerReasonPASS_ADDRESS, steerReasonPASS_PORT},

@@ -57,7 +57,8 @@ func arp(operation uint16, sender, target netip.Addr) []byte {
 type ipv4 struct {
 	to       netip.Addr
 	proto    uint8
-	options  int    // bytes, a multiple of 4
+	options  int // bytes, a multiple of 4
+	id       uint16
 	fragment uint16 // flags and offset
 	payload  []byte
 }
@@ -67,6 +68,7 @@ func (p ipv4) bytes() []byte {
 	b := make([]byte, header, header+len(p.payload))
 	b[0] = 4<<4 | byte(header/4)
 	be.PutUint16(b[2:], uint16(header+len(p.payload)))
+	be.PutUint16(b[4:], p.id)
 	be.PutUint16(b[6:], p.fragment)
 	b[8], b[9] = 64, p.proto
 	copy(b[12:], theirs.AsSlice())
@@ -193,10 +195,14 @@ func oracleIPv4(mode Mode, b []byte) steerReason {
 		return steerReasonPASS_ICMP
 	case proto != protoTCP && proto != protoUDP:
 		return steerReasonPASS_PROTOCOL
-	case fragment:
+	case be.Uint16(b[6:])&0x1fff != 0: // none came before
 		return steerReasonPASS_FRAGMENT
 	case total-header < 4:
 		return steerReasonPASS_SHORT_PORTS
+	case (!isOurs(b[16:20]) || be.Uint16(b[header+2:]) != ownedPort) && fragment:
+		return steerReasonPASS_FRAGMENT
+	case fragment:
+		return steerReasonREDIRECT_FRAGMENT
 	case !isOurs(b[16:20]) || be.Uint16(b[header+2:]) != ownedPort:
 		return steerReasonPASS_PORT
 	case proto == protoTCP:

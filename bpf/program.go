@@ -17,7 +17,7 @@ const (
 	// OwnAddress: the stack owns whole addresses that the kernel does not have: ARP, ICMP, every protocol, fragments too.
 	OwnAddress = Mode(steerModeOWN_ADDRESS)
 	// SharedAddress: the addresses are the kernel's, the stack owns chosen TCP and UDP ports, and gets the ICMP errors about packets from
-	// them. Fragments, ARP and other ICMP are the kernel's.
+	// them. ARP, other ICMP, and fragments that come before the first of their datagram are the kernel's.
 	SharedAddress = Mode(steerModeSHARED_ADDRESS)
 	// WholeInterface: every frame is the program's that opened the interface, whatever it is and whomever it is for; the kernel gets none
 	// from the queues that have a socket. That is for measuring, and cuts off who uses the interface otherwise.
@@ -108,6 +108,9 @@ type Program struct {
 	filter   filter
 }
 
+// maxDatagrams is how many datagrams that come in fragments are remembered at a time, in shared-address mode.
+const maxDatagrams = 4096
+
 // Load loads the program into the kernel, attached to nothing and owning nothing. It needs CAP_BPF and CAP_NET_ADMIN. The error
 // matches ErrFragments if the kernel does not know frames of several buffers.
 func Load(cfg Config) (*Program, error) {
@@ -127,6 +130,9 @@ func Load(cfg Config) (*Program, error) {
 		}
 	}
 	spec.Maps[steerMapServices].MaxEntries = uint32(cfg.MaxPorts)
+	if cfg.Mode == SharedAddress {
+		spec.Maps[steerMapDatagrams].MaxEntries = maxDatagrams
+	}
 	if err := spec.Variables[steerVarAddressMode].Set(steerMode(cfg.Mode)); err != nil {
 		return nil, fmt.Errorf("bpf: set the mode: %w", err)
 	}

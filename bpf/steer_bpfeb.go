@@ -13,6 +13,15 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type steerDatagram struct {
+	_           structs.HostLayout
+	Source      uint32
+	Destination uint32
+	Id          uint16
+	Protocol    uint8
+	Zero        uint8
+}
+
 type steerFilterSettings struct {
 	_     structs.HostLayout
 	Rules uint32
@@ -171,6 +180,7 @@ type steerTapState struct {
 const (
 	steerMapAddresses      = "addresses"
 	steerMapCounters       = "counters"
+	steerMapDatagrams      = "datagrams"
 	steerMapFilterSettings = "filter_settings"
 	steerMapFlowMarks      = "flow_marks"
 	steerMapOffenders      = "offenders"
@@ -250,6 +260,7 @@ type steerProgramSpecs struct {
 type steerMapSpecs struct {
 	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
 	Counters       *ebpf.MapSpec `ebpf:"counters"`
+	Datagrams      *ebpf.MapSpec `ebpf:"datagrams"`
 	FilterSettings *ebpf.MapSpec `ebpf:"filter_settings"`
 	FlowMarks      *ebpf.MapSpec `ebpf:"flow_marks"`
 	Offenders      *ebpf.MapSpec `ebpf:"offenders"`
@@ -305,6 +316,7 @@ func (o *steerObjects) Close() error {
 type steerMaps struct {
 	Addresses      *ebpf.Map `ebpf:"addresses"`
 	Counters       *ebpf.Map `ebpf:"counters"`
+	Datagrams      *ebpf.Map `ebpf:"datagrams"`
 	FilterSettings *ebpf.Map `ebpf:"filter_settings"`
 	FlowMarks      *ebpf.Map `ebpf:"flow_marks"`
 	Offenders      *ebpf.Map `ebpf:"offenders"`
@@ -326,6 +338,7 @@ func (m *steerMaps) Close() error {
 	return _SteerClose(
 		m.Addresses,
 		m.Counters,
+		m.Datagrams,
 		m.FilterSettings,
 		m.FlowMarks,
 		m.Offenders,

@@ -65,6 +65,7 @@ func setSocket(t testing.TB, p *Program, queue int) {
 // check runs the program on a frame and compares its answer, the frame afterwards, and what was counted, all of it.
 func check(t *testing.T, p *Program, frame []byte, queue int, want steerReason) {
 	t.Helper()
+	forget(t, p)
 	action := actionFor(want)
 	before, err := p.Counters()
 	if err != nil {
@@ -84,6 +85,17 @@ func check(t *testing.T, p *Program, frame []byte, queue int, want steerReason) 
 	}
 	if !bytes.Equal(out, frame) {
 		t.Errorf("%v, % x:\nthe frame was changed to % x", p.cfg.Mode, frame, out)
+	}
+}
+
+// forget has a program forget which datagrams it has seen the first fragments of.
+func forget(t testing.TB, p *Program) {
+	t.Helper()
+	var key steerDatagram
+	for p.objects.Datagrams.NextKey(nil, &key) == nil {
+		if err := p.objects.Datagrams.Delete(&key); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -128,7 +140,7 @@ func TestSteering(t *testing.T) {
 		{"don't-fragment flag", packet(protoTCP, dontFrag, web), steerReasonREDIRECT_TCP, steerReasonREDIRECT_TCP},
 		{"reserved flag", packet(protoTCP, 0x8000, web), steerReasonREDIRECT_TCP, steerReasonREDIRECT_TCP},
 
-		{"first fragment", packet(protoTCP, moreFrags, web), steerReasonREDIRECT_FRAGMENT, steerReasonPASS_FRAGMENT},
+		{"first fragment", packet(protoTCP, moreFrags, web), steerReasonREDIRECT_FRAGMENT, steerReasonREDIRECT_FRAGMENT},
 		{"middle fragment", packet(protoUDP, moreFrags|185, web), steerReasonREDIRECT_FRAGMENT, steerReasonPASS_FRAGMENT},
 		{"last fragment", packet(protoTCP, 1, web), steerReasonREDIRECT_FRAGMENT, steerReasonPASS_FRAGMENT},
 		{"highest offset", packet(protoTCP, 0x1fff, web), steerReasonREDIRECT_FRAGMENT, steerReasonPASS_FRAGMENT},
@@ -284,6 +296,7 @@ func TestAgainstOracle(t *testing.T) {
 			if rng.IntN(4) == 0 {
 				frame = frame[:14+rng.IntN(len(frame)-13)]
 			}
+			forget(t, p)
 			reason := oracle(mode, frame)
 			*want.byReason()[reason]++
 			action, _, err := p.Test(frame, 0)

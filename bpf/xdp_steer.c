@@ -260,8 +260,10 @@ static __always_inline enum reason classify_error(struct cursor *c, bool fragmen
 	return owned_port(ip->saddr, ports->source, ip->protocol) ? REDIRECT_ICMP : PASS_ICMP;
 }
 
-// Shared-address mode. Only a first fragment has ports, so the kernel gets them all. The cursor is behind the IPv4 header, which
-// says that length bytes follow; what comes after them is Ethernet's padding.
+#include "xdp_fragment.h"
+
+// Shared-address mode. The cursor is behind the IPv4 header, which says that length bytes follow; what comes after them is Ethernet's
+// padding.
 static __always_inline enum reason classify_service(struct cursor *c, struct iphdr *ip, bool fragment, __u32 length)
 {
 	struct ports *ports;
@@ -271,7 +273,7 @@ static __always_inline enum reason classify_service(struct cursor *c, struct iph
 	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
 		return PASS_PROTOCOL;
 	if (fragment)
-		return PASS_FRAGMENT;
+		return classify_fragment(c, ip, length);
 	if (length < sizeof(*ports) || !take(c, sizeof(*ports), (void **)&ports))
 		return PASS_SHORT_PORTS;
 	if (!owned_port(ip->daddr, ports->destination, ip->protocol))

@@ -6,7 +6,7 @@
 /* Which frames are the stack's. */
 enum mode {
 	OWN_ADDRESS,	/* everything for an owned address: ARP, ICMP and fragments too */
-	SHARED_ADDRESS, /* only TCP and UDP to an owned (protocol, address, port), and ICMP errors about such; the rest is the kernel's */
+	SHARED_ADDRESS, /* only TCP and UDP to an owned (protocol, address, port), fragments too, and ICMP errors about such */
 	WHOLE_INTERFACE, /* every frame, whatever it is */
 };
 
@@ -32,7 +32,7 @@ enum reason {
 	PASS_SHORT_IPV4,     /* ends within the IPv4 header or before the packet's length */
 	PASS_BAD_IPV4,	     /* version, header length or total length cannot be */
 	PASS_ADDRESS,	     /* to an address that is not ours */
-	PASS_FRAGMENT,	     /* IPv4 fragment, in shared mode */
+	PASS_FRAGMENT,	     /* IPv4 fragment of a port that is not ours, or whose first did not come before, in shared mode */
 	PASS_PROTOCOL,	     /* neither TCP nor UDP, in shared mode */
 	PASS_SHORT_PORTS,    /* the packet ends within the ports, in shared mode */
 	PASS_PORT,	     /* to a port that is not ours, in shared mode */
