@@ -105,7 +105,13 @@ func (s *Shard) takeError(e tcpError) bool {
 	if c == nil {
 		return false
 	}
+	if s.tracer != nil {
+		s.tracer.mark(c)
+	}
 	c.tcp.ICMP(e.kind, e.mtu, e.seq, s.now)
+	if s.tracer != nil {
+		s.tracer.look()
+	}
 	s.schedule(c)
 	return true
 }

@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xdpstack/xdpstack/internal/clock"
 	"github.com/xdpstack/xdpstack/internal/sim"
+	"github.com/xdpstack/xdpstack/ipv4"
 	"github.com/xdpstack/xdpstack/stack"
 	"github.com/xdpstack/xdpstack/tcp"
 )
@@ -179,4 +181,101 @@ func TestTraceIsBounded(t *testing.T) {
 		t.Fatalf("after the others have ended: %v", err)
 	}
 	tr.Close()
+}
+
+// traceBoth traces what both stacks of a world open from now on.
+func traceBoth(t *testing.T, w *world) (client, server *stack.Trace) {
+	t.Helper()
+	var ends [2]*stack.Trace
+	for i, s := range []*stack.Stack{w.client.Stack, w.server.Stack} {
+		var err error
+		if ends[i], err = s.Trace(t.Context(), stack.TraceConfig{Match: anyFlow, Buffer: 1 << 16}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return ends[0], ends[1]
+}
+
+// TestTraceShowsTailLoss loses the last segment of what is written: a probe repairs that, and what is sent next tells that it was lost.
+func TestTraceShowsTailLoss(t *testing.T) {
+	const segment, size = 1448, 10
+	h := &hole{from: (size - 1) * segment, to: size * segment, times: 1, sent: map[int]int{}}
+	w := newWorld(t, 1, settings{link: sim.Impairment{Delay: 50 * time.Millisecond}})
+	w.link.Filter = func(now clock.Time, from *sim.Device, b []byte) bool { return from != w.client.dev || h.passes(now, b) }
+	c, _ := traceBoth(t, w)
+	server := newEndpoint(2, 0)
+	server.afterIn = true
+	w.serve(func() *endpoint { return server })
+	client := newEndpoint(1, 0)
+	client.afterIn = true // it does not close by itself
+	w.connect(client)
+	w.until(time.Second, "they are connected", func() bool { return client.opened && server.opened })
+	for _, n := range []int{size * segment, 1000} {
+		_ = w.client.Shard(0).Do(func(*stack.Shard) { client.conn.Write(make([]byte, n)) })
+		w.runFor(time.Second)
+	}
+	all := traceEvents(c)
+	probes, _ := sum(all, stack.TraceTailProbe)
+	losses, _ := sum(all, stack.TraceTailLoss)
+	if _, resent := sum(all, stack.TraceRetransmit); probes != 1 || losses != 1 || resent != 1 || server.received != size*segment+1000 {
+		t.Errorf("%d probes, %d losses at the tail, %d segments sent again, want 1 of each; %d bytes came", probes, losses, resent, server.received)
+	}
+}
+
+// TestTraceShowsMarks has a queue mark packets: the receiver is told of the marks, the sender reduces its window for them.
+func TestTraceShowsMarks(t *testing.T) {
+	cfg := tcp.Config{ECN: tcp.ECNOn}
+	w := newWorld(t, 1, settings{config: stack.Config{TCP: cfg}, serverTCP: &cfg})
+	w.link.Impair(w.client.dev, sim.Impairment{Delay: 10 * time.Millisecond, Rate: 20e6, QueueLen: 100, MarkAt: 20})
+	was, had := tcpStats(t, w.client), tcpStats(t, w.server)
+	c, s := traceBoth(t, w)
+	server := newEndpoint(2, 0)
+	w.serve(func() *endpoint { return server })
+	client := w.connect(newEndpoint(1, 4<<20))
+	w.until(time.Hour, "the exchange is over", func() bool { return done(client, server) })
+	is, has := tcpStats(t, w.client), tcpStats(t, w.server)
+	if _, n := sum(traceEvents(c), stack.TraceMarked); n == 0 || n != is.ECEReductions-was.ECEReductions {
+		t.Errorf("%d reductions in the trace, %d counted", n, is.ECEReductions-was.ECEReductions)
+	}
+	if _, n := sum(traceEvents(s), stack.TraceMark); n == 0 || n != has.CEIn-had.CEIn {
+		t.Errorf("%d marks in the trace, %d counted", n, has.CEIn-had.CEIn)
+	}
+}
+
+// TestTraceShowsPathMTU has a router say that a packet was too large, and a path that drops such without a word.
+func TestTraceShowsPathMTU(t *testing.T) {
+	w := newWire(t, stack.Config{}, sim.Config{})
+	tr, err := w.Trace(t.Context(), stack.TraceConfig{Match: anyFlow})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &watcher{}
+	w.open(h)
+	h.conn.Write(make([]byte, 1460))
+	w.run(time.Millisecond)
+	w.icmp(ipv4.ICMP{Type: ipv4.ICMPUnreachable, Code: ipv4.CodeFragNeeded, Rest: 1400}, w.next())
+	w.run(time.Second)
+	all := traceEvents(tr)
+	n, _ := sum(all, stack.TraceMTU)
+	for _, e := range all {
+		if e.Kind == stack.TraceMTU && e.MSS != 1360 {
+			t.Errorf("told with segments of %d bytes", e.MSS)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d events of the path's MTU: %+v", n, all)
+	}
+
+	v := newWorld(t, 1, settings{config: stack.Config{}})
+	v.link.Filter = func(_ clock.Time, _ *sim.Device, b []byte) bool { return len(b) <= 14+1000 }
+	before := tcpStats(t, v.client)
+	c, _ := traceBoth(t, v)
+	server := newEndpoint(2, 0)
+	v.serve(func() *endpoint { return server })
+	client := v.connect(newEndpoint(1, 1<<20))
+	v.until(time.Hour, "the exchange is over", func() bool { return done(client, server) })
+	after := tcpStats(t, v.client)
+	if _, n := sum(traceEvents(c), stack.TraceMTU); n == 0 || n != after.PathMTUBlackHoles-before.PathMTUBlackHoles {
+		t.Errorf("%d black holes in the trace, %d counted", n, after.PathMTUBlackHoles-before.PathMTUBlackHoles)
+	}
 }

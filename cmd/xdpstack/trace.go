@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/xdpstack/xdpstack/internal/control"
 	"github.com/xdpstack/xdpstack/internal/trace"
@@ -43,7 +44,8 @@ Connections that are not followed pay nothing for it. If events come faster than
 are left out, and the next one says how many.`,
 		Example: `  sudo xdpstack trace 10.0.0.1:40000-10.0.0.2:80
   sudo xdpstack trace '*:80' --conns 10 --json | jq 'select(.event == "rto")'
-  sudo xdpstack trace 10.0.0.9 4711 --chart transfer.html --for 10s`,
+  sudo xdpstack trace 10.0.0.9 4711 --chart transfer.html --for 10s
+  sudo xdpstack trace '*:80' --chart - --for 5s`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
@@ -67,7 +69,7 @@ are left out, and the next one says how many.`,
 	f.DurationVar(&t.query.Interval, "interval", 10*time.Millisecond, "time between two samples of a connection, at least")
 	f.BoolVar(&t.samples, "samples", false, "show the samples too, not only what happens")
 	f.BoolVar(&t.asJSON, "json", false, "write JSON, a line for each event and sample")
-	f.StringVar(&t.chart, "chart", "", "at the end, draw the first connection into this file: .svg or .html")
+	f.StringVar(&t.chart, "chart", "", "at the end, draw the first connection into this file, .svg or .html; -: here, as text")
 	f.DurationVar(&t.length, "for", 0, "end after this time; 0: with the connections")
 	_ = cmd.RegisterFlagCompletionFunc("chart", cobra.FixedCompletions([]string{"svg", "html"}, cobra.ShellCompDirectiveFilterFileExt))
 	return cmd
@@ -83,8 +85,11 @@ func (t *traceCommand) check(tuple string) error {
 	if t.query.Interval <= 0 || t.length < 0 {
 		return usagef("--interval %v --for %v: want times above 0", t.query.Interval, t.length)
 	}
-	if ext := filepath.Ext(t.chart); t.chart != "" && ext != ".svg" && ext != ".html" {
-		return usagef("--chart %s: want a name that ends in .svg or .html", t.chart)
+	if ext := filepath.Ext(t.chart); t.chart != "" && t.chart != "-" && ext != ".svg" && ext != ".html" {
+		return usagef("--chart %s: want a name that ends in .svg or .html, or -", t.chart)
+	}
+	if t.chart == "-" && t.asJSON {
+		return usagef("--chart - and --json: one of both")
 	}
 	return nil
 }
@@ -139,6 +144,17 @@ func (t *traceCommand) follow(ctx context.Context, client control.Client, sum *t
 }
 
 func (t *traceCommand) draw(c *trace.Chart) error {
+	if t.chart == "-" {
+		columns, colors := 80, false
+		if f, ok := t.out.(*os.File); ok && isTerminal(f) {
+			colors = os.Getenv("NO_COLOR") == ""
+			if n, _, err := term.GetSize(int(f.Fd())); err == nil {
+				columns = n
+			}
+		}
+		fmt.Fprintln(t.out)
+		return c.Text(t.out, columns, colors)
+	}
 	f, err := os.Create(t.chart)
 	if err != nil {
 		return fmt.Errorf("--chart: %w", err)

@@ -36,11 +36,11 @@ func (c *Chart) Add(e *Event) {
 	if c.conn == 0 {
 		c.conn, c.step = e.Conn, 1
 	}
+	if e.Conn == c.conn && e.Flow != "" { // it comes first, before the handshake
+		c.flow = e.Flow
+	}
 	if e.Conn != c.conn || e.MSS == 0 || e.Kind == "end" {
 		return
-	}
-	if e.Flow != "" {
-		c.flow = e.Flow
 	}
 	p := point{e.Time, float64(e.CWnd) / 1e3, float64(e.InFlight) / 1e3, float64(e.SSThresh) / 1e3, e.SRTT * 1e3}
 	if e.Loss() && len(c.losses) < maxPoints {

@@ -7,9 +7,11 @@ import (
 	"io"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/xdpstack/xdpstack/internal/clock"
 	"github.com/xdpstack/xdpstack/stack"
@@ -150,5 +152,57 @@ func TestChart(t *testing.T) {
 	}
 	if !strings.HasPrefix(page.String(), "<!doctype html>") || !strings.Contains(page.String(), "trace of a&lt;b</title>\n<svg") {
 		t.Errorf("the page begins %.200q", page.String())
+	}
+}
+
+func TestChartOfText(t *testing.T) {
+	var c Chart
+	var b bytes.Buffer
+	if err := c.Text(&b, 80, false); !errors.Is(err, errEmpty) {
+		t.Errorf("of nothing: %v", err)
+	}
+	c.Add(&Event{Conn: 1, Kind: "begin", Flow: "a-b"})
+	c.Add(&Event{Conn: 1, Kind: "state", MSS: 1448, CWnd: 14480})
+	if err := c.Text(&b, 80, false); err != nil || !strings.Contains(b.String(), "a-b: congestion window, kB") {
+		t.Errorf("of one point: %v: %s", err, &b)
+	}
+	for i := range 1000 {
+		e := Event{Conn: 1, Time: float64(i) / 100, Kind: "sample", MSS: 1448, CWnd: 50_000, SSThresh: 25_000, SRTT: 0.02}
+		switch {
+		case i == 500:
+			e.Kind = "rto"
+		case i > 500:
+			e.CWnd = 10_000
+		}
+		c.Add(&e)
+	}
+	for _, columns := range []int{-1, 80, 100_000} {
+		b.Reset()
+		if err := c.Text(&b, columns, false); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(b.String(), "\n")
+		for _, l := range lines {
+			if n := utf8.RuneCountInString(l); n > min(max(columns, 60), maxColumns) {
+				t.Errorf("of %d columns: a line has %d: %s", columns, n, l)
+			}
+		}
+		// The cross is where the window falls, below the corner of its line.
+		fall := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "╮") })
+		mark := slices.IndexFunc(lines, func(l string) bool { return strings.HasSuffix(l, "×") })
+		if fall < 0 || mark < fall {
+			t.Fatalf("no fall, or no mark below:\n%s", &b)
+		}
+		at := func(l, s string) int { return utf8.RuneCountInString(l[:strings.Index(l, s)]) }
+		if d := at(lines[fall], "╮") - at(lines[mark], "×"); d < -1 || d > 1 {
+			t.Errorf("the mark is %d columns beside the fall:\n%s", d, &b)
+		}
+		if !strings.Contains(b.String(), "ssthresh (┄), congestion window, kB") || !strings.Contains(b.String(), "smoothed round-trip time, ms") {
+			t.Errorf("drawn:\n%s", &b)
+		}
+	}
+	b.Reset()
+	if err := c.Text(&b, 80, true); err != nil || !strings.Contains(b.String(), "\x1b[") {
+		t.Errorf("no colors: %v", err)
 	}
 }
