@@ -52,6 +52,7 @@ func (m *ShieldMode) UnmarshalText(text []byte) error {
 // flows that it may have, and one in 400 when it has a hundredth of them.
 const (
 	markBytesPerFlow = 4
+	marksPerRegion   = 1 << 7 // REGION_SHIFT
 	minMarkBytes     = 1 << 16
 	maxMarkBytes     = 1 << 24
 )
@@ -71,11 +72,11 @@ const (
 
 // Shield is the stack's side of the defence: memory that it shares with the program.
 type Shield struct {
-	state  *steerShieldState
-	queues []ShieldQueue
-	marks  []uint32
-	offers *ebpf.Map
-	mapped [][]byte
+	state          *steerShieldState
+	queues         []ShieldQueue
+	marks, regions []uint32
+	offers         *ebpf.Map
+	mapped         [][]byte
 }
 
 // ShieldSetup is what the program must know of the stack to answer in its place.
@@ -108,11 +109,12 @@ func setShield(spec *ebpf.CollectionSpec, cfg *Config) error {
 		return nil
 	}
 	marks := min(max(1<<bits.Len(uint(cfg.ShieldFlows)*markBytesPerFlow-1), minMarkBytes), maxMarkBytes)
-	for _, name := range []string{steerMapShieldStates, steerMapShieldQueues, steerMapFlowMarks} {
+	for _, name := range []string{steerMapShieldStates, steerMapShieldQueues, steerMapFlowMarks, steerMapFlowRegions} {
 		spec.Maps[name].Flags |= unix.BPF_F_MMAPABLE
 	}
 	spec.Maps[steerMapShieldQueues].MaxEntries = uint32(cfg.Queues)
 	spec.Maps[steerMapFlowMarks].ValueSize = uint32(marks)
+	spec.Maps[steerMapFlowRegions].ValueSize = uint32(marks / marksPerRegion * 4)
 	spec.Maps[steerMapShieldReturns].MaxEntries = shieldReturns
 	spec.Maps[steerMapShieldOffers].MaxEntries = uint32(cfg.MaxPorts)
 	return errors.Join(spec.Variables[steerVarShield].Set(true), spec.Variables[steerVarMarksMask].Set(uint32(marks-1)))
@@ -131,14 +133,15 @@ func openShield(o *steerMaps) (*Shield, error) {
 		s.mapped = append(s.mapped, b)
 		return b
 	}
-	state, queues, marks := memory(o.ShieldStates), memory(o.ShieldQueues), memory(o.FlowMarks)
-	if state == nil || queues == nil || marks == nil {
+	state, queues, marks, regions := memory(o.ShieldStates), memory(o.ShieldQueues), memory(o.FlowMarks), memory(o.FlowRegions)
+	if state == nil || queues == nil || marks == nil || regions == nil {
 		s.close()
 		return nil, errors.New("bpf: the memory that the shield shares with the program cannot be mapped: Linux 5.5 or later has that")
 	}
 	s.state = (*steerShieldState)(unsafe.Pointer(&state[0]))
 	s.queues = unsafe.Slice((*ShieldQueue)(unsafe.Pointer(&queues[0])), o.ShieldQueues.MaxEntries())
 	s.marks = unsafe.Slice((*uint32)(unsafe.Pointer(&marks[0])), o.FlowMarks.ValueSize()/4)
+	s.regions = unsafe.Slice((*uint32)(unsafe.Pointer(&regions[0])), o.FlowRegions.ValueSize()/4)
 	return s, nil
 }
 
@@ -184,8 +187,8 @@ func (s *Shield) Mode() ShieldMode { return ShieldMode(atomic.LoadUint32(&s.stat
 // Cookies returns the stack's time when the program sent a cookie last, to a millisecond; 0: it has sent none.
 func (s *Shield) Cookies() int64 { return int64(atomic.LoadUint64(&s.state.Cookies)) }
 
-// Marks returns the memory in which the stack marks its flows: see tcp.FlowMarks.
-func (s *Shield) Marks() []uint32 { return s.marks }
+// Marks returns the memory in which the stack marks its flows, and that in which it counts them by regions: see tcp.FlowMarks.
+func (s *Shield) Marks() (marks, regions []uint32) { return s.marks, s.regions }
 
 // Queue returns what is shared about a queue.
 func (s *Shield) Queue(i int) *ShieldQueue { return &s.queues[i] }

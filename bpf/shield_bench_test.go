@@ -25,9 +25,9 @@ func BenchmarkShield(b *testing.B) {
 		{"kernel's", tcp.FlagSYN, nil, 3},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			s := newShieldLab(b, bpf.Config{Filter: true}, tcp.Config{})
+			s := newShieldLab(b, bpf.Config{Filter: true, ShieldFlows: 1 << 20}, tcp.Config{})
 			random := rand.New(rand.NewPCG(1, 2))
-			frames := make([][]byte, 1<<12)
+			frames := make([][]byte, 1<<16)
 			for i := range frames {
 				f := shieldFlow
 				f.LocalAddr[3] = c.to

@@ -2,6 +2,7 @@ package bpf_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ const shieldTOS = 0x48
 
 func newShieldLab(t testing.TB, load bpf.Config, cfg tcp.Config) *shieldLab {
 	t.Helper()
-	load.ShieldFlows = 1000
+	load.ShieldFlows = cmp.Or(load.ShieldFlows, 1000)
 	p, err := bpf.Load(load)
 	if errors.Is(err, unix.EPERM) {
 		t.Skipf("needs root, or CAP_BPF and CAP_NET_ADMIN: %v", err)

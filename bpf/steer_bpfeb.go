@@ -183,6 +183,7 @@ const (
 	steerMapDatagrams      = "datagrams"
 	steerMapFilterSettings = "filter_settings"
 	steerMapFlowMarks      = "flow_marks"
+	steerMapFlowRegions    = "flow_regions"
 	steerMapOffenders      = "offenders"
 	steerMapPrefixes       = "prefixes"
 	steerMapRulesFirst     = "rules_first"
@@ -263,6 +264,7 @@ type steerMapSpecs struct {
 	Datagrams      *ebpf.MapSpec `ebpf:"datagrams"`
 	FilterSettings *ebpf.MapSpec `ebpf:"filter_settings"`
 	FlowMarks      *ebpf.MapSpec `ebpf:"flow_marks"`
+	FlowRegions    *ebpf.MapSpec `ebpf:"flow_regions"`
 	Offenders      *ebpf.MapSpec `ebpf:"offenders"`
 	Prefixes       *ebpf.MapSpec `ebpf:"prefixes"`
 	RulesFirst     *ebpf.MapSpec `ebpf:"rules_first"`
@@ -319,6 +321,7 @@ type steerMaps struct {
 	Datagrams      *ebpf.Map `ebpf:"datagrams"`
 	FilterSettings *ebpf.Map `ebpf:"filter_settings"`
 	FlowMarks      *ebpf.Map `ebpf:"flow_marks"`
+	FlowRegions    *ebpf.Map `ebpf:"flow_regions"`
 	Offenders      *ebpf.Map `ebpf:"offenders"`
 	Prefixes       *ebpf.Map `ebpf:"prefixes"`
 	RulesFirst     *ebpf.Map `ebpf:"rules_first"`
@@ -341,6 +344,7 @@ func (m *steerMaps) Close() error {
 		m.Datagrams,
 		m.FilterSettings,
 		m.FlowMarks,
+		m.FlowRegions,
 		m.Offenders,
 		m.Prefixes,
 		m.RulesFirst,

@@ -15,7 +15,7 @@ const volatile bool shield = false;
 // The bytes of flow_marks, a power of two, less one.
 const volatile __u32 marks_mask = 0;
 
-// The loader sets the sizes, and has the user's side map the first three into its memory (BPF_F_MMAPABLE, Linux 5.5).
+// The loader sets the sizes, and has the user's side map the first four into its memory (BPF_F_MMAPABLE, Linux 5.5).
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -38,6 +38,16 @@ struct {
 	__uint(value_size, sizeof(__u64));
 	__uint(max_entries, 1);
 } flow_marks SEC(".maps");
+
+// How many marks each region of them has, in words: 0 in most as long as there are few flows. A flood's hashes are everywhere in
+// flow_marks, which is too large for the processor's caches, but all of this is in one.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u64));
+	__uint(max_entries, 1);
+} flow_regions SEC(".maps");
+#define REGION_SHIFT 7 // marks in a region, as a power of two
 
 // The flows that brought a cookie back last, by their hash. What follows the ACK on its heels comes before the stack can have marked
 // the flow.
@@ -68,8 +78,14 @@ struct {
 static __always_inline bool marked(__u32 hash)
 {
 	__u32 zero = 0;
-	__u8 *marks = bpf_map_lookup_elem(&flow_marks, &zero);
+	__u8 *regions = bpf_map_lookup_elem(&flow_regions, &zero);
+	__u8 *marks;
 
+	if (!regions)
+		return true;
+	if (!*(volatile __u32 *)(regions + ((hash & marks_mask) >> REGION_SHIFT << 2)))
+		return false;
+	marks = bpf_map_lookup_elem(&flow_marks, &zero);
 	if (!marks)
 		return true;
 	return *(volatile __u32 *)(marks + (hash & marks_mask & ~3U)) >> 8 * (hash & 3) & 0xff;

@@ -12,8 +12,8 @@ import (
 
 // TestFlowMarks has neighbours in one word be counted apart, from many goroutines.
 func TestFlowMarks(t *testing.T) {
-	words := make([]uint32, 4)
-	m := NewFlowMarks(words)
+	words, regions := make([]uint32, 4), make([]uint32, 2)
+	m := NewFlowMarks(words, regions)
 	var all sync.WaitGroup
 	for h := range uint32(16) {
 		all.Go(func() {
@@ -31,6 +31,9 @@ func TestFlowMarks(t *testing.T) {
 			t.Errorf("place %d has %d, Has %v", h, got, m.Has(h))
 		}
 	}
+	if regions[0] != 0+1+2+3+4+5+6+7 || regions[1] != 8+9+10+11+12+13+14+15 {
+		t.Errorf("marks in each region: %d", regions)
+	}
 	if allocs := testing.AllocsPerRun(100, func() { m.Add(7); m.Remove(7) }); allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}
@@ -38,9 +41,9 @@ func TestFlowMarks(t *testing.T) {
 
 // TestRecordsAreMarked takes half-open connections and TIME-WAIT through everything that can become of them.
 func TestRecordsAreMarked(t *testing.T) {
-	words := make([]uint32, 1<<14)
+	words, regions := make([]uint32, 1<<14), make([]uint32, 1<<9)
 	k := newTestCore(t, Config{})
-	k.Marks = NewFlowMarks(words)
+	k.Marks = NewFlowMarks(words, regions)
 	l, err := NewListener(k, ListenerConfig{Backlog: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
@@ -56,8 +59,12 @@ func TestRecordsAreMarked(t *testing.T) {
 				total += int(w & 0xff)
 			}
 		}
-		if total != p.l.SynCount()+table.Len() {
-			t.Fatalf("%d marks for %d half-open and %d in TIME-WAIT", total, p.l.SynCount(), table.Len())
+		inRegions := 0
+		for _, n := range regions {
+			inRegions += int(n)
+		}
+		if total != inRegions || total != p.l.SynCount()+table.Len() {
+			t.Fatalf("%d marks, %d in regions, for %d half-open and %d in TIME-WAIT", total, inRegions, p.l.SynCount(), table.Len())
 		}
 	}
 	for i := range 3000 {
@@ -91,7 +98,7 @@ func TestRecordsAreMarked(t *testing.T) {
 	p.l.Close()
 	check()
 	table.Unmark()
-	if slices.ContainsFunc(words, func(w uint32) bool { return w != 0 }) {
+	if slices.ContainsFunc(slices.Concat(words, regions), func(w uint32) bool { return w != 0 }) {
 		t.Error("marks are left")
 	}
 }
