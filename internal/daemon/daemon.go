@@ -50,7 +50,7 @@ type App interface {
 // Daemon is a process that serves, as its App sees it.
 type Daemon struct {
 	Stack   *stack.Stack
-	Control *control.Server // handlers can be added until Start returns
+	Control *control.Server // handlers can be added at any time
 	Log     *slog.Logger
 	// Counters are those of the App, which are shown with the stack's.
 	Counters metrics.Registry
