@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -41,6 +42,9 @@ type Config struct {
 	Filter bool
 	// OpenInterface is called by Open in place of afxdp.Open, by a process that gets its interface from another one; nil: afxdp.Open is.
 	OpenInterface func(name string, o afxdp.Options, steer bpf.Config) (*afxdp.Interface, error)
+	// ReservePort is called for a port of a Shared stack that this process has not the right to reserve in the kernel: it returns a socket
+	// that is bound to it, which another process has made. 0.0.0.0 stands for all addresses. Nil: such a port cannot be opened.
+	ReservePort func(protocol uint8, a netip.Addr, port uint16) (*os.File, error)
 	// TCP says how connections behave.
 	TCP tcp.Config
 

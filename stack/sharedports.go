@@ -1,10 +1,15 @@
 package stack
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/xdpstack/xdpstack/internal/reserve"
 	"github.com/xdpstack/xdpstack/ipv4"
@@ -13,7 +18,8 @@ import (
 // ports are the ports of a shared-address stack, each reserved by a socket of the kernel's.
 type ports struct {
 	binder *reserve.Binder
-	dial   []*reserve.Port // for connections that are dialed, by number
+	dial   []*reserve.Port                                                   // for connections that are dialed, by number
+	ask    func(protocol uint8, a netip.Addr, port uint16) (*os.File, error) // see Config.ReservePort
 
 	// changes is held while a port is reserved and steered, or the other way round. Shards do not wait for it.
 	changes sync.Mutex
@@ -35,6 +41,7 @@ const firstDialPort = 61000
 // and others if it had fewer.
 func (p *ports) open(cfg *Config, had []*reserve.Port) (err error) {
 	p.taken, p.retired = make(map[ownedPort]*reserve.Port), make(map[ownedPort]struct{})
+	p.ask = cfg.ReservePort
 	if p.binder, err = reserve.NewBinder(); err != nil {
 		return err
 	}
@@ -81,6 +88,9 @@ func (p *ports) reserve(protocol uint8, at *endpoint) error {
 	if got == nil {
 		got, err = p.binder.Bind(protocol, at.addr.Netip(), at.port)
 	}
+	if errors.Is(err, unix.EACCES) && p.ask != nil {
+		got, err = p.askFor(protocol, *at)
+	}
 	if err != nil {
 		return err
 	}
@@ -88,6 +98,24 @@ func (p *ports) reserve(protocol uint8, at *endpoint) error {
 	at.port = got.Number()
 	p.taken[ownedPort{protocol, *at}] = got
 	return nil
+}
+
+// askFor has another process reserve a port.
+func (p *ports) askFor(protocol uint8, at endpoint) (*reserve.Port, error) {
+	f, err := p.ask(protocol, at.addr.Netip(), at.port)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	got, is, a, err := reserve.Adopt(f)
+	if err != nil {
+		return nil, err
+	}
+	if is != protocol || got.Number() != at.port || a != at.addr.Netip() {
+		_ = got.Close()
+		return nil, fmt.Errorf("%w: asked for port %d of %v, and got port %d of %v", ErrNoPort, at.port, at.addr.Netip(), got.Number(), a)
+	}
+	return got, nil
 }
 
 // release gives a port back.

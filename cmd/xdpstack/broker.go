@@ -16,6 +16,7 @@ type brokerCommand struct {
 	streams
 	cfg       broker.Config
 	addresses []string
+	ports     []string
 	memory    size
 	drop      string
 }
@@ -23,7 +24,7 @@ type brokerCommand struct {
 func newBroker(io streams) *cobra.Command {
 	b := &brokerCommand{streams: io}
 	cmd := &cobra.Command{
-		Use:   "broker -i IFACE -a ADDR",
+		Use:   "broker -i IFACE {-a ADDR | --shared}",
 		Short: "Open interfaces for servers that have no privileges",
 		Long: `Waits on a Unix socket for xdpstack serve --broker, opens the interface for it, and hands over the open
 sockets, memory and XDP program: the process that parses packets never has a privilege. An interface is
@@ -31,13 +32,17 @@ given to one process at a time, and is left clean when that ends. When the broke
 
 Who may ask is decided by user and group. Root may, and the broker's own user.`,
 		Example: `  sudo xdpstack broker -i eth0 -a 192.0.2.10 --allow-user www-data
-  sudo -u www-data xdpstack serve --broker /run/xdpstack-broker/broker.sock -i eth0 -a 192.0.2.10/24 http`,
+  sudo -u www-data xdpstack serve --broker /run/xdpstack-broker/broker.sock -i eth0 -a 192.0.2.10/24 http
+  sudo xdpstack broker -i eth0 --shared --ports 80,443 --allow-user www-data
+  sudo -u www-data xdpstack serve --broker /run/xdpstack-broker/broker.sock -i eth0 --shared http`,
 		Args: exactly(0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd.Context()) },
 	}
 	f := cmd.Flags()
 	f.StringSliceVarP(&b.cfg.Interfaces, "interface", "i", nil, "interfaces that may be asked for (required)")
-	f.StringSliceVarP(&b.addresses, "address", "a", nil, "addresses that servers may take: single ones, prefixes, ranges (required)")
+	f.StringSliceVarP(&b.addresses, "address", "a", nil, "addresses that servers may take: single ones, prefixes, ranges (this or --shared)")
+	f.BoolVar(&b.cfg.Shared, "shared", false, "servers may share the kernel's addresses (serve --shared)")
+	f.StringSliceVar(&b.ports, "ports", nil, "with --shared: ports below 1024 that servers may have, as 80,443,500-600")
 	f.StringSliceVar(&b.cfg.Users, "allow-user", nil, "users who may ask: names or UIDs")
 	f.StringSliceVar(&b.cfg.Groups, "allow-group", nil, "groups whose members may ask: names or GIDs")
 	f.Var(&b.memory, "memory", "packet memory that an interface may have (default 1GiB)")
@@ -59,6 +64,13 @@ func (b *brokerCommand) run(ctx context.Context) error {
 		}
 		b.cfg.Addresses = append(b.cfg.Addresses, r)
 	}
+	for _, s := range b.ports {
+		r, err := broker.ParsePorts(s)
+		if err != nil {
+			return usagef("--ports: %w", err)
+		}
+		b.cfg.Ports = append(b.cfg.Ports, r)
+	}
 	b.cfg.Memory = int64(b.memory)
 	if err := b.cfg.Validate(); err != nil {
 		return usageError{err}
@@ -73,9 +85,11 @@ func (b *brokerCommand) run(ctx context.Context) error {
 		return err
 	}
 	if b.own {
-		err := privileges.Helper(privileges.Broker(), mode, unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF, unix.CAP_PERFMON,
-			unix.CAP_IPC_LOCK)
-		if err != nil {
+		keep := []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_IPC_LOCK}
+		if len(b.cfg.Ports) > 0 {
+			keep = append(keep, unix.CAP_NET_BIND_SERVICE)
+		}
+		if err := privileges.Helper(privileges.Broker(len(b.cfg.Ports) > 0), mode, keep...); err != nil {
 			return err
 		}
 	}

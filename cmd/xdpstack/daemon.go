@@ -84,12 +84,11 @@ func (f *daemonFlags) config(st stack.Config, io streams) (daemon.Config, error)
 	st.AFXDP.Pin = f.crash == "pin"
 	f.drop.keep.KernelSockets = f.drop.keep.KernelSockets || st.Shared // which reserve the ports
 	if f.broker != "" {
-		if st.Shared {
-			return daemon.Config{}, usagef("--broker and --shared: a broker gives addresses of the stack's own")
+		client := &broker.Client{Socket: f.broker}
+		if !st.Shared {
+			client.Addresses = append([]addrset.Range{{First: st.Address.Addr()}}, st.Addresses...)
 		}
-		own := addrset.Range{First: st.Address.Addr()}
-		client := &broker.Client{Socket: f.broker, Addresses: append([]addrset.Range{own}, st.Addresses...)}
-		st.OpenInterface = client.Open // the stack keeps it, and with it the connection
+		st.OpenInterface, st.ReservePort = client.Open, client.Port // the stack keeps it, and with it the connection
 	}
 	options := &slog.HandlerOptions{Level: &f.level}
 	cfg := daemon.Config{Stack: st, Control: f.socket, Web: f.web, Drain: f.drain, Log: slog.New(slog.NewTextHandler(io.err, options))}

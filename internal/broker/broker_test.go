@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/internal/addrset"
+	"github.com/xdpstack/xdpstack/internal/reserve"
 )
 
 func ranges(t testing.TB, texts ...string) (all []addrset.Range) {
@@ -48,7 +50,7 @@ func TestPolicy(t *testing.T) {
 	}{
 		"as it may be":         {func(*Request) {}, ""},
 		"across two ranges":    {func(r *Request) { r.Addresses = ranges(t, "10.0.0.10-10.0.0.20") }, ""},
-		"another version":      {func(r *Request) { r.Version = 2 }, "version 2"},
+		"another version":      {func(r *Request) { r.Version = 1 }, "version 1"},
 		"another interface":    {func(r *Request) { r.Interface = "eth1" }, "eth1"},
 		"an address beyond":    {func(r *Request) { r.Addresses = ranges(t, "10.0.0.5", "10.0.0.30-10.0.0.32") }, "10.0.0.30-10.0.0.32"},
 		"no address":           {func(r *Request) { r.Addresses = nil }, "no address"},
@@ -86,11 +88,57 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// TestShared asks in the mode that shares the kernel's addresses.
+func TestShared(t *testing.T) {
+	p, err := newPolicy(Config{Interfaces: []string{"eth0"}, Shared: true, Ports: []PortRange{{80, 80}, {500, 600}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Request{Version: version, Interface: "eth0", Steer: bpf.Config{Mode: bpf.SharedAddress}, queues: 2}
+	if err := p.check(r); err != nil {
+		t.Error(err)
+	}
+	r.Addresses = ranges(t, "10.0.0.3")
+	if err := p.check(r); err == nil {
+		t.Error("an address of the client's own was given too")
+	}
+	r.Steer.Mode = bpf.OwnAddress
+	if err := p.check(r); err == nil {
+		t.Error("an address of the client's own was given")
+	}
+	any4 := netip.IPv4Unspecified()
+	for _, c := range []struct {
+		r    portRequest
+		want bool
+	}{
+		{portRequest{reserve.TCP, any4, 80}, true}, {portRequest{reserve.UDP, any4, 500}, true},
+		{portRequest{reserve.TCP, netip.MustParseAddr("10.0.0.1"), 600}, true}, {portRequest{reserve.TCP, any4, 601}, false},
+		{portRequest{reserve.TCP, any4, 22}, false}, {portRequest{reserve.TCP, any4, 0}, false}, {portRequest{1, any4, 80}, false},
+		{portRequest{reserve.TCP, netip.IPv6Unspecified(), 80}, false}, {portRequest{reserve.TCP, netip.Addr{}, 80}, false},
+	} {
+		if err := p.checkPort(c.r); (err == nil) != c.want {
+			t.Errorf("%+v: %v", c.r, err)
+		}
+	}
+}
+
+func TestParsePorts(t *testing.T) {
+	for s, want := range map[string]PortRange{
+		"80": {80, 80}, "8000-8100": {8000, 8100}, "1-65535": {1, 65535},
+		"": {}, "0": {}, "-": {}, "80-": {}, "90-80": {}, "65536": {}, "http": {}, "1-2-3": {},
+	} {
+		if got, err := ParsePorts(s); got != want || (err == nil) != (want != PortRange{}) {
+			t.Errorf("%q: %v, %v", s, got, err)
+		}
+	}
+}
+
 func TestBadConfig(t *testing.T) {
 	good := Config{Interfaces: []string{"eth0"}, Addresses: ranges(t, "10.0.0.1")}
 	for name, change := range map[string]func(*Config){
 		"no interface":          func(c *Config) { c.Interfaces = nil },
 		"no address":            func(c *Config) { c.Addresses = nil },
+		"ports and no sharing":  func(c *Config) { c.Ports = []PortRange{{80, 80}} },
 		"no such user":          func(c *Config) { c.Users = []string{"no-such-user"} },
 		"no such group":         func(c *Config) { c.Groups = []string{"no-such-group"} },
 		"less memory than none": func(c *Config) { c.Memory = -1 },
@@ -140,6 +188,23 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
+// FuzzPortRequest checks that whatever is read is refused, or a port that may be had.
+func FuzzPortRequest(f *testing.F) {
+	f.Add([]byte(`{"protocol":6,"address":"0.0.0.0","port":80}`))
+	f.Add([]byte(`{"protocol":17,"address":"::ffff:10.0.0.1","port":80}`))
+	f.Add([]byte(`{"protocol":6,"address":"","port":-1}`))
+	p := &policy{Config: Config{Ports: []PortRange{{80, 90}}}}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var r portRequest
+		if decode(body, &r) != nil || p.checkPort(r) != nil {
+			return
+		}
+		if r.Port < 80 || r.Port > 90 || !r.Address.Is4() {
+			t.Errorf("granted: %+v", r)
+		}
+	})
+}
+
 // FuzzRequest checks that whatever is read is refused or within the policy.
 func FuzzRequest(f *testing.F) {
 	good := Request{Version: version, Interface: "eth0", Addresses: ranges(f, "10.0.0.3"), Options: afxdp.Options{Frames: 2048, Queues: []int{0, 1}}}
@@ -148,8 +213,8 @@ func FuzzRequest(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(body)
-	f.Add([]byte(`{"version":1,"interface":"eth0","addresses":[{"First":"10.0.0.1","Last":""}]}`))
-	f.Add([]byte(`{"version":1,"interface":"eth0","addresses":[{"First":"::1","Last":"10.0.0.1"}],"options":{"Frames":-1}}`))
+	f.Add([]byte(`{"version":2,"interface":"eth0","addresses":[{"First":"10.0.0.1","Last":""}]}`))
+	f.Add([]byte(`{"version":2,"interface":"eth0","addresses":[{"First":"::1","Last":"10.0.0.1"}],"options":{"Frames":-1}}`))
 	f.Add([]byte(`{"version":1e400}`))
 	p := examplePolicy(f)
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/xdpstack/xdpstack/afxdp"
@@ -20,6 +21,7 @@ type Client struct {
 	Socket    string          // of the broker; default DefaultSocket
 	Addresses []addrset.Range // that are going to be used
 
+	mu   sync.Mutex // held while something is asked for and answered
 	conn *net.UnixConn
 }
 
@@ -28,6 +30,8 @@ const patience = 30 * time.Second
 
 // Open does what afxdp.Open does, by way of the broker. It is called once. The interface is the client's until Close, or its process ends.
 func (c *Client) Open(name string, o afxdp.Options, steer bpf.Config) (*afxdp.Interface, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.conn != nil {
 		return nil, errors.New("broker: one interface is open already")
 	}

@@ -17,7 +17,9 @@ import (
 type Config struct {
 	Socket     string          // path of the socket; default DefaultSocket
 	Interfaces []string        // that may be asked for; one at least
-	Addresses  []addrset.Range // that clients may take; one at least
+	Addresses  []addrset.Range // that clients may take; one at least, or Shared
+	Shared     bool            // whether clients may share the kernel's addresses
+	Ports      []PortRange     // that are reserved in the kernel for clients that share its addresses and may not do it themselves; default none
 	Users      []string        // names or numbers of those who may ask; default: only root and the broker's own user
 	Groups     []string        // whose members may ask
 	Memory     int64           // bytes of packet memory that an interface's queues may have together; default 1 GiB
@@ -58,8 +60,10 @@ func newPolicy(c Config) (*policy, error) {
 	switch {
 	case len(c.Interfaces) == 0:
 		return nil, errors.New("broker: no interface that may be asked for")
-	case len(c.Addresses) == 0:
-		return nil, errors.New("broker: no address that clients may take")
+	case len(c.Addresses) == 0 && !c.Shared:
+		return nil, errors.New("broker: no address that clients may take, and the kernel's are not shared")
+	case len(c.Ports) > 0 && !c.Shared:
+		return nil, errors.New("broker: ports are reserved for servers that share the kernel's addresses, and these may not")
 	case c.Memory < 0 || c.Queues < 0:
 		return nil, errors.New("broker: memory and queues cannot be less than nothing")
 	}
@@ -130,9 +134,13 @@ func (p *policy) check(r *Request) error {
 		return fmt.Errorf("version %d of the protocol; this broker has version %d: use the same xdpstack for both", r.Version, version)
 	case !slices.Contains(p.Interfaces, r.Interface):
 		return fmt.Errorf("interface %q is not one of %q", r.Interface, p.Interfaces)
-	case r.Steer.Mode != bpf.OwnAddress:
-		return errors.New("only addresses of the client's own are given, not the kernel's, nor a whole interface")
-	case len(r.Addresses) == 0:
+	case r.Steer.Mode == bpf.SharedAddress && !p.Shared:
+		return errors.New("only addresses of the client's own are given, not the kernel's: start the broker with --shared")
+	case r.Steer.Mode == bpf.SharedAddress && len(r.Addresses) > 0:
+		return errors.New("addresses of the client's own together with the kernel's")
+	case r.Steer.Mode != bpf.SharedAddress && r.Steer.Mode != bpf.OwnAddress:
+		return errors.New("a whole interface is not given")
+	case r.Steer.Mode == bpf.OwnAddress && len(r.Addresses) == 0:
 		return errors.New("no address is asked for")
 	case r.Options.Driver != "" && r.Options.Driver != afxdp.DriverNative:
 		return fmt.Errorf("driver %q cannot be handed over", r.Options.Driver)

@@ -8,6 +8,9 @@
 //	      │ allowed? afxdp.Open                          │
 //	      ├──── yes, and the open files ───────────────► │ afxdp.Adopt
 //	      │                                              │ serves
+//	      │ ◄── shared-address mode: a port of the ──────┤ Client.Port
+//	      │     kernel's, which it may not reserve       │
+//	      ├──── yes, and a bound socket ───────────────► │
 //	      │ ◄── the connection ends, however ────────────┤
 //	      │ closes its own, restores interrupts          ✗
 //

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/bpf"
 	"github.com/xdpstack/xdpstack/internal/fdpass"
 )
 
@@ -213,6 +214,10 @@ func (b *Broker) lend(c *net.UnixConn, r *Request, who peer) error {
 	b.log.Info("given", "pid", who.pid, "user", who.uid, "interface", r.Interface,
 		"addresses", fmt.Sprint(r.Addresses), "device", i.Describe())
 	_ = c.SetDeadline(time.Time{})
+	if r.Steer.Mode == bpf.SharedAddress {
+		b.lendPorts(c, who)
+		return nil
+	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(c, 1)) // a client says nothing more: whatever it is, it is the end
 	return nil
 }

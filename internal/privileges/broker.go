@@ -4,8 +4,8 @@ import "golang.org/x/sys/unix"
 
 // Broker returns the system calls of a process that opens interfaces for others: besides those of a server AF_XDP sockets, programs,
 // maps and links of BPF, what it sets of interrupts and notes about that. It runs no program, parses no packet, and makes no other raw
-// socket.
-func Broker() []Rule {
+// socket. With ports it may make sockets of the kernel's TCP and UDP, and bind them.
+func Broker(ports bool) []Rule {
 	const kind = 0xf // SOCK_TYPE_MASK
 	more := map[string][]Args{
 		"bpf": oneOf(0, []uint32{
@@ -20,7 +20,7 @@ func Broker() []Rule {
 		"openat":    {{}}, // the notes, and what sysfs has of interrupts
 		"prlimit64": {{is(0, 0), is(1, unix.RLIMIT_MEMLOCK)}},
 	}
-	rules := Server(false)
+	rules := Server(ports)
 	for i := range rules {
 		rules[i].Any = append(rules[i].Any, more[rules[i].Name]...)
 	}
