@@ -92,7 +92,7 @@ func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config, from 
 		return nil, err
 	}
 	f := tcp.Flow{RemoteAddr: remote.Addr().As4(), RemotePort: remote.Port()}
-	if err := s.checkHost(f.RemoteAddr); err != nil {
+	if err := s.checkHost(from.addr, f.RemoteAddr); err != nil {
 		return nil, err
 	}
 	if from.addr.IsUnspecified() { // in shared-address mode
@@ -120,9 +120,9 @@ func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config, from 
 	return c, nil
 }
 
-// checkHost refuses an address that no connection can be opened to from this stack.
-func (s *Shard) checkHost(ip ipv4.Addr) error {
-	if _, ok := s.route(ip); !ok {
+// checkHost refuses an address that no connection can be opened to from this stack; from is zero if that is not chosen.
+func (s *Shard) checkHost(from, ip ipv4.Addr) error {
+	if _, ok := s.route(from, ip); !ok {
 		return s.errNoRoute()
 	}
 	if s.isBroadcast(ip) {

@@ -20,7 +20,7 @@ func (c *Conn) nextHop() (hop ipv4.Addr, ok bool) {
 	if s.paths != nil && !s.owns(f.LocalAddr) {
 		return hop, false
 	}
-	return s.route(f.RemoteAddr)
+	return s.route(f.LocalAddr, f.RemoteAddr)
 }
 
 // resolve makes sure that the connection has the next hop's hardware address. Where that is not known yet, the connection is

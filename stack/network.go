@@ -54,10 +54,10 @@ func (n *network) broadcasts(a uint32) bool {
 	return n.subnet && n.has(a) && (a == n.base || a == n.base|^n.mask)
 }
 
-// route returns the next hop for an address.
-func (a *addressing) route(dst ipv4.Addr) (hop ipv4.Addr, ok bool) {
+// route returns the next hop for an address. In shared-address mode it may depend on where packets come from; zero: that is not chosen.
+func (a *addressing) route(src, dst ipv4.Addr) (hop ipv4.Addr, ok bool) {
 	if a.paths != nil {
-		p, ok := a.paths.Path(dst)
+		p, ok := a.paths.PathFrom(src, dst)
 		return p.Hop, ok
 	}
 	if a.network.has(dst.Uint32()) {

@@ -208,7 +208,7 @@ func (s *Shard) sendIP(d frame.Desc, proto, ecn uint8, src, dst ipv4.Addr) {
 
 // sendRouted sends a complete IP packet to the next hop for dst. It takes over the ownership of the frame.
 func (s *Shard) sendRouted(d frame.Desc, dst ipv4.Addr) {
-	hop, ok := s.route(dst)
+	hop, ok := s.route(ipv4.Addr(s.pool.Bytes(d)[12:16]), dst)
 	if !ok {
 		s.stats.Drop.NoRoute++
 		s.pool.Release(d.Frame)

@@ -43,7 +43,7 @@ func (u *PacketSocket) WriteTo(p []byte, to netip.AddrPort) error {
 	if len(p) > maxDatagram {
 		return ErrMessageSize
 	}
-	if _, ok := s.route(dst); !ok {
+	if _, ok := s.route(u.local, dst); !ok {
 		return s.errNoRoute()
 	}
 	src := u.local

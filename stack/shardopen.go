@@ -34,7 +34,7 @@ func (s *Shard) Reachable(to netip.Addr) (known, gone bool) {
 	if !ok {
 		return false, true
 	}
-	hop, ok := s.route(dst)
+	hop, ok := s.route(ipv4.Addr{}, dst)
 	if !ok {
 		return false, true
 	}

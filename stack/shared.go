@@ -31,6 +31,18 @@ func (s *Stack) Shared() *SharedStats {
 	return &SharedStats{Stats: s.shared.follower.Stats(), Untold: s.shared.untold.Load()}
 }
 
+// IgnoredRules returns the kernel's policy rules (ip rule) that a Shared stack does not follow, because they look at more than addresses
+// and interfaces: each by its priority, and with what that is.
+func (s *Stack) IgnoredRules() []string {
+	if s.shared == nil {
+		return nil
+	}
+	return s.shared.view.Load().paths.Ignored
+}
+
+// InVRF reports whether the interface of a Shared stack is in a VRF. Its ports are reserved outside of that.
+func (s *Stack) InVRF() bool { return s.shared != nil && s.shared.view.Load().paths.VRF }
+
 // sharing is what a stack that shares the kernel's addresses has for that.
 //
 //	kernel ──► follower ──► view, one for goroutines (atomic) and a copy for each shard (by a command)
@@ -171,7 +183,8 @@ func (s *Shard) readdress(a *addressing) {
 
 // limitPath has a connection send no more than its route takes.
 func (s *Shard) limitPath(c *Conn) {
-	if p, ok := s.paths.Path(c.tcp.Flow().RemoteAddr); ok && p.MTU < s.mtu {
+	f := c.tcp.Flow()
+	if p, ok := s.paths.PathFrom(f.LocalAddr, f.RemoteAddr); ok && p.MTU < s.mtu {
 		c.tcp.LimitMTU(uint32(p.MTU), s.now)
 	}
 }

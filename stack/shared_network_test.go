@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"syscall"
@@ -85,8 +86,66 @@ func TestSharedRoutesChange(t *testing.T) {
 // addressingHas reports whether there is a way to an address.
 func (s *Stack) addressingHas(dst string) bool {
 	a := s.addressing()
-	_, ok := a.route(ipv4.Addr(net.ParseIP(dst).To4()))
+	_, ok := a.route(ipv4.Addr{}, ipv4.Addr(net.ParseIP(dst).To4()))
 	return ok
+}
+
+// TestSharedPolicyRouting has rules and other tables say where connections go: by where they come from, and by where they go to.
+func TestSharedPolicyRouting(t *testing.T) {
+	s, l := openShared(t, netlab.Config{}, Config{})
+	farAway(t, l)
+	echoOn(t, l.Kernel, far+":7")
+	if _, err := s.Handle(":7", &slowEcho{}); err != nil {
+		t.Fatal(err)
+	}
+	// The router has another address, which is a gateway of another table. Nobody has the main table's gateway.
+	runOn(t, l.Kernel, "ip", "addr", "add", "10.77.0.9/24", "dev", l.Kernel.Interface)
+	runOn(t, l.Stack, "sh", "-ec", `ip addr add 10.77.0.3/24 dev `+l.Stack.Interface+`
+		ip route add default via 10.77.0.77; ip route add default via 10.77.0.9 table 100
+		ip rule add priority 100 from 10.77.0.3 table 100`)
+	hopFrom := func(from, to string) (hop string) {
+		a := s.addressing()
+		h, ok := a.route(ipv4.Addr(net.ParseIP(from).To4()), ipv4.Addr(net.ParseIP(to).To4()))
+		if !ok {
+			return ""
+		}
+		return h.Netip().String()
+	}
+	eventually(t, "the rule", func() bool {
+		return hopFrom("10.77.0.3", far) == "10.77.0.9" && hopFrom("10.77.0.2", far) == "10.77.0.77"
+	})
+	d := Dialer{Stack: s, LocalAddr: netip.MustParseAddrPort("10.77.0.3:0")}
+	c, err := d.Dial("tcp", far+":7")
+	dialed := newChat(t, c, err)
+	dialed.goesOn(t, "dialed from an address with a table of its own")
+	// Who comes from far to that address is answered over that table, from the first packet on.
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(far)}, Timeout: 10 * time.Second}
+	err = l.Kernel.Do(func() (err error) { c, err = from.Dial("tcp", "10.77.0.3:7"); return err })
+	accepted := newChat(t, c, err)
+	accepted.goesOn(t, "accepted on an address with a table of its own")
+
+	// A rule about destinations, to a table that says there is no way; and one that refuses.
+	for _, refuse := range []string{"table 101", "blackhole", "unreachable", "prohibit"} {
+		runOn(t, l.Stack, "sh", "-ec", "ip route replace unreachable 198.51.100.0/24 table 101; ip rule add priority 50 to 198.51.100.0/25 "+refuse)
+		eventually(t, refuse, func() bool { return hopFrom("10.77.0.3", far) == "" })
+		if c, err := d.Dial("tcp", far+":7"); !errors.Is(err, ErrNoKernelRoute) || !errors.Is(err, syscall.ENETUNREACH) {
+			t.Errorf("%s: %v, %v", refuse, c, err)
+		}
+		runOn(t, l.Stack, "ip", "rule", "del", "priority", "50")
+		eventually(t, "the way again", func() bool { return hopFrom("10.77.0.3", far) != "" })
+	}
+	dialed.goesOn(t, "after rules that refused")
+	accepted.goesOn(t, "after rules that refused")
+	dialed.end(t, "dialed")
+	accepted.end(t, "accepted")
+	if all := s.IgnoredRules(); len(all) != 0 {
+		t.Errorf("%v", all)
+	}
+	runOn(t, l.Stack, "ip", "rule", "add", "priority", "60", "ipproto", "udp", "dport", "53", "table", "100")
+	eventually(t, "a rule that is ignored", func() bool {
+		all := s.IgnoredRules()
+		return len(all) == 1 && all[0] == "60: dport, ipproto"
+	})
 }
 
 // TestSharedNeighbourChanges changes the peer's hardware address while connections are in use, and takes its entry from the

@@ -57,7 +57,7 @@ func (s *Stack) ListenPacket(network, address string) (net.PacketConn, error) {
 func (s *Stack) dialUDP(remote netip.AddrPort, from source) (*UDPConn, error) {
 	if ip, _ := ipv4.AddrFrom(remote.Addr()); s.shards != nil {
 		a := s.addressing()
-		if _, ok := a.route(ip); !ok {
+		if _, ok := a.route(from.addr, ip); !ok {
 			return nil, a.errNoRoute()
 		}
 		if from.addr.IsUnspecified() {

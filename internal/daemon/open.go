@@ -63,6 +63,12 @@ func (d *Daemon) linkEvent(e stack.LinkEvent) {
 func (d *Daemon) warn() {
 	iface := d.Stack.Interface()
 	cpus := d.Stack.CPUs()
+	for _, rule := range d.Stack.IgnoredRules() {
+		d.Log.Warn("a policy rule (ip rule) is not followed: it looks at more than addresses and interfaces", "rule", rule)
+	}
+	if d.Stack.InVRF() {
+		d.Log.Warn("the interface is in a VRF: its routes are followed, but ports are reserved outside of it, and programs in it can have them too")
+	}
 	for i, q := range iface.Queues() {
 		mode := q.Mode()
 		d.Log.Debug("queue", "interface", iface.Info().Name, "queue", q.Index(), "cpu", cpus[i], "zero_copy", mode.ZeroCopy,

@@ -8,8 +8,9 @@
 //
 // A [Snapshot] is read whole, after each change: the kernel's own answer to "what is there now" is right however many messages
 // were lost before. What changes in quick succession is read once. Routes are looked at as the kernel does for a socket that is
-// bound to the interface (SO_BINDTODEVICE): the longest prefix of the main table among the routes out of that interface. Policy
-// rules and other tables are not looked at.
+// bound to the interface (SO_BINDTODEVICE): its policy rules say which tables, and in each the longest prefix counts among the routes
+// out of that interface. So a look needs no question to the kernel. Rules that look at more than addresses and interfaces differ
+// between the packets of a stack: they are left out, and a snapshot says which ([Snapshot.Ignored]).
 //
 // Neighbours stay the kernel's: it asks, answers and verifies. An address that [Follower.Ask] is given is told at once if the
 // kernel has it in a state in which it would use it, stale ones too, and the kernel is told that it is in use, whereupon it

@@ -40,6 +40,7 @@ type Follower struct {
 	cfg    Config
 	index  int
 	kernel *netlink.Handle // sockets of the interface's network namespace, for questions
+	rules  *rtnetlink.Conn // and one for policy rules, of which that says too little
 	conn   *rtnetlink.Conn // and for what the kernel tells by itself
 
 	datagrams int // a socket: see nudge
@@ -90,14 +91,20 @@ func Open(cfg Config) (*Follower, error) {
 	if f.kernel, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return fail(err)
 	}
-	f.conn, err = rtnetlink.Dial(unix.NETLINK_ROUTE, nil)
+	f.rules, err = rtnetlink.Dial(unix.NETLINK_ROUTE, nil)
+	if err == nil {
+		if f.conn, err = rtnetlink.Dial(unix.NETLINK_ROUTE, nil); err != nil {
+			_ = f.rules.Close()
+		}
+	}
 	if err != nil {
 		f.kernel.Close()
 		return fail(err)
 	}
 	err = f.openDatagrams()
 	_ = f.conn.SetReadBuffer(receiveBuffer) // a smaller one has all read again more often
-	for _, group := range []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_NEIGH} {
+	for _, group := range []uint32{unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV4_RULE,
+		unix.RTNLGRP_NEIGH} {
 		err = errors.Join(err, f.conn.JoinGroup(group))
 	}
 	var first *Snapshot
@@ -143,6 +150,7 @@ func (f *Follower) Close() error {
 
 func (f *Follower) close() {
 	_ = f.conn.Close()
+	_ = f.rules.Close()
 	f.kernel.Close()
 	_ = unix.Close(f.datagrams)
 }
@@ -233,7 +241,8 @@ func (f *Follower) message(m *rtnetlink.Message) bool {
 			f.neighbour(n, m.Header.Type == unix.RTM_DELNEIGH)
 		}
 		return false
-	case unix.RTM_NEWLINK, unix.RTM_DELLINK, unix.RTM_NEWADDR, unix.RTM_DELADDR, unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK, unix.RTM_NEWADDR, unix.RTM_DELADDR, unix.RTM_NEWROUTE, unix.RTM_DELROUTE,
+		unix.RTM_NEWRULE, unix.RTM_DELRULE:
 		return true
 	}
 	return false

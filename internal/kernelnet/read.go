@@ -36,11 +36,17 @@ func (f *Follower) read() (*Snapshot, error) {
 			Prefix: netip.PrefixFrom(ip, bits), Secondary: a.Flags&unix.IFA_F_SECONDARY != 0, Scope: a.Scope,
 		})
 	}
-	routes, err := f.kernel.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	routes, err := f.kernel.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 	if err != nil {
 		return nil, fmt.Errorf("read the routes: %w", err)
 	}
-	s.routes = makeTable(routes, f.index)
+	rules, err := f.readRules()
+	if err != nil {
+		return nil, err
+	}
+	master := f.vrfTable(at)
+	s.VRF = master != 0
+	s.policy, s.Ignored = makePolicy(rules, makeTables(routes, f.index), s.Name, master)
 	return s, nil
 }
 

@@ -25,6 +25,7 @@ type level struct {
 // route leads to a prefix. Without hops, none does: the prefix is unreachable.
 type route struct {
 	metric int
+	throw  bool // without hops: unreachable by this table, and others are looked at
 	hops   []hop
 	weight uint32 // of all hops
 }
@@ -37,9 +38,9 @@ type hop struct {
 	weight  uint32  // the share of the addresses that go this way
 }
 
-// find returns the way to an address. Of several, an address always goes the same one.
-func (t *table) find(to [4]byte) *hop {
-	a := binary.BigEndian.Uint32(to[:])
+// find returns the way to an address, and the length of the prefix that has it. Of several, an address always goes the same one. further:
+// the table says nothing about the address. Neither a way nor further: there is none.
+func (t *table) find(a uint32) (h *hop, bits int, further bool) {
 	for i := range t.levels {
 		l := &t.levels[i]
 		r, ok := l.routes[a&l.mask]
@@ -48,13 +49,13 @@ func (t *table) find(to [4]byte) *hop {
 		}
 		switch len(r.hops) {
 		case 0:
-			return nil
+			return nil, l.bits, r.throw
 		case 1:
-			return &r.hops[0]
+			return &r.hops[0], l.bits, false
 		}
-		return r.choose(a)
+		return r.choose(a), l.bits, false
 	}
-	return nil
+	return nil, 0, true
 }
 
 // choose spreads addresses over the hops by their weights.
@@ -69,7 +70,22 @@ func (r *route) choose(a uint32) *hop {
 	return &r.hops[len(r.hops)-1]
 }
 
-// makeTable takes the routes of the main table that lead out of an interface, or nowhere.
+// makeTables takes the routes that lead out of an interface, or nowhere, by their tables.
+func makeTables(routes []netlink.Route, index int) map[uint32]*table {
+	of := make(map[uint32][]netlink.Route)
+	for i := range routes {
+		id := uint32(routes[i].Table)
+		of[id] = append(of[id], routes[i])
+	}
+	all := make(map[uint32]*table, len(of))
+	for id, routes := range of {
+		t := makeTable(routes, index)
+		all[id] = &t
+	}
+	return all
+}
+
+// makeTable takes the routes of one table.
 func makeTable(routes []netlink.Route, index int) table {
 	levels := make(map[int]*level)
 	for i := range routes {
@@ -114,8 +130,14 @@ func prefixOf(r *netlink.Route) (netip.Prefix, bool) {
 // makeRoute takes a route; ok is false if it says nothing about the interface.
 func makeRoute(r *netlink.Route, index int) (made route, ok bool) {
 	made.metric = r.Priority
+	if r.Tos != 0 {
+		return made, false // it is not for packets without a type of service
+	}
 	switch r.Type {
-	case unix.RTN_UNREACHABLE, unix.RTN_BLACKHOLE, unix.RTN_PROHIBIT, unix.RTN_THROW:
+	case unix.RTN_UNREACHABLE, unix.RTN_BLACKHOLE, unix.RTN_PROHIBIT:
+		return made, true
+	case unix.RTN_THROW:
+		made.throw = true
 		return made, true
 	case unix.RTN_UNICAST:
 	default:
@@ -158,7 +180,7 @@ func makeRoute(r *netlink.Route, index int) (made route, ok bool) {
 func (t *table) equal(o *table) bool {
 	return slices.EqualFunc(t.levels, o.levels, func(a, b level) bool {
 		return a.bits == b.bits && maps.EqualFunc(a.routes, b.routes, func(a, b route) bool {
-			return a.metric == b.metric && slices.Equal(a.hops, b.hops)
+			return a.metric == b.metric && a.throw == b.throw && slices.Equal(a.hops, b.hops)
 		})
 	})
 }

@@ -26,7 +26,11 @@ func to(prefix, gateway string, link, metric int) netlink.Route {
 }
 
 func snapshotOf(routes ...netlink.Route) *Snapshot {
-	return &Snapshot{MTU: 1500, routes: makeTable(routes, 7), Addresses: []Address{
+	for i := range routes {
+		routes[i].Table = unix.RT_TABLE_MAIN
+	}
+	p, _ := makePolicy([]rule{{action: ruleTable, table: unix.RT_TABLE_MAIN, suppress: -1}}, makeTables(routes, 7), "e", 0)
+	return &Snapshot{MTU: 1500, policy: p, Addresses: []Address{
 		{Prefix: netip.MustParsePrefix("169.254.1.1/16"), Scope: int(netlink.SCOPE_LINK)},
 		{Prefix: netip.MustParsePrefix("10.0.0.5/24")},
 		{Prefix: netip.MustParsePrefix("10.0.0.6/24"), Secondary: true},

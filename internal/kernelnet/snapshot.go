@@ -16,7 +16,12 @@ type Snapshot struct {
 	Up        bool      // set up, and with a carrier
 	Addresses []Address // IPv4, in the kernel's order
 
-	routes table
+	// Ignored are policy rules that say nothing here, by number, with what they look at that one snapshot has no answer for.
+	Ignored []string
+	// VRF: the interface is in one, whose table is looked at.
+	VRF bool
+
+	policy policy
 }
 
 // Address is an IPv4 address of the interface.
@@ -33,12 +38,34 @@ type Path struct {
 	MTU    int     // of the route, or the interface's
 }
 
-// Path returns where packets to an address go, or false if no route out of the interface leads there.
+// Path returns where packets to an address go, or false if no route out of the interface leads there. Where they come from is chosen.
 func (s *Snapshot) Path(to [4]byte) (Path, bool) {
-	h := s.routes.find(to)
+	h := s.policy.find([4]byte{}, to)
 	if h == nil {
 		return Path{}, false
 	}
+	p := s.path(h, to)
+	if !s.policy.sources || p.Source == [4]byte{} {
+		return p, true
+	}
+	return s.PathFrom(p.Source, to) // Now that this is known, it may be another way, as it is when a kernel's socket connects.
+}
+
+// PathFrom is Path for packets from an address that was chosen before.
+func (s *Snapshot) PathFrom(from, to [4]byte) (Path, bool) {
+	if from == [4]byte{} {
+		return s.Path(to)
+	}
+	h := s.policy.find(from, to)
+	if h == nil {
+		return Path{}, false
+	}
+	p := s.path(h, to)
+	p.Source = from
+	return p, true
+}
+
+func (s *Snapshot) path(h *hop, to [4]byte) Path {
 	p := Path{Hop: h.gateway, Source: h.source, MTU: s.MTU}
 	if h.mtu != 0 && h.mtu < p.MTU {
 		p.MTU = h.mtu
@@ -49,7 +76,7 @@ func (s *Snapshot) Path(to [4]byte) (Path, bool) {
 	if p.Source == [4]byte{} {
 		p.Source = s.source(p.Hop)
 	}
-	return p, true
+	return p
 }
 
 // Has reports whether an address is one of the interface's.
@@ -75,5 +102,6 @@ func (s *Snapshot) source(hop [4]byte) (first [4]byte) {
 // Equal reports whether two snapshots say the same.
 func (s *Snapshot) Equal(o *Snapshot) bool {
 	return s.Name == o.Name && s.Index == o.Index && s.MAC == o.MAC && s.MTU == o.MTU && s.Up == o.Up &&
-		slices.Equal(s.Addresses, o.Addresses) && s.routes.equal(&o.routes)
+		s.VRF == o.VRF &&
+		slices.Equal(s.Addresses, o.Addresses) && slices.Equal(s.Ignored, o.Ignored) && s.policy.equal(&o.policy)
 }
