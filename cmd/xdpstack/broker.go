@@ -10,6 +10,7 @@ import (
 	"github.com/xdpstack/xdpstack/internal/addrset"
 	"github.com/xdpstack/xdpstack/internal/broker"
 	"github.com/xdpstack/xdpstack/internal/privileges"
+	"github.com/xdpstack/xdpstack/internal/sdnotify"
 )
 
 type brokerCommand struct {
@@ -40,7 +41,7 @@ Who may ask is decided by user and group. Root may, and the broker's own user.`,
 	}
 	f := cmd.Flags()
 	f.StringSliceVarP(&b.cfg.Interfaces, "interface", "i", nil, "interfaces that may be asked for (required)")
-	f.StringSliceVarP(&b.addresses, "address", "a", nil, "addresses that servers may take: single ones, prefixes, ranges (this or --shared)")
+	f.StringSliceVarP(&b.addresses, "address", "a", nil, "addresses that servers may take: single ones, prefixes, ranges (or --shared)")
 	f.BoolVar(&b.cfg.Shared, "shared", false, "servers may share the kernel's addresses (serve --shared)")
 	f.StringSliceVar(&b.ports, "ports", nil, "with --shared: ports below 1024 that servers may have, as 80,443,500-600")
 	f.StringSliceVar(&b.cfg.Users, "allow-user", nil, "users who may ask: names or UIDs")
@@ -80,6 +81,11 @@ func (b *brokerCommand) run(ctx context.Context) error {
 		return usageError{err}
 	}
 	log := slog.New(slog.NewTextHandler(b.err, nil))
+	manager, err := sdnotify.Find()
+	if err != nil {
+		return err
+	}
+	defer manager.Close()
 	s, err := broker.Listen(b.cfg, log)
 	if err != nil {
 		return err
@@ -92,6 +98,9 @@ func (b *brokerCommand) run(ctx context.Context) error {
 		if err := privileges.Helper(privileges.Broker(len(b.cfg.Ports) > 0), mode, keep...); err != nil {
 			return err
 		}
+	}
+	if err := manager.Tell(sdnotify.Ready, sdnotify.Status("for %v", b.cfg.Interfaces)); err != nil {
+		log.Warn("not told", "error", err)
 	}
 	log.Info("ready", "socket", b.cfg.Socket, "interfaces", b.cfg.Interfaces, "addresses", b.addresses)
 	return s.Run(ctx)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -11,20 +12,24 @@ import (
 	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
-// logged has what a service says in the test's log, and a watchdog that does not take a test's time.
-const logged = "[Service]\nStandardOutput=append:/run/log\nStandardError=append:/run/log\nWatchdogSec=3s\n"
+// logged has what a service says in the test's log.
+const logged = "[Service]\nStandardOutput=append:/run/log\nStandardError=append:/run/log\n"
 
-// serviceOf boots systemd with the unit for the lab's interface, which it does not start yet. The instance's name is what systemd-escape
-// makes of the interface's.
+// impatient is a watchdog that does not take a test's time.
+const impatient = "WatchdogSec=3s\n"
+
+// instance is the name of a unit for the lab's interface, as systemd-escape makes it.
+func instance(lab *netlab.Lab, template string) string {
+	return strings.Replace(template, "@", "@"+strings.ReplaceAll(lab.Stack.Interface, "-", `\x2d`), 1)
+}
+
+// serviceOf boots systemd with the unit for the lab's interface, which it does not start yet.
 func serviceOf(t *testing.T, lab *netlab.Lab, config string, dropIn ...string) (m *manager, unit string) {
 	t.Helper()
-	text, err := os.ReadFile(unitFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	units := map[string]string{"xdpstack@.service": string(text), "xdpstack@.service.d/test.conf": logged + strings.Join(dropIn, "")}
+	name := unitFiles[0]
+	units := map[string]string{name: unitText(t, name), name + ".d/test.conf": logged + impatient + strings.Join(dropIn, "")}
 	m = boot(t, lab, units, map[string]string{"etc/xdpstack/" + lab.Stack.Interface + ".toml": config})
-	return m, "xdpstack@" + strings.ReplaceAll(lab.Stack.Interface, "-", `\x2d`) + ".service"
+	return m, instance(lab, name)
 }
 
 // TestUnderSystemd has the unit start, reload, hang, be killed and stop, with all of its hardening, under a real systemd.
@@ -160,4 +165,50 @@ func TestUpgradeUnderSystemd(t *testing.T) {
 	m.waitFor(t, unit, "NRestarts", is("1"))
 	m.waitFor(t, unit, "ActiveState", is("active"))
 	says(t, kernelDials(t, lab, 7), "hung")
+}
+
+// TestBrokerUnderSystemd has the two units serve, of which one never has a privilege; it goes on without the other, and comes back with
+// it.
+func TestBrokerUnderSystemd(t *testing.T) {
+	const none = "0000000000000000"
+	lab := netlab.ForTest(t, netlab.Config{Name: "systemd", Queues: 2, BothKernel: true})
+	units := make(map[string]string)
+	for _, name := range unitFiles[1:] {
+		units[name], units[name+".d/test.conf"] = unitText(t, name), logged
+	}
+	units[unitFiles[2]+".d/test.conf"] += impatient + "User=33\n" // www-data, in Debian
+	config := fmt.Sprintf("interface = %q\nshared = true\n[[service]]\nname = \"echo\"\n", lab.Stack.Interface)
+	file := "etc/xdpstack/" + lab.Stack.Interface
+	m := boot(t, lab, units, map[string]string{file + ".toml": config, file + ".broker": "ARGS=--shared --ports 7,9 --allow-user 33\n"})
+	broker, server := instance(lab, unitFiles[1]), instance(lab, unitFiles[2])
+
+	m.systemctl(t, "start", server) // and with it the broker, before it
+	says(t, kernelDials(t, lab, 7), "never privileged")
+	pid := m.mainPID(t, server)
+	for _, s := range tasks(t, pid) {
+		for name, want := range map[string]string{"CapEff": none, "CapPrm": none, "CapBnd": none, "NoNewPrivs": "1", "Seccomp": "2"} {
+			if s[name] != want {
+				t.Errorf("thread %s: %s %s, want %s", s["Pid"], name, s[name], want)
+			}
+		}
+		if s["Uid"] != strings.Repeat("33\t", 3)+"33" {
+			t.Errorf("thread %s: user %s", s["Pid"], s["Uid"])
+		}
+	}
+	m.systemctl(t, "stop", broker)
+	says(t, kernelDials(t, lab, 7), "without the broker")
+
+	m.systemctl(t, "start", broker)
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	m.waitFor(t, server, "NRestarts", is("1"))
+	m.waitFor(t, server, "ActiveState", is("active"))
+	m.write(t, "/"+file+".toml", config+"[[service]]\nname = \"discard\"\n")
+	m.systemctl(t, "reload", server) // which asks the broker for port 9
+	kernelDials(t, lab, 9).Close()
+	m.systemctl(t, "stop", server, broker)
+	if id := attached(t, lab, lab.Stack.Interface); id != 0 {
+		t.Errorf("program %d stays attached", id)
+	}
 }

@@ -19,7 +19,7 @@ type Config struct {
 	Interfaces []string        // that may be asked for; one at least
 	Addresses  []addrset.Range // that clients may take; one at least, or Shared
 	Shared     bool            // whether clients may share the kernel's addresses
-	Ports      []PortRange     // that are reserved in the kernel for clients that share its addresses and may not do it themselves; default none
+	Ports      []PortRange     // of the kernel's that are reserved for clients who may not do it themselves; default none
 	Users      []string        // names or numbers of those who may ask; default: only root and the broker's own user
 	Groups     []string        // whose members may ask
 	Memory     int64           // bytes of packet memory that an interface's queues may have together; default 1 GiB

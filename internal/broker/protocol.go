@@ -14,9 +14,9 @@ import (
 	"github.com/xdpstack/xdpstack/internal/fdpass"
 )
 
-// version is that of the protocol: one request, then an answer, which an afxdp.Handover follows if it has no error. After that a client in
-// shared-address mode may ask for ports, one at a time: a portRequest, then an answer with one file, a bound socket, if it has no error. The
-// end of the connection is the end of the interface.
+// version is that of the protocol: one request, then an answer, which an afxdp.Handover follows if it has no error. After that a client
+// in shared-address mode may ask for ports, one at a time: a portRequest, then an answer, with one file, a bound socket, if it has no
+// error. The end of the connection is the end of the interface.
 const version = 2
 
 // requestLimits bound what a client sends.
