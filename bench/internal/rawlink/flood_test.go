@@ -1,12 +1,17 @@
 package rawlink
 
 import (
+	"context"
 	"encoding/binary"
 	"net"
 	"net/netip"
 	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
 
 	"github.com/xdpstack/xdpstack/ethernet"
+	"github.com/xdpstack/xdpstack/internal/netlab"
 )
 
 // TestFloodFrames looks at what a flood consists of: SYNs to the target from many sources of the networks for benchmarks.
@@ -28,5 +33,31 @@ func TestFloodFrames(t *testing.T) {
 	}
 	if len(seen) < frames*99/100 {
 		t.Errorf("%d sources of %d frames", len(seen), frames)
+	}
+}
+
+// TestFloodIsHeldBack floods a link as fast as it goes: one with a queueing discipline carries all that was sent, but what was not begun
+// when the time was over.
+func TestFloodIsHeldBack(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "flood", Qdisc: "pfifo", GRO: true, Threaded: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	var sent Flooded
+	var link netlink.Link
+	err := lab.Kernel.Do(func() (err error) {
+		cfg := FloodConfig{
+			Interface: lab.Kernel.Interface, To: lab.Stack.MAC[:], Target: netip.AddrPortFrom(lab.Stack.Address.Addr(), 80),
+		}
+		if sent, err = Flood(ctx, cfg, func() {}); err == nil {
+			link, err = netlink.LinkByName(lab.Kernel.Interface)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := link.Attrs().Statistics
+	if carried := float64(st.TxPackets); st.TxDropped != 0 || carried < sent.SYNs-batch || carried > sent.SYNs+10 || sent.SYNs < 1000 {
+		t.Errorf("%v SYNs sent, %d frames carried, %d lost", sent.SYNs, st.TxPackets, st.TxDropped)
 	}
 }
