@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -203,5 +204,28 @@ func BenchmarkReplaceRules(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func TestFilterState(t *testing.T) {
+	p := loadFilter(t, Config{})
+	for _, want := range []FilterState{
+		{},
+		{Rates: Rates{SYNs: Rate{PerSecond: 100, Burst: 10}}},
+		{Rates: Rates{SYNs: Rate{PerSecond: 3, Burst: 1}, Packets: Rate{PerSecond: 1_000_000, Burst: 5000}}},
+	} {
+		if err := p.SetRates(want.Rates); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.FilterState(); err != nil || got != want {
+			t.Errorf("%+v, %v, want %+v", got, err, want)
+		}
+	}
+	setRules(t, p, Rule{Prefix: prefixOf("198.51.100.0/24")})
+	if got, err := p.FilterState(); err != nil || !got.Rules {
+		t.Errorf("with a rule: %+v, %v", got, err)
+	}
+	if _, err := load(t, Config{}).FilterState(); !errors.Is(err, ErrNoFilter) {
+		t.Errorf("without a filter: %v", err)
 	}
 }

@@ -40,6 +40,36 @@ func (p *Program) SetRates(r Rates) error {
 	return p.setSettings(s)
 }
 
+// FilterState is what the filter does at present.
+type FilterState struct {
+	Rules bool // there are some
+	Rates Rates
+}
+
+// FilterState returns what the filter does at present. It costs one look, however many rules there are.
+func (p *Program) FilterState() (f FilterState, err error) {
+	if err := p.checkFilter(); err != nil {
+		return f, err
+	}
+	p.filter.mu.Lock()
+	defer p.filter.mu.Unlock()
+	s, _, err := p.rulesInForce()
+	if err != nil {
+		return f, err
+	}
+	return FilterState{Rules: s.Rules != 0, Rates: Rates{
+		SYNs: rateOf(s.Syns.Interval, s.Syns.Burst), Packets: rateOf(s.Packets.Interval, s.Packets.Burst),
+	}}, nil
+}
+
+// rateOf undoes times, as exactly as nanoseconds are.
+func rateOf(interval, burst uint64) Rate {
+	if interval == 0 {
+		return Rate{}
+	}
+	return Rate{PerSecond: (1e9 + interval/2) / interval, Burst: burst/interval + 1}
+}
+
 // times returns the time between packets, and how far a source may be ahead of that, in ns: one packet is always let in.
 func (r Rate) times() (interval, burst uint64) {
 	if r.PerSecond == 0 {

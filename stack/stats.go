@@ -122,7 +122,11 @@ type ShardReport struct {
 	Connections int
 	TimeWait    int
 	HalfOpen    int
-	CPU         time.Duration // processor time of its thread; 0 unless it has one of its own: see Stack.CPUs
+	// Pressed says that the XDP program answers SYNs on the shard's queue, if its shield is to do so by itself, and Pressure how many SYNs
+	// that led to nothing it has counted lately. Without a shield there is none.
+	Pressed  bool
+	Pressure int
+	CPU      time.Duration // processor time of its thread; 0 unless it has one of its own: see Stack.CPUs
 }
 
 // Report returns the state of every shard, each taken between two of its turns.
@@ -153,6 +157,9 @@ func (s *Shard) report() (r ShardReport, err error) {
 	}
 	if s.cpu >= 0 {
 		r.CPU = threadTime()
+	}
+	if q := s.shieldQueue; q != nil {
+		r.Pressed, r.Pressure = q.Pressure(int64(s.now))
 	}
 	if d, ok := s.dev.(countingDevice); ok {
 		r.Device = &DeviceStats{Queue: *d.Stats()}

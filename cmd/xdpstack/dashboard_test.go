@@ -21,10 +21,11 @@ import (
 const pictureVariable = "XDPSTACK_PICTURES"
 
 // watchedServe runs serve, with the dashboard at an address, until stop is called.
-func watchedServe(t *testing.T, lab *netlab.Lab, at string) (url string, stop func()) {
+func watchedServe(t *testing.T, lab *netlab.Lab, at string) (url, socket string, stop func()) {
 	t.Helper()
 	log := &output{}
-	args := append([]string{"serve", "--socket", filepath.Join(t.TempDir(), "s"), "http", "--body", "4000", "--web", at}, linkArgs(lab)...)
+	socket = filepath.Join(t.TempDir(), "s")
+	args := append([]string{"serve", "--socket", socket, "http", "--body", "4000", "--shield", "auto", "--web", at}, linkArgs(lab)...)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan int, 1)
 	go func() {
@@ -44,7 +45,7 @@ func watchedServe(t *testing.T, lab *netlab.Lab, at string) (url string, stop fu
 	}
 	t.Cleanup(stop)
 	log.waitFor(t, "msg=ready")
-	return regexp.MustCompile(`url=(http://\S+)/`).FindStringSubmatch(log.String())[1], stop
+	return regexp.MustCompile(`url=(http://\S+)/`).FindStringSubmatch(log.String())[1], socket, stop
 }
 
 // request keeps requests going, every 5 ms one, on one connection, which is opened again when the server has gone.
@@ -64,7 +65,7 @@ func request(ctx context.Context, lab *netlab.Lab) {
 func TestDashboard(t *testing.T) {
 	needs(t, "chromium", "nsenter")
 	lab := netlab.ForTest(t, netlab.Config{Name: "dash", Queues: 2})
-	url, stop := watchedServe(t, lab, "127.0.0.1:0")
+	url, socket, stop := watchedServe(t, lab, "127.0.0.1:0")
 	ctx, cancel := context.WithCancel(t.Context())
 	requested := make(chan struct{})
 	go func() { defer close(requested); request(ctx, lab) }()
@@ -84,8 +85,13 @@ func TestDashboard(t *testing.T) {
 			t.Fatal("somebody listens there")
 		}
 	}
+	denied(t, lab, socket)
 	b := startBrowser(t, lab, url)
 	b.open()
+	b.becomes(textOf("#defence"), has("Shield auto: 0 a second answered"))
+	b.becomes(textOf("#defence"), has("Filter with rules, without limits"))
+	b.becomes(textOf("#pressure tbody tr"), has("waits"))
+	b.becomes("[...document.querySelectorAll('#drops tbody tr')].map(r => r.cells[0].textContent).join()", has("steer_dropped_denied"))
 	b.showsTraffic(held[0].LocalAddr().String())
 	if dir := os.Getenv(pictureVariable); dir != "" {
 		b.pictures(dir)
@@ -138,7 +144,7 @@ func (b *browser) showsTraffic(peer string) {
 	b.becomes(rows("queues")+".length", is("2"))
 	b.becomes(rows("conns")+".length", is("5"))
 	b.becomes("[..."+rows("steer")+"].map(r => r.cells[0].textContent)", has("redirected: tcp"))
-	b.becomes("document.querySelectorAll('#charts svg path[d*=L]').length", is("11")) // each line of each chart
+	b.becomes("document.querySelectorAll('#charts svg path[d*=L]').length", is("13")) // each line of each chart
 	b.becomes("[...document.querySelectorAll('table')].every(t => t.caption)", is("true"))
 	b.becomes("[...document.querySelectorAll('#charts svg title')].every(t => /[0-9]/.test(t.textContent))", is("true"))
 

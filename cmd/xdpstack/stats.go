@@ -110,6 +110,7 @@ func (s *statsCommand) show(snap *snapshot.Snapshot, over time.Duration) error {
 	if n := snap.Value("steer_passed_no_socket"); n > 0 {
 		fmt.Fprintf(s.out, "%d frames for the stack came to queues that it does not serve, and went to the kernel: serve all queues\n", n)
 	}
+	fmt.Fprint(s.out, defence(snap.Shield, snap.Filter, snap.Queues))
 	if len(snap.Queues) > 1 {
 		s.queues(snap, over)
 	}
@@ -117,6 +118,39 @@ func (s *statsCommand) show(snap *snapshot.Snapshot, over time.Duration) error {
 	s.drops(snap)
 	fmt.Fprintln(s.out)
 	return nil
+}
+
+// defence says what the XDP program is told to refuse and answer, in a line; nothing, if it can do neither.
+func defence(shield string, f *snapshot.Filter, queues []snapshot.Queue) string {
+	var parts []string
+	if shield != "" {
+		text := "shield " + shield
+		for i := range queues {
+			if q := &queues[i]; q.Pressed {
+				text += fmt.Sprintf(", queue %d under pressure (%d SYNs)", q.Number, q.Pressure)
+			}
+		}
+		parts = append(parts, text)
+	}
+	if f != nil {
+		text := "filter without rules"
+		if f.Rules {
+			text = "filter with rules"
+		}
+		for _, r := range []struct {
+			name string
+			rate snapshot.Rate
+		}{{"SYNs", f.SYNs}, {"packets", f.Packets}} {
+			if r.rate.PerSecond > 0 {
+				text += fmt.Sprintf(", %d %s/s of a source", r.rate.PerSecond, r.name)
+			}
+		}
+		parts = append(parts, text)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return strings.Join(parts, "; ") + "\n"
 }
 
 // queues prints what each queue has to do.

@@ -49,6 +49,9 @@ func (l *looks) ask(_ context.Context, order, filter string) (web.Live, error) {
 			State: "ESTABLISHED", InRate: 1000,
 		})
 	}
+	live.Shield, live.Filter = "auto", &snapshot.Filter{SYNs: snapshot.Rate{PerSecond: 100}}
+	live.Queues[3].Pressed, live.Queues[3].Pressure = true, 700
+	live.Values["steer_answered_syn_cookie"], live.Values["steer_dropped_denied"], live.Values["relay_sent"] = 40*n, 5*n, 6*n
 	return live, l.err
 }
 
@@ -292,5 +295,28 @@ func setSize(t *testing.T, terminal *os.File, rows, columns uint16) {
 	t.Helper()
 	if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: columns}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestTopShowsTheDefence(t *testing.T) {
+	var l looks
+	before, _ := l.ask(t.Context(), "", "")
+	now, _ := l.ask(t.Context(), "", "")
+	rates, ok := web.RatesOf(&before, &now)
+	if !ok {
+		t.Fatal("no rates")
+	}
+	head := topHead(&now, &rates)
+	for _, want := range []string{
+		"shield auto, queue 3 under pressure (700 SYNs); filter without rules, 100 SYNs/s of a source; answered 40/s, cookies back 0/s, refused 0/s, filtered 5/s\n",
+		"6 packets/s are relayed",
+	} {
+		if !strings.Contains(head, want) {
+			t.Errorf("no %q in:\n%s", want, head)
+		}
+	}
+	now.Shield, now.Filter = "", nil
+	if head := topHead(&now, &rates); strings.Contains(head, "shield") || strings.Contains(head, "filter") {
+		t.Errorf("without both:\n%s", head)
 	}
 }

@@ -56,7 +56,15 @@ func topHead(now *web.Live, r *web.Rates) string {
 		fmt.Fprintf(&b, "; round trip median %s, 99 %% %s, longest %s", report.FormatDuration(q.P50), report.FormatDuration(q.P99),
 			report.FormatDuration(q.Max))
 	}
-	b.WriteString("\n\n")
+	b.WriteString("\n")
+	if text := defence(now.Shield, now.Filter, now.Queues); text != "" {
+		fmt.Fprintf(&b, "%s; answered %s/s, cookies back %s/s, refused %s/s, filtered %s/s\n", strings.TrimSuffix(text, "\n"),
+			prefixed(r.Answered), prefixed(r.Returned), prefixed(r.Refused), prefixed(r.Filtered))
+	}
+	if r.Relayed > 0 {
+		fmt.Fprintf(&b, "an upgrade goes on: %s packets/s are relayed between the two processes\n", prefixed(r.Relayed))
+	}
+	b.WriteString("\n")
 	return b.String()
 }
 

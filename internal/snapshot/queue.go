@@ -37,7 +37,7 @@ func (q *Queue) count(r *stack.ShardReport) {
 		Batches: s.Rx.Batches, Turns: s.Steps, Sleeps: s.Sleeps,
 		PassedOn: s.PassedOn, TakenOver: s.TakenOver, Misdirected: s.Misdirected, CPUTime: uint64(r.CPU),
 	}
-	q.Connections = r.Connections
+	q.Connections, q.Pressed, q.Pressure = r.Connections, r.Pressed, r.Pressure
 	q.Frames = QueueFrames{Free: r.Frames.Free, Fill: r.Frames.Fill, Tx: r.Frames.TX, Held: r.Frames.Held}
 	if d := r.Device; d != nil {
 		q.Received, q.ReceivedBytes = d.Queue.RxPackets, d.Queue.RxBytes

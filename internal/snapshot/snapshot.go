@@ -27,7 +27,23 @@ type Snapshot struct {
 	TimeWait    int              `json:"time_wait"`
 	Metrics     []metrics.Metric `json:"metrics"` // summed over the shards
 
+	Shield string  `json:"shield,omitempty"` // when the XDP program answers SYNs: off, auto, always; empty: it cannot
+	Filter *Filter `json:"filter,omitempty"` // nil: there is none
+
 	Handshake metrics.Histogram `json:"handshake"` // round-trip times of handshakes, of all shards
+}
+
+// Filter says what is refused at present because of whom it comes from.
+type Filter struct {
+	Rules   bool `json:"rules"`   // there are some
+	SYNs    Rate `json:"syns"`    // of each source
+	Packets Rate `json:"packets"` // the same
+}
+
+// Rate is a limit; 0 a second: there is none.
+type Rate struct {
+	PerSecond uint64 `json:"per_second"`
+	Burst     uint64 `json:"burst"`
 }
 
 // Queue says how frames pass between a queue and the stack, and what came of it on its shard.
@@ -40,6 +56,9 @@ type Queue struct {
 	ChecksumReason string `json:"checksum_reason,omitempty"` // why the stack does, if the device was to
 
 	Connections int `json:"connections"`
+
+	Pressed  bool `json:"shield_pressed"`  // the shield answers SYNs on it, if it is to do so by itself
+	Pressure int  `json:"shield_pressure"` // SYNs that led to nothing, lately; 512 are pressure
 
 	CPU    int         `json:"cpu"` // that the queue's shard is bound to; -1: any
 	Frames QueueFrames `json:"frames"`
@@ -122,10 +141,26 @@ func Take(s *stack.Stack, now time.Time) (Snapshot, error) {
 			return Snapshot{}, err
 		}
 		c.steer = &steered
+		if err := snap.defence(s, i.Program()); err != nil {
+			return Snapshot{}, err
+		}
 	}
 	snap.Handshake = c.shards.Handshake
 	c.walk(func(m metrics.Metric) { snap.Metrics = append(snap.Metrics, m) })
 	return snap, nil
+}
+
+// defence notes what the XDP program does for the stack's defence.
+func (snap *Snapshot) defence(s *stack.Stack, p *bpf.Program) error {
+	if p.Shield() != nil {
+		snap.Shield = s.Shield().String()
+	}
+	if !p.Filtered() {
+		return nil
+	}
+	f, err := p.FilterState()
+	snap.Filter = &Filter{Rules: f.Rules, SYNs: Rate(f.Rates.SYNs), Packets: Rate(f.Rates.Packets)}
+	return err
 }
 
 // counters are all that a snapshot has the metrics of.

@@ -38,6 +38,12 @@ var (
 	readyDesc       = desc("ready", "1 if the process is ready to serve, else 0")
 	queueInfoDesc   = desc("queue_info", "how frames pass between a queue and the stack; always 1", "queue", "mode", "checksums")
 	queueConnsDesc  = desc("queue_connections", "connections of the queue's shard", "queue")
+	shieldDesc      = desc("shield_info", "when the XDP program answers SYNs itself: off, auto, always; always 1", "mode")
+	pressedDesc     = desc("queue_shield_pressed",
+		"1 if the queue is under pressure, so that the shield answers its SYNs in mode auto, else 0", "queue")
+	pressureDesc    = desc("queue_shield_pressure", "SYNs of the queue that led to nothing, lately; 512 are pressure", "queue")
+	rulesDesc       = desc("filter_rules", "1 if the filter has rules, else 0")
+	rateDesc        = desc("filter_rate", "packets a second that each source may send, by kind: syn, packet; 0: no limit", "kind")
 	queueFramesDesc = desc("queue_frames", "where the frames of a queue's packet memory are: free, fill, tx, held", "queue", "where")
 )
 
@@ -65,11 +71,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	ready := 0.0
-	if c.site.cfg.Status().Ready {
-		ready = 1
-	}
-	gauge(readyDesc, ready)
+	gauge(readyDesc, number(c.site.cfg.Status().Ready))
 	b := &c.site.cfg.Build
 	gauge(buildDesc, 1, b.Version, b.Revision, b.Go)
 	s, err := c.site.snapshot.get(context.Background())
@@ -86,9 +88,29 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, m := range s.Metrics {
 		c.emit(out, m, "", nil)
 	}
+	if s.Shield != "" {
+		gauge(shieldDesc, 1, s.Shield)
+	}
+	if f := s.Filter; f != nil {
+		gauge(rulesDesc, number(f.Rules))
+		gauge(rateDesc, float64(f.SYNs.PerSecond), "syn")
+		gauge(rateDesc, float64(f.Packets.PerSecond), "packet")
+	}
 	for i := range s.Queues {
+		if s.Shield != "" {
+			gauge(pressedDesc, number(s.Queues[i].Pressed), strconv.Itoa(s.Queues[i].Number))
+			gauge(pressureDesc, float64(s.Queues[i].Pressure), strconv.Itoa(s.Queues[i].Number))
+		}
 		c.queue(out, gauge, &s.Queues[i])
 	}
+}
+
+// number is what a yes or no is as a metric.
+func number(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 func (c *collector) queue(out chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string), q *snapshot.Queue) {

@@ -3,10 +3,7 @@ package web
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -243,33 +240,4 @@ func listedMetrics(t *testing.T) map[string][]string {
 		}
 	}
 	return all
-}
-
-// Prometheus's own tool reads the rules, and each expression of the dashboard as one.
-func TestPrometheusTakesThem(t *testing.T) {
-	tool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("promtool is not installed; Debian has it in the package prometheus")
-	}
-	var b strings.Builder
-	b.WriteString("groups:\n- name: dashboard\n  rules:\n")
-	n := 0
-	for _, p := range readGrafana(t).Panels {
-		for _, q := range p.Targets {
-			expr := strings.NewReplacer("$__rate_interval", "1m", "$job", ".*", "$instance", ".*").Replace(q.Expr)
-			fmt.Fprintf(&b, "  - record: dashboard:%d\n    expr: %q\n", n, expr)
-			n++
-		}
-	}
-	dashboard := filepath.Join(t.TempDir(), "dashboard.yaml")
-	if err := os.WriteFile(dashboard, []byte(b.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{
-		{"check", "rules", dashboard}, {"check", "rules", "../../deploy/alerts.yaml"}, {"test", "rules", "testdata/alerts_test.yaml"},
-	} {
-		if out, err := exec.Command(tool, args...).CombinedOutput(); err != nil {
-			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-	}
 }

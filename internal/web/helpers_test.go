@@ -23,6 +23,8 @@ func full() snapshot.Snapshot {
 	for i := range s.Metrics {
 		s.Metrics[i].Value = 7
 	}
+	s.Shield, s.Filter = "auto", &snapshot.Filter{Rules: true, SYNs: snapshot.Rate{PerSecond: 100, Burst: 10}}
+	s.Queues[1].Pressed, s.Queues[1].Pressure = true, 600
 	s.Queues[1].CPUTime, s.Queues[1].Received = 1.5e9, 11
 	for _, d := range []time.Duration{time.Millisecond, time.Second, time.Minute} {
 		s.Handshake.Observe(d)

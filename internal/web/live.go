@@ -28,8 +28,10 @@ type Live struct {
 	HalfOpen int `json:"half_open"`
 	TimeWait int `json:"time_wait"`
 
-	CPU    float64           `json:"cpu"`    // seconds of processor time of the process
-	Queues []snapshot.Queue  `json:"queues"` // none for a device in memory
+	CPU    float64           `json:"cpu"`              // seconds of processor time of the process
+	Queues []snapshot.Queue  `json:"queues"`           // none for a device in memory
+	Shield string            `json:"shield,omitempty"` // as snapshot.Snapshot has both
+	Filter *snapshot.Filter  `json:"filter,omitempty"`
 	Values map[string]uint64 `json:"values"` // the counters that are shown, by the names of xdpstack stats; see shown
 	App    []metrics.Metric  `json:"app"`    // the counters of what is served, if it has its own
 	Drops  []Drop            `json:"drops"`  // those that are not zero
@@ -55,7 +57,7 @@ var shown = []string{
 	"rx_frames", "rx_bytes", "rx_batches", "tx_frames", "tx_bytes", "opened", "closed", "steps", "sleeps",
 	"tcp_bytes_in", "tcp_bytes_out", "tcp_segments_in", "tcp_segments_out", "tcp_retransmits", "tcp_timeouts", "tcp_active_opens",
 	"tcp_passive_opens", "tcp_established", "tcp_failed", "tcp_resets_in", "tcp_resets_out", "tcp_listen_syns", "tcp_listen_accepted",
-	"tcp_listen_cookies_sent", "tcp_listen_cookies_accepted", "link_downs", "link_down", "link_down_time", "steer_",
+	"tcp_listen_cookies_sent", "tcp_listen_cookies_accepted", "link_downs", "link_down", "link_down_time", "steer_", "relay_",
 }
 
 // ofStack are the names of all counters that are the stack's own.
@@ -141,7 +143,7 @@ func (s *Site) liveOf(snap *snapshot.Snapshot) *Live {
 		Time: snap.Time, PID: syscall.Getpid(), Started: s.cfg.Started, Build: s.cfg.Build, Status: s.cfg.Status(),
 		Interface: snap.Interface, Address: snap.Address, Device: snap.Device,
 		Open: snap.Connections, HalfOpen: snap.HalfOpen, TimeWait: snap.TimeWait,
-		CPU: cpuTime().Seconds(), Queues: snap.Queues, Handshake: snap.Handshake,
+		CPU: cpuTime().Seconds(), Queues: snap.Queues, Handshake: snap.Handshake, Shield: snap.Shield, Filter: snap.Filter,
 		Values: make(map[string]uint64), App: []metrics.Metric{}, Drops: []Drop{},
 	}
 	for _, m := range snap.Metrics {

@@ -3,6 +3,7 @@ package web
 import (
 	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +24,19 @@ func TestLive(t *testing.T) {
 	}
 	if len(l.App) != reflect.TypeFor[proxy.Stats]().NumField() || l.App[0].Name != "proxy_accepted" || l.App[0].Help == "" {
 		t.Errorf("of what is served %+v", l.App)
+	}
+	if l.Shield != "auto" || l.Filter == nil || !l.Filter.Rules || l.Filter.SYNs.PerSecond != 100 || l.Queues[0].Pressed || !l.Queues[1].Pressed {
+		t.Errorf("the defence: %q, %+v, %+v", l.Shield, l.Filter, l.Queues)
+	}
+	text := get(t, site(full()), "/metrics").Body.String()
+	for _, want := range []string{
+		`xdpstack_shield_info{mode="auto"} 1`, `xdpstack_queue_shield_pressed{queue="0"} 0`, `xdpstack_queue_shield_pressed{queue="1"} 1`,
+		`xdpstack_queue_shield_pressure{queue="1"} 600`, `xdpstack_filter_rules 1`, `xdpstack_filter_rate{kind="syn"} 100`,
+		`xdpstack_filter_rate{kind="packet"} 0`,
+	} {
+		if !strings.Contains(text, want+"\n") {
+			t.Errorf("no %s in /metrics", want)
+		}
 	}
 	cured := false
 	for _, d := range l.Drops {

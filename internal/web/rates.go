@@ -21,6 +21,12 @@ type Rates struct {
 	Batch      float64 `json:"batch"`       // packets in one, on average
 	CPU        float64 `json:"cpu"`         // CPUs that the process used
 
+	Answered float64 `json:"answered"` // SYNs that the shield answered
+	Returned float64 `json:"returned"` // cookies that came back to it
+	Refused  float64 `json:"refused"`  // packets that the shield dropped
+	Filtered float64 `json:"filtered"` // packets that the filter dropped
+	Relayed  float64 `json:"relayed"`  // packets to and from the process before or after, in an upgrade
+
 	Queues []QueueRates `json:"queues"`
 	Drops  []DropRate   `json:"drops"` // the most frequent first
 }
@@ -66,8 +72,12 @@ func RatesOf(before, now *Live) (r Rates, ok bool) {
 		Packets: Flow{value("rx_frames"), value("tx_frames")},
 		Bits:    Flow{8 * value("rx_bytes"), 8 * value("tx_bytes")},
 		Resent:  value("tcp_retransmits"), ResentPart: ratio(value("tcp_retransmits"), value("tcp_segments_out")),
-		Batch: ratio(value("rx_frames"), value("rx_batches")),
-		CPU:   (now.CPU - before.CPU) / over.Seconds(),
+		Batch:    ratio(value("rx_frames"), value("rx_batches")),
+		Answered: value("steer_answered_syn_cookie"), Returned: value("steer_redirected_cookie"),
+		Refused:  value("steer_dropped_bad_syn") + value("steer_dropped_bad_cookie") + value("steer_dropped_no_flow"),
+		Filtered: value("steer_dropped_denied") + value("steer_dropped_source_syn_rate") + value("steer_dropped_source_rate"),
+		Relayed:  value("relay_to_old") + value("relay_sent") + value("relay_from_new") + value("relay_to_new"),
+		CPU:      (now.CPU - before.CPU) / over.Seconds(),
 	}
 	for i := range now.Queues {
 		if i < len(before.Queues) {

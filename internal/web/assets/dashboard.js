@@ -103,8 +103,16 @@ const charts = {
   conns: new Chart(byId("charts"), "Connections a second", ["accepted", "opened"], number),
   rtt: new Chart(byId("charts"), "Round trip", ["median", "99 %"], time, 1000),
   batch: new Chart(byId("charts"), "Packets a batch", ["received"], number),
+  defence: new Chart(byId("charts"), "Defence a second", ["answered", "refused"], number),
   trouble: new Chart(byId("charts"), "Trouble a second", ["sent again", "dropped"], number),
 };
+
+// What the XDP program answers and refuses for the stack's defence.
+const answered = ["steer_answered_syn_cookie"];
+const shielded = ["steer_dropped_bad_syn", "steer_dropped_bad_cookie", "steer_dropped_no_flow"];
+const limited = ["steer_dropped_source_syn_rate", "steer_dropped_source_rate"];
+const refused = [...shielded, "steer_dropped_denied", ...limited];
+const relayed = ["relay_to_old", "relay_sent", "relay_from_new", "relay_to_new"];
 
 function drawCharts(look) {
   const rtt = look.now.rtt;
@@ -113,6 +121,7 @@ function drawCharts(look) {
   charts.conns.push(look.rate("tcp_listen_accepted"), look.rate("tcp_active_opens"));
   charts.rtt.push(rtt ? rtt.p50 : null, rtt ? rtt.p99 : null);
   charts.batch.push(look.ratio(look.rate("rx_frames"), look.rate("rx_batches")));
+  charts.defence.push(look.rate(...answered), look.rate(...refused));
   charts.trouble.push(look.rate("tcp_retransmits"), look.before ? look.now.drops.reduce((n, d) => n + (look.drop(d) ?? 0), 0) : null);
 }
 
@@ -140,6 +149,7 @@ function tiles(look) {
     ["sent again", percent(look.ratio(look.rate("tcp_retransmits"), look.rate("tcp_segments_out"))), "of the segments"],
     ["processor", percent(cpu), "of one CPU, the whole process"],
     ["packet memory", frames.all ? percent(1 - frames.free / frames.all) : "–", `of ${number(frames.all)} frames in use`],
+    ["defence", number(look.rate(...refused)), `refused a second, ${number(look.rate(...answered))} answered`],
     ["link", link, `lost ${number(l.values.link_downs)} times`],
   ];
 }
@@ -236,6 +246,27 @@ function drawTables(look) {
     "none came");
 }
 
+// drawDefence shows what the shield and the filter are told to do, and what they did.
+function drawDefence(look) {
+  const l = look.now, f = l.filter, parts = [];
+  byId("defended").hidden = !l.shield && !f;
+  const did = (names) => `${number(look.rate(...names))} a second`;
+  if (l.shield) {
+    parts.push(`Shield ${l.shield}: ${did(answered)} answered, ${did(["steer_redirected_cookie"])} cookies came back, ${did(shielded)} refused.`);
+  }
+  if (f) {
+    const limits = [["SYNs", f.syns], ["packets", f.packets]].filter(([, r]) => r.per_second)
+      .map(([name, r]) => `${number(r.per_second)} ${name} a second of each source`);
+    parts.push(`Filter ${f.rules ? "with" : "without"} rules, ${limits.join(" and ") || "without limits"}: ` +
+      `${did(["steer_dropped_denied"])} denied, ${did(limited)} beyond their limit.`);
+  }
+  if (look.rate(...relayed) > 0) parts.push(`An upgrade goes on: ${did(relayed)} relayed between the two processes.`);
+  byId("defence").textContent = parts.join(" ");
+  byId("pressure").parentElement.hidden = !l.shield;
+  const does = (q) => l.shield === "always" ? "answers all" : l.shield === "auto" && q.shield_pressed ? "answers" : "waits";
+  fill("pressure", (l.queues ?? []).map((q) => [String(q.queue), number(q.shield_pressure), l.shield === "off" ? "is off" : does(q)]), "");
+}
+
 // The head of the page.
 
 function show(kind, text) {
@@ -283,6 +314,7 @@ function draw(l) {
   drawHead(l);
   drawTiles(look);
   drawTables(look);
+  drawDefence(look);
   if (!look.before) gapInCharts();
   else if (look.seconds >= 0.5) drawCharts(look);
   if (!look.before || look.seconds >= 0.5) before = l;
