@@ -45,8 +45,9 @@ type Tapped struct {
 }
 
 // Tap sees the packets that shards receive, send and drop. What its reader does not fetch in time is lost to it, and counted; no shard
-// waits. What the XDP program drops and answers is seen too, where it tells (bpf.Tap). A shard that has none does not feel that there can be one. A shard that has takes its packets one by one: a packet was dropped for
-// the reason whose counter it has moved. What TCP refuses later, when it runs the connection, counts as received.
+// waits. A shard that has none does not feel that there can be one. A shard that has takes its packets one by one: a packet was dropped for
+// the reason whose counter it has moved. What TCP refuses later, when it runs the connection, counts as received. What the XDP program
+// drops and answers is seen too, where the program tells: see bpf.Tap.
 type Tap struct {
 	stack  *Stack
 	cfg    TapConfig
