@@ -100,7 +100,7 @@ type ShieldOffer struct {
 	ECT0       bool // a SYN-ACK that agrees to ECN is ECN-capable itself
 }
 
-// ShieldQueue is what the stack and the program tell each other about a queue. One goroutine at a time may use the methods that change it.
+// ShieldQueue is what the stack and the program tell each other about a queue. One goroutine at a time may call SetFull.
 type ShieldQueue steerShieldQueue
 
 // setShield sizes what the shield needs in a program that is to be loaded. Without, it is as small as can be.
@@ -228,6 +228,39 @@ func (s *Shield) Unlisten(a netip.Addr, port uint16) error {
 	return nil
 }
 
+// Retain has the program answer no more for what keep does not want: who has taken over the program tells it so what is left of the ports of
+// the process before. a is as in Listen.
+func (s *Shield) Retain(keep func(a netip.Addr, port uint16) bool) error {
+	var e steerShieldEndpoint
+	var value steerShieldOffer
+	var gone []steerShieldEndpoint
+	each := s.offers.Iterate()
+	for each.Next(&e, &value) {
+		a, port := e.endpoint()
+		if !keep(a, port) {
+			gone = append(gone, e)
+		}
+	}
+	err := each.Err()
+	for _, e := range gone {
+		a, port := e.endpoint()
+		err = errors.Join(err, s.Unlisten(a, port))
+	}
+	if err != nil {
+		return fmt.Errorf("bpf: ports that the shield answers for: %w", err)
+	}
+	return nil
+}
+
+func (e *steerShieldEndpoint) endpoint() (a netip.Addr, port uint16) {
+	var b [4]byte
+	if binary.NativeEndian.PutUint32(b[:], e.Address); e.Address != 0 {
+		a = netip.AddrFrom4(b)
+	}
+	binary.NativeEndian.PutUint16(b[:2], e.Port)
+	return a, binary.BigEndian.Uint16(b[:2])
+}
+
 func shieldEndpoint(a netip.Addr, port uint16) (e steerShieldEndpoint) {
 	if a.IsValid() {
 		b := a.As4()
@@ -244,8 +277,8 @@ func networkOrder(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(b[:])
 }
 
-// AddOpened counts a handshake that was completed.
-func (q *ShieldQueue) AddOpened() { atomic.StoreUint64(&q.Opened, q.Opened+1) }
+// AddOpened counts a handshake that was completed. Two processes may, while one takes over from the other.
+func (q *ShieldQueue) AddOpened() { atomic.AddUint64(&q.Opened, 1) }
 
 // SetFull says whether the half-open records of the queue's shard are nearly used up.
 func (q *ShieldQueue) SetFull(full bool) {

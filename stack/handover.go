@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/xdpstack/xdpstack/afxdp"
+	"github.com/xdpstack/xdpstack/bpf"
+	"github.com/xdpstack/xdpstack/internal/clock"
 	"github.com/xdpstack/xdpstack/internal/fdpass"
 	"github.com/xdpstack/xdpstack/tcp"
 )
@@ -41,6 +44,7 @@ func (h *Handover) parts() (device, relays, ports []*os.File) {
 type HandoverState struct {
 	Queues   []afxdp.QueueState `json:"queues"`
 	HalfOpen []byte             `json:"halfOpen"` // the flows of handshakes that the old stack completes, flowLen bytes each
+	Cookies  clock.Time         `json:"cookies"`  // when the last one was sent that may come back; 0: none is out
 }
 
 // handoverFormat is the version of all that the two processes say to each other, relays included.
@@ -151,14 +155,14 @@ func (s *Stack) Suspend() (*HandoverState, error) {
 	s.handing.mu.Lock()
 	defer s.handing.mu.Unlock()
 	state := &HandoverState{Queues: make([]afxdp.QueueState, len(s.shards))}
-	flows := make([][]byte, len(s.shards))
+	flows, cookies := make([][]byte, len(s.shards)), make([]clock.Time, len(s.shards))
 	results := make(chan error, len(s.shards))
 	for i, sh := range s.shards {
 		hold := make(chan func(*Shard) error)
 		ok := sh.post(command{call: func(sh *Shard) {
 			var err error
 			state.Queues[i], err = sh.dev.(afxdp.Transfer).Suspend()
-			flows[i] = sh.halfOpenFlows()
+			flows[i], cookies[i] = sh.halfOpenFlows(), sh.lastCookie()
 			results <- err
 			next := <-hold
 			results <- next(sh)
@@ -176,6 +180,7 @@ func (s *Stack) Suspend() (*HandoverState, error) {
 	for _, f := range flows {
 		state.HalfOpen = append(state.HalfOpen, f...)
 	}
+	state.Cookies = slices.Max(cookies)
 	state.HalfOpen = state.HalfOpen[:min(len(state.HalfOpen), flowLen*maxHalfOpen)]
 	s.handing.results = results
 	if all != nil {
@@ -209,6 +214,7 @@ func (s *Stack) Resume() error {
 func (s *Stack) LetGo() error {
 	s.handing.mu.Lock()
 	defer s.handing.mu.Unlock()
+	s.elsewhere.Store(true)
 	if s.shared != nil {
 		s.shared.letGo()
 	}
@@ -243,6 +249,14 @@ func (s *Shard) halfOpenFlows() (flows []byte) {
 		}
 	}
 	return flows
+}
+
+// lastCookie returns when the shard sent a cookie last; 0: it has sent none.
+func (s *Shard) lastCookie() (last clock.Time) {
+	for _, l := range s.lnList {
+		last = max(last, l.tcp.LastCookie())
+	}
+	return last
 }
 
 // Adopt opens a stack on an interface that another process hands over, which goes on with it until TakeUp. Until then nothing comes or
@@ -336,6 +350,9 @@ func (h *Handover) check(cfg *Config, on *below) error {
 		return fmt.Errorf("%w: its addresses are %s %v, and this process is to have %v %v: other addresses need a restart", ErrHandover,
 			h.Address, h.Addresses, cfg.Address, addresses)
 	}
+	if cfg.Shield != bpf.ShieldOff && h.Device.Program.Config.ShieldFlows == 0 {
+		return fmt.Errorf("%w: it was started without a shield, and this process is to have one: that needs a restart", ErrHandover)
+	}
 	if name, vlan := h.Device.Info.Name, h.Device.Program.Config.VLAN; on.device != name || on.vlan != vlan {
 		return fmt.Errorf("%w: it has %s (VLAN %d), and this process is to have %s (VLAN %d)", ErrHandover, name, vlan, on.device, on.vlan)
 	}
@@ -356,6 +373,11 @@ func (s *Stack) TakeUp(state *HandoverState) error {
 	for i, sh := range s.shards {
 		ok := sh.call(func(sh *Shard) {
 			sh.halfOpen = halfOpen
+			if state.Cookies != 0 {
+				for _, l := range sh.lnList {
+					l.tcp.CookiesSent(state.Cookies)
+				}
+			}
 			all = errors.Join(all, sh.dev.(afxdp.Transfer).TakeUp(state.Queues[i]))
 			go sh.before.read(sh)
 		})
@@ -368,16 +390,17 @@ func (s *Stack) TakeUp(state *HandoverState) error {
 
 // Settle does after TakeUp what cannot be undone, when the other process has let go: what the program is told, and what was held for that.
 func (s *Stack) Settle() error {
-	s.startShield()
+	err := s.shieldSettle()
 	if s.shared != nil {
-		return s.shared.start(s, s.Interface().Program())
+		return errors.Join(err, s.shared.start(s, s.Interface().Program()))
 	}
 	s.shards[0].call(func(sh *Shard) { sh.neigh.Announce(sh.now) })
-	return nil
+	return err
 }
 
 // alone is called when the process before has ended.
 func (s *Stack) alone() {
+	s.shieldRetain()
 	if s.shared != nil {
 		s.shared.disinherit()
 	}

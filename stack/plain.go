@@ -68,7 +68,7 @@ func (s *Shard) addPlain(f frame.Index, ip *[ipv4.MinHeaderLen]byte, t *[tcp.Min
 	if n != 0 && s.segments[n-1].addresses == addresses && s.segments[n-1].ports == ports {
 		s.segments = s.segments[:n+1]
 		g := &s.segments[n]
-		g.frame, g.follows, g.addresses, g.ports = f, true, addresses, ports
+		g.frame, g.follows, g.returned, g.addresses, g.ports = f, true, false, addresses, ports
 		return true
 	}
 	flow := tcp.Flow{

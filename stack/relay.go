@@ -232,7 +232,7 @@ func (s *Shard) relayOn(g *segment, seg *tcp.Segment, l *listener) bool {
 	if l != nil && l.tcp.HasHalfOpen(g.flow) {
 		return false
 	}
-	if s.before != nil && !g.returned {
+	if s.before != nil && !g.returned && !s.before.gone.Load() {
 		opens := seg.Flags&(tcp.FlagSYN|tcp.FlagACK|tcp.FlagRST) == tcp.FlagSYN
 		if _, theirs := s.halfOpen[g.flow]; !opens || l == nil || theirs {
 			s.stats.Relay.ToOld++

@@ -21,6 +21,9 @@ import (
 //	cookies that come back may be valid   ◄────────────────── when the last one was sent
 //
 // A cookie itself needs no telling: both make it from the same secret and the same clock.
+//
+// Two processes share that memory while one takes over from the other. Marks are counted, each process takes away its own, and a place counts
+// those of both. All else is told by the one that has the interface (Stack.elsewhere).
 
 // ErrNoShield is what SetShield returns on a stack that was opened without a shield.
 var ErrNoShield = errors.New("stack: no shield was loaded with the XDP program: open the stack with Config.Shield")
@@ -54,6 +57,8 @@ func (s *Stack) SetShield(m bpf.ShieldMode) error {
 	switch {
 	case s.closed:
 		return errClosed
+	case s.elsewhere.Load():
+		return fmt.Errorf("%w: another process has the shield", ErrHandover)
 	case m > bpf.ShieldAlways:
 		return fmt.Errorf("%w: no shield mode %v", ErrConfig, m)
 	case s.shield == nil && m != bpf.ShieldOff:
@@ -88,9 +93,43 @@ func (s *Shard) initShield(dev Device) {
 	}
 }
 
+// shieldSettle tells the program of a process before what this one listens on.
+func (s *Stack) shieldSettle() error {
+	s.mu.Lock() // nobody listens meanwhile
+	defer s.mu.Unlock()
+	s.elsewhere.Store(false)
+	if s.shield == nil {
+		return nil
+	}
+	var all []*listener
+	s.shards[len(s.shards)-1].call(func(sh *Shard) { all = append(all, sh.lnList...) })
+	var err error
+	for _, l := range all {
+		err = errors.Join(err, s.shieldListen(l))
+	}
+	s.startShield()
+	return err
+}
+
+// shieldRetain has the program answer no more for ports that only the process before had.
+func (s *Stack) shieldRetain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shield == nil || s.closed || s.elsewhere.Load() {
+		return
+	}
+	_ = s.shield.Retain(func(a netip.Addr, port uint16) bool { // what is left answers for a port that resets
+		at := endpoint{port: port}
+		if a.IsValid() {
+			at.addr = a.As4()
+		}
+		return s.tcpPorts.has(at)
+	})
+}
+
 // shieldListen has the program answer for a listener.
 func (s *Stack) shieldListen(l *listener) error {
-	if s.shield == nil {
+	if s.shield == nil || s.elsewhere.Load() {
 		return nil
 	}
 	o, ok := l.tcp.Offer()
@@ -103,7 +142,7 @@ func (s *Stack) shieldListen(l *listener) error {
 
 // shieldUnlisten has the program no longer answer for a port.
 func (s *Stack) shieldUnlisten(at endpoint) {
-	if s.shield == nil {
+	if s.shield == nil || s.elsewhere.Load() {
 		return
 	}
 	a, port := shieldAddr(at)
@@ -120,6 +159,9 @@ func shieldAddr(at endpoint) (a netip.Addr, port uint16) {
 
 // tellPressure tells the program whether half-open records are nearly used up.
 func (s *Shard) tellPressure() {
+	if s.stack.elsewhere.Load() {
+		return
+	}
 	full := false
 	for _, l := range s.lnList {
 		full = full || l.tcp.Pressed()
@@ -143,5 +185,7 @@ func (s *Shard) unmark() {
 	for _, l := range s.lnList {
 		l.tcp.Close()
 	}
-	s.shieldQueue.SetFull(false)
+	if !s.stack.elsewhere.Load() {
+		s.shieldQueue.SetFull(false)
+	}
 }

@@ -40,6 +40,7 @@ type Stack struct {
 	vlan     uint16   // that its frames are tagged for; 0: they are not
 
 	handing      handing
+	elsewhere    atomic.Bool  // another process has the interface: it is what tells the program anything
 	predecessors atomic.Int32 // shards of the process before that live
 	goneOnce     sync.Once    // for link.failed
 	fastOpenKeys [2][16]byte  // the present one, and the one before
@@ -112,6 +113,7 @@ func newStack(full Config, on below, devices []Device) (*Stack, error) {
 	binary.LittleEndian.PutUint64(s.secret[:], s.random.Uint64())
 	binary.LittleEndian.PutUint64(s.secret[8:], s.random.Uint64())
 	if on.from != nil {
+		s.elsewhere.Store(true)
 		s.secret = [16]byte(on.from.Secret)
 	}
 	s.setUpShield()

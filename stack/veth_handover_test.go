@@ -401,7 +401,18 @@ func newRawPeer(t *testing.T, l *netlab.Lab) *rawPeer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(p.fd) })
-	timeout := unix.NsecToTimeval(int64(2 * time.Second))
+	// What is for it alone, by IPv4 or ARP: there may be much else.
+	mine := binary.BigEndian.Uint32(rawAddr[:])
+	filter := [...]unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 30}, {Code: unix.BPF_JMP | unix.BPF_JEQ, Jt: 2, K: mine},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 38}, {Code: unix.BPF_JMP | unix.BPF_JEQ, Jf: 1, K: mine},
+		{Code: unix.BPF_RET, K: 1 << 16}, {Code: unix.BPF_RET},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.SetsockoptSockFprog(p.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program); err != nil {
+		t.Fatal(err)
+	}
+	timeout := unix.NsecToTimeval(int64(200 * time.Millisecond))
 	if err := unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
 		t.Fatal(err)
 	}
@@ -422,21 +433,43 @@ func (p *rawPeer) send(typ ethernet.Type, packet []byte) {
 // syn sends a SYN, always the same, and returns the number in the answer.
 func (p *rawPeer) syn(s *Stack, port uint16) tcp.Seq {
 	p.t.Helper()
+	answer := p.await(
+		func() { p.segment(s, port, tcp.OutSegment{Seq: 1000, Flags: tcp.FlagSYN, Window: 1000}, "") },
+		func(seg *tcp.Segment, _ []byte) bool { return seg.Has(tcp.FlagSYN) },
+	)
+	return answer.Seq
+}
+
+// segment sends a TCP segment.
+func (p *rawPeer) segment(s *Stack, port uint16, o tcp.OutSegment, payload string) {
+	p.t.Helper()
 	to, _ := ipv4.AddrFrom(s.Address().Addr())
-	o := tcp.OutSegment{Seq: 1000, Flags: tcp.FlagSYN, Window: 1000}
-	b := make([]byte, ipv4.MinHeaderLen+o.HeaderLen())
-	ip := ipv4.Header{TTL: 64, Proto: ipv4.ProtoTCP, Src: rawAddr, Dst: to, TotalLen: uint16(len(b))}
-	ip.Marshal(b)
+	b := make([]byte, ipv4.MinHeaderLen+o.HeaderLen(), ipv4.MinHeaderLen+o.HeaderLen()+len(payload))
 	t := b[ipv4.MinHeaderLen:]
 	o.Marshal(t, 4242, port)
+	b = append(b, payload...)
+	ip := ipv4.Header{TTL: 64, Proto: ipv4.ProtoTCP, Src: rawAddr, Dst: to, TotalLen: uint16(len(b))}
+	ip.Marshal(b)
+	t = b[ipv4.MinHeaderLen:]
 	sum := ipv4.PseudoHeaderSum(rawAddr, to, ipv4.ProtoTCP, len(t))
 	binary.BigEndian.PutUint16(t[tcp.ChecksumField:], checksum.Finish(checksum.Sum(t, sum)))
 	p.send(ethernet.TypeIPv4, b)
+}
+
+// await returns the next TCP segment for the peer that is wanted, and answers ARP meanwhile. It sends, and again if nothing comes.
+func (p *rawPeer) await(send func(), want func(seg *tcp.Segment, payload []byte) bool) (seg tcp.Segment) {
+	p.t.Helper()
+	var ip ipv4.Header
 	buf := make([]byte, 2048)
-	for {
+	send()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
 		n, err := unix.Read(p.fd, buf)
+		if err == unix.EAGAIN {
+			send()
+			continue
+		}
 		if err != nil {
-			p.t.Fatalf("no answer to the SYN: %v", err)
+			p.t.Fatal(err)
 		}
 		var eth ethernet.Header
 		off, err := ethernet.Parse(buf[:n], &eth)
@@ -453,10 +486,14 @@ func (p *rawPeer) syn(s *Stack, port uint16) tcp.Seq {
 			p.send(ethernet.TypeARP, arp)
 			continue
 		}
-		var seg tcp.Segment
-		if ipv4.Parse(b, &ip) == nil && ip.Dst == rawAddr && ip.Proto == ipv4.ProtoTCP &&
-			tcp.Parse(b[ip.HeaderLen:ip.TotalLen], &seg) == nil && seg.Has(tcp.FlagSYN) {
-			return seg.Seq
+		if ipv4.Parse(b, &ip) != nil || ip.Dst != rawAddr || ip.Proto != ipv4.ProtoTCP {
+			continue
+		}
+		t := b[ip.HeaderLen:ip.TotalLen]
+		if tcp.Parse(t, &seg) == nil && want(&seg, t[int(t[12]>>4)*4:]) {
+			return seg
 		}
 	}
+	p.t.Fatal("no answer that is wanted")
+	return seg
 }

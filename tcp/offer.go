@@ -31,5 +31,13 @@ func (l *Listener) CookiesSent(at clock.Time) {
 	l.cookiesUntil = max(l.cookiesUntil, at.Add(2*cookiePeriod))
 }
 
+// LastCookie returns when the listener sent a cookie last, as far as it matters for those that come back; 0: it has sent none.
+func (l *Listener) LastCookie() clock.Time {
+	if l.cookiesUntil == 0 {
+		return 0
+	}
+	return l.cookiesUntil.Add(-2 * cookiePeriod)
+}
+
 // Pressed reports whether so large a part of the half-open records is used that the listener sends cookies, or will soon.
 func (l *Listener) Pressed() bool { return l.cookies != CookiesNever && l.syns.n >= l.syns.limit/4*3 }
