@@ -102,7 +102,7 @@ var (
 	ErrNoPort       = fmt.Errorf("stack: no local port is free (%w)", syscall.EADDRNOTAVAIL)
 	ErrNoRoute      = fmt.Errorf("stack: the address is outside the stack's network and no gateway is configured (%w)", syscall.ENETUNREACH)
 	// ErrNoKernelRoute is ErrNoRoute of a Shared stack.
-	ErrNoKernelRoute = fmt.Errorf("stack: no route of the kernel's main table leads out of the interface to the address (%w)",
+	ErrNoKernelRoute = fmt.Errorf("stack: no route of the kernel's leads out of the interface to the address (%w)",
 		syscall.ENETUNREACH)
 	// ErrNoAddress: a Shared stack has no address to send from, or not that any more.
 	ErrNoAddress    = fmt.Errorf("stack: the kernel does not have the address to send from now (%w)", syscall.EADDRNOTAVAIL)

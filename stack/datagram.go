@@ -67,8 +67,14 @@ func (s *Shard) largeDatagram(b []byte, h *ipv4.Header) {
 // sendDatagram sends a datagram of any length from an address of the stack's, in fragments if it does not fit a packet.
 func (s *Shard) sendDatagram(proto uint8, src, dst ipv4.Addr, payload []byte) {
 	h := ipv4.Header{TTL: s.cfg.TTL, TOS: s.cfg.TOS, Proto: proto, Src: src, Dst: dst, ID: s.ids.next(src, dst, proto)}
+	room := s.oneFrame
+	if s.paths != nil {
+		if p, ok := s.paths.PathFrom(src, dst); ok {
+			room = min(room, p.MTU)
+		}
+	}
 	for off := 0; off < len(payload); {
-		fh, n := h.FragmentAt(off, len(payload), s.oneFrame)
+		fh, n := h.FragmentAt(off, len(payload), room)
 		d, b := s.newPacket(n)
 		if b == nil {
 			return

@@ -43,20 +43,21 @@ func (u *PacketSocket) WriteTo(p []byte, to netip.AddrPort) error {
 	if len(p) > maxDatagram {
 		return ErrMessageSize
 	}
-	if _, ok := s.route(u.local, dst); !ok {
-		return s.errNoRoute()
-	}
-	src := u.local
+	src, room := u.local, s.oneFrame
 	if s.paths != nil {
-		if src.IsUnspecified() {
-			src = s.sourceTo(dst)
+		path, ok := s.paths.PathFrom(src, dst)
+		if !ok {
+			return s.errNoRoute()
 		}
-		if !s.owns(src) {
+		if src = path.Source; !s.owns(src) {
 			return ErrNoAddress
 		}
+		room = min(room, path.MTU)
+	} else if _, ok := s.route(src, dst); !ok {
+		return s.errNoRoute()
 	}
 	n := udp.HeaderLen + len(p)
-	d, b := u.buffer(n)
+	d, b := u.buffer(n, room)
 	if b == nil {
 		return ErrNoFrame
 	}
@@ -77,9 +78,10 @@ func (u *PacketSocket) WriteTo(p []byte, to netip.AddrPort) error {
 	return nil
 }
 
-// buffer returns n bytes to build a datagram in: of a frame, or, with d.Frame frame.None, on the heap if it must be fragmented.
-func (u *PacketSocket) buffer(n int) (d frame.Desc, b []byte) {
-	if n+ipv4.MinHeaderLen > u.shard.oneFrame {
+// buffer returns n bytes to build a datagram in: of a frame, or, with d.Frame frame.None, on the heap if it must be fragmented, for IP packets
+// of at most room bytes.
+func (u *PacketSocket) buffer(n, room int) (d frame.Desc, b []byte) {
+	if n+ipv4.MinHeaderLen > room {
 		return frame.Desc{Frame: frame.None}, make([]byte, n)
 	}
 	return u.shard.newPacket(n)

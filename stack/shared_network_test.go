@@ -84,10 +84,23 @@ func TestSharedRoutesChange(t *testing.T) {
 }
 
 // addressingHas reports whether there is a way to an address.
-func (s *Stack) addressingHas(dst string) bool {
-	a := s.addressing()
-	_, ok := a.route(ipv4.Addr{}, ipv4.Addr(net.ParseIP(dst).To4()))
-	return ok
+func (s *Stack) addressingHas(dst string) bool { return s.hop("0.0.0.0", dst) != "" }
+
+// hop returns where packets go first, "" if there is no way, and "?" while shards are not of one mind.
+func (s *Stack) hop(from, to string) (all string) {
+	for i, sh := range s.shards {
+		one := ""
+		sh.call(func(sh *Shard) {
+			if h, ok := sh.route(ipv4.Addr(net.ParseIP(from).To4()), ipv4.Addr(net.ParseIP(to).To4())); ok {
+				one = h.Netip().String()
+			}
+		})
+		if i > 0 && one != all {
+			return "?"
+		}
+		all = one
+	}
+	return all
 }
 
 // TestSharedPolicyRouting has rules and other tables say where connections go: by where they come from, and by where they go to.
@@ -103,14 +116,7 @@ func TestSharedPolicyRouting(t *testing.T) {
 	runOn(t, l.Stack, "sh", "-ec", `ip addr add 10.77.0.3/24 dev `+l.Stack.Interface+`
 		ip route add default via 10.77.0.77; ip route add default via 10.77.0.9 table 100
 		ip rule add priority 100 from 10.77.0.3 table 100`)
-	hopFrom := func(from, to string) (hop string) {
-		a := s.addressing()
-		h, ok := a.route(ipv4.Addr(net.ParseIP(from).To4()), ipv4.Addr(net.ParseIP(to).To4()))
-		if !ok {
-			return ""
-		}
-		return h.Netip().String()
-	}
+	hopFrom := s.hop
 	eventually(t, "the rule", func() bool {
 		return hopFrom("10.77.0.3", far) == "10.77.0.9" && hopFrom("10.77.0.2", far) == "10.77.0.77"
 	})
@@ -132,7 +138,7 @@ func TestSharedPolicyRouting(t *testing.T) {
 			t.Errorf("%s: %v, %v", refuse, c, err)
 		}
 		runOn(t, l.Stack, "ip", "rule", "del", "priority", "50")
-		eventually(t, "the way again", func() bool { return hopFrom("10.77.0.3", far) != "" })
+		eventually(t, "the way again", func() bool { return hopFrom("10.77.0.3", far) == "10.77.0.9" })
 	}
 	dialed.goesOn(t, "after rules that refused")
 	accepted.goesOn(t, "after rules that refused")
@@ -200,6 +206,80 @@ func TestSharedMTUChanges(t *testing.T) {
 		t.Errorf("the peer has not heard of it:\n%s", out)
 	}
 	h.end(t, "later")
+}
+
+// TestSharedDatagramsFitTheRoute sends datagrams that fit the link, but not the route, or not the link any more.
+func TestSharedDatagramsFitTheRoute(t *testing.T) {
+	s, l := openShared(t, netlab.Config{}, Config{})
+	k, err := l.Kernel.ListenPacket("udp", addr(l.Kernel.Address, 53))
+	sendsBack(t, k, err)
+	u, err := s.ListenPacket("udp", ":53")
+	sendsBack(t, u, err)
+	fragmented := func() string { return runOn(t, l.Kernel, "sh", "-c", "awk '/^Ip: [0-9]/ {print $16}' /proc/net/snmp") } // ReasmOKs
+	ask := func(what string, fragments bool) {
+		t.Helper()
+		before := fragmented()
+		c, err := s.Dial("udp", addr(l.Kernel.Address, 53))
+		asks(t, 1300, c, err)
+		if got := fragmented() != before; got != fragments {
+			t.Errorf("%s: what is dialed comes in fragments: %v, want %v", what, got, fragments)
+		}
+		before = fragmented()
+		c, err = l.Kernel.Dial("udp", addr(l.Stack.Address, 53))
+		asks(t, 1300, c, err)
+		if got := fragmented() != before; got != fragments {
+			t.Errorf("%s: answers come in fragments: %v, want %v", what, got, fragments)
+		}
+	}
+	hasMTU := func(want int) func() bool {
+		return func() (has bool) {
+			s.shards[0].call(func(sh *Shard) {
+				p, ok := sh.paths.Path(l.Kernel.Address.Addr().As4())
+				has = ok && p.MTU == want
+			})
+			return has
+		}
+	}
+	ask("with 1500", false)
+	runOn(t, l.Stack, "ip", "route", "replace", "10.77.0.0/24", "dev", l.Stack.Interface, "src", "10.77.0.2", "mtu", "1200")
+	eventually(t, "the route's MTU", hasMTU(1200))
+	ask("a route with 1200", true)
+	runOn(t, l.Stack, "ip", "route", "replace", "10.77.0.0/24", "dev", l.Stack.Interface, "src", "10.77.0.2")
+	eventually(t, "the link's MTU", hasMTU(1500))
+	ask("with 1500 again", false)
+	if err := errors.Join(l.Kernel.SetMTU(1000), l.Stack.SetMTU(1000)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a smaller MTU", hasMTU(1000))
+	ask("a link with 1000", true)
+}
+
+// TestSharedRedirect has the router say that there is a better one: the stack goes on with the kernel's routes.
+func TestSharedRedirect(t *testing.T) {
+	s, l := openShared(t, netlab.Config{}, Config{})
+	farAway(t, l)
+	echoOn(t, l.Kernel, far+":7")
+	runOn(t, l.Stack, "ip", "route", "add", "default", "via", "10.77.0.1")
+	eventually(t, "the default route", func() bool { return s.addressingHas(far) })
+	raw, packets := rawSocket(t, l.Kernel)
+	c, err := s.Dial("tcp", far+":7")
+	h := newChat(t, c, err)
+	h.goesOn(t, "before")
+	before, err := s.Interface().Program().Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	better := binary.BigEndian.Uint32([]byte{10, 77, 0, 77}) // nobody is there
+	message := routerError(ipv4.ICMP{Type: ipv4.ICMPRedirect, Code: 1, Rest: better}, packets("\x06")[:28])
+	if err := unix.Sendto(raw, message, 0, &unix.SockaddrInet4{Addr: l.Stack.Address.Addr().As4()}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the kernel gets it", func() bool {
+		n, err := s.Interface().Program().Counters()
+		return err == nil && n.Passed.ICMP > before.Passed.ICMP
+	})
+	h.goesOn(t, "after it")
+	h.end(t, "after it")
 }
 
 // routerError builds an ICMP error of a router about the beginning of a packet.

@@ -65,10 +65,13 @@ func (s *Snapshot) PathFrom(from, to [4]byte) (Path, bool) {
 	return p, true
 }
 
+// minMTU is what every link takes (RFC 791 section 3.2).
+const minMTU = 68
+
 func (s *Snapshot) path(h *hop, to [4]byte) Path {
 	p := Path{Hop: h.gateway, Source: h.source, MTU: s.MTU}
 	if h.mtu != 0 && h.mtu < p.MTU {
-		p.MTU = h.mtu
+		p.MTU = max(h.mtu, minMTU)
 	}
 	if p.Hop == [4]byte{} {
 		p.Hop = to
