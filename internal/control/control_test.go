@@ -100,6 +100,47 @@ func TestPost(t *testing.T) {
 }
 
 // TestGroup has members of a group ask, and nobody else besides the process's own user and root.
+// Who asks for the end of the server is still answered, and who never lets go does not keep it.
+func TestLastAnswer(t *testing.T) {
+	s, err := Listen(Config{Path: filepath.Join(t.TempDir(), "c.sock")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	s.HandleJSON("POST /end", func(*http.Request) (any, error) {
+		cancel()
+		<-ctx.Done()
+		time.Sleep(lastAnswers / 10) // the server is ending by now
+		return "ended", nil
+	})
+	s.HandleStream("GET /forever", func(w http.ResponseWriter, r *http.Request) error {
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		return nil
+	})
+	go func() {
+		defer close(ended)
+		if err := s.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	stream, err := Client{s.Path()}.Stream(t.Context(), "/forever")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	var got string
+	if err := (Client{s.Path()}).Post(t.Context(), "/end", nil, &got); err != nil || got != "ended" {
+		t.Errorf("%q, %v", got, err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("a stream keeps the server")
+	}
+}
+
 func TestGroup(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a socket to another group")

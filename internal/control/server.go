@@ -121,16 +121,29 @@ func (s *Server) Close() error {
 	return s.listener.Close()
 }
 
+// lastAnswers is how long requests may take that are being answered when the server ends: the one that asked for the end is among them.
+const lastAnswers = 200 * time.Millisecond
+
 // Run answers requests until ctx is done, then removes the socket.
 func (s *Server) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler: &guard{s.mux, s.log}, ConnContext: withConn, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: readTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader - serverSlop,
 	}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		last, cancel := context.WithTimeout(context.Background(), lastAnswers)
+		defer cancel()
+		_ = server.Shutdown(last) // what goes on for ever does not end in time
+		_ = server.Close()
+	})
 	defer s.unlink()
-	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	err := server.Serve(s.listener)
+	if !stop() {
+		<-ended
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("control: %s: %w", s.path, err)
 	}
 	return nil
