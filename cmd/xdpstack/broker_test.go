@@ -38,6 +38,9 @@ func TestServeThroughABroker(t *testing.T) {
 	}
 	serves(t, lab, socket)
 	followsTheLink(t, lab, p)
+	if code, _, errs := command(t.Context(), nil, "upgrade", "--socket", socket); code != exitFailure || !strings.Contains(errs, "is a broker's") {
+		t.Errorf("upgrade: exit code %d, %s", code, errs)
+	}
 	serves(t, lab, socket)
 	second := launch(t, lab, unprivileged, append([]string{"serve", "echo", "--broker", at, "--socket", socket + "2"}, linkArgs(lab)...)...)
 	endsWithError(t, second, "is process")

@@ -64,6 +64,7 @@ type Daemon struct {
 	upgrades upgrades
 	takeover takeover
 	retired  atomic.Bool // another process has taken over
+	brokered bool        // the interface is a broker's
 	// upgradeDrain is how long connections may take to end by themselves then; 0: DefaultUpgradeDrain.
 	upgradeDrain time.Duration
 	patience     atomic.Int64 // of drain, a time.Duration
@@ -138,6 +139,7 @@ func newDaemon(cfg Config) (*Daemon, error) {
 	}
 	d.stop.init()
 	d.takeover.filter = cfg.Filter
+	d.brokered = cfg.Stack.OpenInterface != nil
 	d.upgrades.binary, _ = os.Executable() // now: when it is asked for, another file may be there
 	d.SetDrain(cmp.Or(cfg.Drain, DefaultDrain))
 	var err error

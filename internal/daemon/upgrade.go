@@ -124,6 +124,10 @@ type result struct {
 // upgradeTime bounds an upgrade.
 const upgradeTime = prepareTime + takeUpTime + 5*time.Second
 
+// errBrokered is why a process does not give away what a broker has opened for it: the broker would take its end for that of the interface, and
+// give it to the next who asks.
+var errBrokered = errors.New("the interface is a broker's, which lends it to one process until that ends: stop this one and start the other")
+
 // answerPlan is POST /upgrade: somebody is about to start a process that takes over, and then waits for what comes of it.
 func (d *Daemon) answerPlan(r *http.Request) (any, error) {
 	var u Upgrade
@@ -136,6 +140,8 @@ func (d *Daemon) answerPlan(r *http.Request) (any, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
+	case d.brokered:
+		return nil, errBrokered
 	case d.retired.Load():
 		return nil, errors.New("another process has taken over from this one already")
 	case d.upgrades.result != nil && time.Now().Before(d.upgrades.until):
@@ -210,6 +216,10 @@ func (d *Daemon) answerHandover(c *net.UnixConn) {
 
 // handOver gives the interface to the process at the other end.
 func (d *Daemon) handOver(c *net.UnixConn) (u Upgraded, err error) {
+	if d.brokered {
+		_ = send(c, step{Failed: errBrokered.Error()})
+		return u, errBrokered
+	}
 	h, err := d.Stack.Offer()
 	if err != nil {
 		_ = send(c, step{Failed: err.Error()})
