@@ -78,8 +78,8 @@ func (u *PacketSocket) WriteTo(p []byte, to netip.AddrPort) error {
 	return nil
 }
 
-// buffer returns n bytes to build a datagram in: of a frame, or, with d.Frame frame.None, on the heap if it must be fragmented, for IP packets
-// of at most room bytes.
+// buffer returns n bytes to build a datagram in: of a frame, or, with d.Frame frame.None, on the heap if it must be fragmented, for IP
+// packets of at most room bytes.
 func (u *PacketSocket) buffer(n, room int) (d frame.Desc, b []byte) {
 	if n+ipv4.MinHeaderLen > room {
 		return frame.Desc{Frame: frame.None}, make([]byte, n)

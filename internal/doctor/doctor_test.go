@@ -98,6 +98,7 @@ func TestVerdicts(t *testing.T) {
 		"memlock, liftable":    {judgeMemlock(0, 1<<unix.CAP_SYS_RESOURCE), OK, "lifted"},
 		"interface":            {judgeLink(&up), OK, "ice"},
 		"interface, addresses": {judgeLink(with(func(i *afxdp.Info) { i.Addresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")} })), OK, "192.0.2.1/24"},
+		"policy rules":         {judgeRules("x0", []string{"90: dport, ipproto"}), Note, "ip rule add priority"},
 		"interface down":       {judgeLink(with(func(i *afxdp.Info) { i.Up = false })), Fail, "ip link set x0 up"},
 		"no Ethernet":          {judgeLink(with(func(i *afxdp.Info) { i.MAC = [6]byte{} })), Fail, "a network card"},
 		"no carrier":           {judgeLink(with(func(i *afxdp.Info) { i.Carrier = false })), Warn, "cable"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/xdpstack/xdpstack/afxdp"
 	"github.com/xdpstack/xdpstack/bpf"
+	"github.com/xdpstack/xdpstack/internal/kernelnet"
 	"github.com/xdpstack/xdpstack/internal/netdev"
 	"github.com/xdpstack/xdpstack/internal/xdpowner"
 )
@@ -31,6 +32,9 @@ func Interface(name string) []Finding {
 		judgeLink(&info), judgeProgram(&info, len(running) > 0), judgeXDP(&info), judgeZeroCopy(&info, running), judgeQueues(&info),
 		judgeMTU(&info),
 	)
+	if ignored, err := kernelnet.IgnoredRules(name); err == nil && len(ignored) > 0 {
+		out = append(out, judgeRules(name, ignored))
+	}
 	pairs, err := netdev.Pairs(info.Index)
 	out = append(out, judgeMetadata(&info), judgeBusyPoll(&info, observePolling(running), pairs, err))
 	if leftDeferred(&info) {
@@ -81,6 +85,15 @@ func judgeLink(info *afxdp.Info) Finding {
 		f.Fact += "; the kernel has " + strings.Join(all, ", ") + ", which a stack can share port by port (--shared)"
 	}
 	return f
+}
+
+// judgeRules says which policy rules a stack does not follow that shares the kernel's addresses.
+func judgeRules(name string, ignored []string) Finding {
+	return Finding{
+		Subject: name + " policy rules", Level: Note,
+		Fact: "a stack with --shared leaves out those that look at more than addresses and interfaces: " + strings.Join(ignored, "; "),
+		Cure: "if its packets need such a rule, add one before it that looks at addresses: ip rule add priority N from ADDR table TABLE",
+	}
 }
 
 func judgeProgram(info *afxdp.Info, running bool) Finding {

@@ -77,6 +77,21 @@ func (f *Follower) readRules() ([]rule, error) {
 	return all, nil
 }
 
+// IgnoredRules returns the Ignored that snapshots of an interface have now, without following it.
+func IgnoredRules(name string) ([]string, error) {
+	conn, err := rtnetlink.Dial(unix.NETLINK_ROUTE, nil)
+	if err != nil {
+		return nil, fmt.Errorf("kernelnet: %w", err)
+	}
+	defer conn.Close()
+	rules, err := (&Follower{rules: conn}).readRules()
+	if err != nil {
+		return nil, fmt.Errorf("kernelnet: %w", err)
+	}
+	_, ignored := makePolicy(rules, nil, name, 0)
+	return ignored, nil
+}
+
 // parseRule reads a struct fib_rule_hdr and what follows it.
 func parseRule(b []byte) (r rule, err error) {
 	if len(b) < ruleHeader {

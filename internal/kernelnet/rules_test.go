@@ -157,6 +157,16 @@ func TestRulesThatAreIgnored(t *testing.T) {
 	eventually(t, "what is ignored", func() bool {
 		return fmt.Sprint(f.Snapshot().Ignored) == "[90: dport, ipproto 91: uidrange 92: tos]"
 	})
+	err := l.Stack.Do(func() error {
+		all, err := IgnoredRules(l.Stack.Interface)
+		if len(all) != 3 {
+			t.Errorf("ignored: %v", all)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 	run(t, l.Stack, "sh", "-ec", "for p in 90 91 92; do ip rule del priority $p; done")
 	eventually(t, "nothing is ignored", func() bool { return len(f.Snapshot().Ignored) == 0 && !f.Snapshot().VRF })
 }
