@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/xdpstack/xdpstack/internal/metrics"
 	"github.com/xdpstack/xdpstack/internal/snapshot"
@@ -17,15 +18,38 @@ type collector struct {
 	site *Site
 
 	mu    sync.Mutex
-	known map[string]described // by the snapshot's name
+	known map[metricKey]*described
 }
+
+// metricKey is the snapshot's name of a metric, and the number of the queue that it is of, if it is of one.
+type metricKey struct{ queue, name string }
 
 // described is a metric with what it is called.
 type described struct {
 	desc   *prometheus.Desc
-	kind   prometheus.ValueType
-	labels []string // values
+	gauge  bool
+	labels []*dto.LabelPair
 	scale  float64
+}
+
+// sampled is one number of a metric: what prometheus.NewConstMetric makes, without making the labels anew for each scrape.
+type sampled struct {
+	*described
+	value float64
+}
+
+// Desc says what it is called.
+func (s *sampled) Desc() *prometheus.Desc { return s.desc }
+
+// Write gives it.
+func (s *sampled) Write(m *dto.Metric) error {
+	m.Label = s.labels
+	if s.gauge {
+		m.Gauge = &dto.Gauge{Value: &s.value}
+	} else {
+		m.Counter = &dto.Counter{Value: &s.value}
+	}
+	return nil
 }
 
 // What a snapshot has besides its metrics.
@@ -137,12 +161,12 @@ func queueSeries(m metrics.Metric) series {
 // emit gives a metric; of a queue, if it has a number.
 func (c *collector) emit(out chan<- prometheus.Metric, m metrics.Metric, queue string, name func(metrics.Metric) series) {
 	d := c.describe(m, queue, name)
-	out <- prometheus.MustNewConstMetric(d.desc, d.kind, float64(m.Value)*d.scale, d.labels...)
+	out <- &sampled{d, float64(m.Value) * d.scale}
 }
 
 // describe remembers what metrics are called: a scrape has hundreds of them.
-func (c *collector) describe(m metrics.Metric, queue string, name func(metrics.Metric) series) described {
-	key := queue + " " + m.Name
+func (c *collector) describe(m metrics.Metric, queue string, name func(metrics.Metric) series) *described {
+	key := metricKey{queue, m.Name}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if d, ok := c.known[key]; ok {
@@ -152,22 +176,20 @@ func (c *collector) describe(m metrics.Metric, queue string, name func(metrics.M
 		name = seriesOf
 	}
 	s := name(m)
-	d := described{kind: prometheus.CounterValue, scale: s.scale}
-	if m.Gauge {
-		d.kind = prometheus.GaugeValue
-	}
-	var labels []string
+	d := &described{gauge: m.Gauge, scale: s.scale}
+	var labels, values []string
 	for _, l := range [][2]string{{s.label, s.value}, {s.label2, s.value2}} {
 		if l[0] == "queue" {
 			l[1] = queue
 		}
 		if l[0] != "" {
-			labels, d.labels = append(labels, l[0]), append(d.labels, l[1])
+			labels, values = append(labels, l[0]), append(values, l[1])
 		}
 	}
 	d.desc = prometheus.NewDesc(s.name, s.help, labels, nil)
+	d.labels = prometheus.MakeLabelPairs(d.desc, values)
 	if c.known == nil {
-		c.known = make(map[string]described)
+		c.known = make(map[metricKey]*described)
 	}
 	c.known[key] = d
 	return d
