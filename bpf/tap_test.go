@@ -3,6 +3,8 @@ package bpf
 import (
 	"bytes"
 	"testing"
+
+	"github.com/cilium/ebpf"
 )
 
 func TestTap(t *testing.T) {
@@ -73,4 +75,52 @@ func TestTapReasons(t *testing.T) {
 	if c.Dropped != (Dropped{1, 1, 1, 1, 1, 1}) || c.Answered.SYNCookie != 1 || c.Passed != (Passed{}) {
 		t.Errorf("%+v", c)
 	}
+}
+
+// What a frame costs that is dropped while nobody looks, and while somebody does; and one that passes a shield that is off.
+func BenchmarkSwitchedOff(b *testing.B) {
+	for _, c := range []struct {
+		name         string
+		cfg          Config
+		denied, seen bool
+	}{
+		{"nothing", Config{}, false, false}, {"shield off", Config{ShieldFlows: 1 << 16}, false, false},
+		{"filter without rules", Config{Filter: true}, false, false}, {"denied", Config{Filter: true}, true, false},
+		{"denied and seen", Config{Filter: true}, true, true},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			p := load(b, c.cfg)
+			setSocket(b, p, 0)
+			if c.denied {
+				setRules(b, p, Rule{Prefix: prefixOf("10.0.0.0/8")})
+			}
+			done := make(chan struct{})
+			if c.seen {
+				p.Tap().Open()
+				go func() {
+					defer close(done)
+					for p.Tap().isOpen() {
+						p.Tap().Read(func(*Tapped) {})
+					}
+				}()
+			} else {
+				close(done)
+			}
+			opts := ebpf.RunOptions{Data: tcp(ours, ownedPort), Repeat: uint32(b.N)}
+			if _, err := p.objects.XdpSteer.Run(&opts); err != nil {
+				b.Fatal(err)
+			}
+			if c.seen {
+				b.ReportMetric(float64(p.Tap().Lost())/float64(b.N), "lost/op")
+				p.Tap().Close()
+			}
+			<-done
+		})
+	}
+}
+
+func (t *Tap) isOpen() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.open > 0
 }
