@@ -32,7 +32,7 @@ func watchGroup() *group {
 	sides[0].noPeer = false
 	return &group{
 		benchmarks: []benchmark{{
-			name: "watch", title: fmt.Sprintf("a look a second at a server of HTTP keep-alive, 256 connections, from %d a second", watchRate),
+			name: "watch", title: fmt.Sprintf("a look a second, from %d, at a server of HTTP keep-alive, 256 connections", watchRate),
 			unit: "% of a CPU", lower: true, limit: true, extra: true,
 			targets: []result.Target{{Side: ourName, AtMost: 1}, {Side: ourName, Figure: veth.ThroughputCost, AtMost: 1}},
 		}},

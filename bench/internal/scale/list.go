@@ -31,7 +31,7 @@ func (g *gang) list(server *stack.Stack, cfg PairConfig) (l Listed, err error) {
 	if err != nil {
 		return l, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	c, err := control.Listen(control.Config{Path: filepath.Join(dir, "s")})
 	if err != nil {
 		return l, err

@@ -39,8 +39,8 @@ const (
 )
 
 // HoldPair opens connections from each of the client's further addresses in turn to a port of the server, which sends back what it gets;
-// holds them with a request on each in every interval; lists them; and asks once more on each, in the end. It calls begin when they are open. Every
-// connection must have answered every request.
+// holds them with a request on each in every interval; lists them; and asks once more on each, in the end. It calls begin when they are
+// open. Every connection must have answered every request.
 func HoldPair(client, server *stack.Stack, port uint16, cfg PairConfig, begin func() error) (p Pair, err error) {
 	if _, err := server.Handle(fmt.Sprintf(":%d", port), service.Echo{}); err != nil {
 		return p, err
