@@ -127,7 +127,8 @@ func (s *Shard) takePort(f *tcp.Flow, from source) (hash uint32, err error) {
 			syscall.EADDRINUSE)
 	}
 	hash = s.hash(f)
-	if s.listenerAt(f.LocalAddr, f.LocalPort) != nil || s.flows.lookup(&s.conns, f, hash) != nil || s.timeWait.Has(*f) {
+	_, theirs := s.theirs[*f]
+	if theirs || s.listenerAt(f.LocalAddr, f.LocalPort) != nil || s.flows.lookup(&s.conns, f, hash) != nil || s.timeWait.Has(*f) {
 		return 0, fmt.Errorf("port %d of %v is in use (%w)", f.LocalPort, from.addr, syscall.EADDRINUSE)
 	}
 	if from.port < firstEphemeral {

@@ -115,6 +115,7 @@ func (s *Shard) connect(remote netip.AddrPort, h Handler, cfg *tcp.Config, from 
 	if c == nil {
 		return nil, ErrTooManyConns
 	}
+	s.dialed = true
 	c.tcp.Connect(s.core, f, cfg, s.now)
 	s.schedule(c)
 	return c, nil
@@ -161,6 +162,9 @@ func (s *Shard) findPort(f *tcp.Flow, table *rss.Table, here bool, most int) (ha
 			f.LocalPort = uint16(firstEphemeral + (offset+s.portSeq)%numEphemeral)
 		}
 		s.portSeq++
+		if !s.stack.inLane(f.LocalPort) {
+			continue
+		}
 		if h.owner(f) != s {
 			continue // each shard has flows of its own, so that no two shards choose the same
 		}
@@ -173,7 +177,7 @@ func (s *Shard) findPort(f *tcp.Flow, table *rss.Table, here bool, most int) (ha
 			continue
 		}
 		hash = f.Hash(s.hashKey[0], s.hashKey[1])
-		if s.flows.lookup(&s.conns, f, hash) == nil && !s.timeWait.Has(*f) {
+		if _, theirs := s.theirs[*f]; !theirs && s.flows.lookup(&s.conns, f, hash) == nil && !s.timeWait.Has(*f) {
 			return hash, true
 		}
 	}

@@ -19,14 +19,16 @@ import (
 // Handover is a stack's interface on its way to another process, with what the stack there must have in common with the one here. It is a
 // description and files.
 type Handover struct {
-	Format    int             `json:"format"`
-	Address   string          `json:"address"`   // the stack's, with its network
-	Addresses []string        `json:"addresses"` // and others
-	Secret    []byte          `json:"secret"`    // of initial numbers, timestamps and cookies
-	FastOpen  [2][]byte       `json:"fastOpen"`  // keys
-	IDs       [2]uint64       `json:"ids"`
-	Device    *afxdp.Handover `json:"device"`
-	Shared    *SharedHandover `json:"shared,omitempty"` // nil: its addresses are its own
+	Format     int             `json:"format"`
+	Address    string          `json:"address"`   // the stack's, with its network
+	Addresses  []string        `json:"addresses"` // and others
+	Secret     []byte          `json:"secret"`    // of initial numbers, timestamps and cookies
+	FastOpen   [2][]byte       `json:"fastOpen"`  // keys
+	IDs        [2]uint64       `json:"ids"`
+	Generation int             `json:"generation"` // the old stack's
+	Dialed     []byte          `json:"dialed"`     // the flows that it dialed before it kept to its lane, flowLen bytes each
+	Device     *afxdp.Handover `json:"device"`
+	Shared     *SharedHandover `json:"shared,omitempty"` // nil: its addresses are its own
 
 	files []*os.File // the device's, a relay for each shard, ports
 }
@@ -48,7 +50,7 @@ type HandoverState struct {
 }
 
 // handoverFormat is the version of all that the two processes say to each other, relays included.
-const handoverFormat = 2
+const handoverFormat = 3
 
 // maxHalfOpen bounds the handshakes that are told. A SYN that is sent again for one beyond that is answered anew, and may fail.
 const maxHalfOpen = 1 << 16
@@ -114,6 +116,11 @@ func (s *Stack) Offer() (*Handover, error) {
 		}
 		h.files = append(h.files, ports...)
 	}
+	s.keepLane()
+	h.Generation = s.generation
+	for _, sh := range s.shards {
+		sh.call(func(sh *Shard) { h.Dialed = append(h.Dialed, sh.dialedFlows()...) })
+	}
 	return h, nil
 }
 
@@ -147,6 +154,7 @@ func (s *Stack) Withdraw() {
 	if s.shared != nil {
 		s.shared.stay()
 	}
+	s.leaveLane()
 }
 
 // Suspend stops all shards between two of their turns and tells where everything is. Then comes Resume or LetGo, soon: packets wait in the
@@ -283,7 +291,9 @@ func Adopt(cfg Config, h *Handover) (*Stack, error) {
 		return nil, errors.Join(err, iface.Close(), on.close())
 	}
 	_, relays, _ := h.parts()
+	theirs := flowSet(h.Dialed)
 	for i, sh := range s.shards {
+		sh.theirs = theirs
 		if sh.before, err = newRelay(relays[i]); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -364,10 +374,7 @@ func (s *Stack) TakeUp(state *HandoverState) error {
 	if len(state.Queues) != len(s.shards) {
 		return fmt.Errorf("%w: the states of %d queues, and there are %d", ErrHandover, len(state.Queues), len(s.shards))
 	}
-	halfOpen := make(map[tcp.Flow]struct{}, len(state.HalfOpen)/flowLen)
-	for b := state.HalfOpen; len(b) >= flowLen; b = b[flowLen:] {
-		halfOpen[getFlow(b)] = struct{}{}
-	}
+	halfOpen := flowSet(state.HalfOpen)
 	s.predecessors.Store(int32(len(s.shards)))
 	var all error
 	for i, sh := range s.shards {
@@ -401,6 +408,7 @@ func (s *Stack) Settle() error {
 // alone is called when the process before has ended.
 func (s *Stack) alone() {
 	s.shieldRetain()
+	s.leaveLane()
 	if s.shared != nil {
 		s.shared.disinherit()
 	}

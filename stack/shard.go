@@ -54,6 +54,7 @@ type Shard struct {
 	bound         map[endpoint]*listener     // on one
 	lnList        []*listener                // the values of both, to be walked in order
 	portSeq       uint32                     // counts ephemeral ports given out (RFC 6056)
+	dialed        bool                       // connections were dialed
 	sourceSeq     int                        // counts connections that took the next of the addresses
 	udp           map[uint16]*PacketSocket   // on all addresses
 	boundUDP      map[endpoint]*PacketSocket // on one
@@ -79,6 +80,7 @@ type Shard struct {
 
 	before   *relay                // the process that had the interface before; nil: none
 	halfOpen map[tcp.Flow]struct{} // and its handshakes when it gave it away
+	theirs   map[tcp.Flow]struct{} // and what it had dialed; only read
 	after    *relay                // the one that has it now; nil: this one
 
 	mailbox               *ring.Mailbox[command]

@@ -42,6 +42,8 @@ type Stack struct {
 	handing      handing
 	elsewhere    atomic.Bool  // another process has the interface: it is what tells the program anything
 	predecessors atomic.Int32 // shards of the process before that live
+	generation   int          // how many processes had the interface before
+	lanes        atomic.Bool  // connections are dialed from the generation's ports only
 	goneOnce     sync.Once    // for link.failed
 	fastOpenKeys [2][16]byte  // the present one, and the one before
 
@@ -114,6 +116,8 @@ func newStack(full Config, on below, devices []Device) (*Stack, error) {
 	binary.LittleEndian.PutUint64(s.secret[8:], s.random.Uint64())
 	if on.from != nil {
 		s.elsewhere.Store(true)
+		s.generation = on.from.Generation + 1
+		s.keepLane()
 		s.secret = [16]byte(on.from.Secret)
 	}
 	s.setUpShield()

@@ -497,3 +497,67 @@ func (p *rawPeer) await(send func(), want func(seg *tcp.Segment, payload []byte)
 	p.t.Fatal("no answer that is wanted")
 	return seg
 }
+
+// TestDialAcrossUpgrade has a stack dial a host from all the ports of a small set, be replaced, and both dial the same host again: no two
+// connections have the same port, those before the upgrade go on, and the new stack has all ports when the old one has ended.
+func TestDialAcrossUpgrade(t *testing.T) {
+	cfg := Config{Shared: true, DialPorts: 16}
+	cfg.AFXDP.Transferable = true
+	s, l := openShared(t, netlab.Config{}, cfg)
+	ln, err := l.Kernel.Listen("tcp", addr(l.Kernel.Address, 9))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(c, c); c.Close() }()
+		}
+	}()
+	ports := map[string]bool{}
+	var open []net.Conn
+	dial := func(s *Stack) error {
+		c, err := s.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			return err
+		}
+		if at := c.LocalAddr().String(); ports[at] {
+			t.Errorf("%s twice", at)
+		}
+		ports[c.LocalAddr().String()] = true
+		open = append(open, c)
+		return nil
+	}
+	for range 6 {
+		if err := dial(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	young := upgrade(t, l, s, cfg, func(*Stack) error { return nil })
+	for _, s := range []*Stack{young, s} {
+		for range dialLanes + 1 { // of sixteen ports four are each one's, and some of these are taken
+			if err := dial(s); err != nil && !errors.Is(err, ErrNoPort) {
+				t.Error(err)
+			}
+		}
+	}
+	if len(open) < 8 {
+		t.Errorf("only %d connections", len(open))
+	}
+	for _, c := range open {
+		echoesBack(t, c, "x")
+	}
+	closeChecked(t, s)
+	eventually(t, "the end of the stack before", func() bool { return !young.lanes.Load() })
+	clear(ports) // the old stack's are free
+	for range 6 {
+		if err := dial(young); err != nil && !errors.Is(err, ErrNoPort) {
+			t.Error(err)
+		}
+	}
+	closeChecked(t, young)
+}
