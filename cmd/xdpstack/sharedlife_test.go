@@ -21,7 +21,7 @@ import (
 
 // sharedConfig is a configuration for the kernel's address on the lab's stack side.
 func sharedConfig(lab *netlab.Lab, services ...string) string {
-	text := fmt.Sprintf("interface = %q\nshared = true\n", lab.Stack.Interface)
+	text := fmt.Sprintf("interface = %q\nshared = true\nstop.drain = \"0s\"\n", lab.Stack.Interface)
 	for _, s := range services {
 		text += "[[service]]\n" + s + "\n"
 	}
@@ -138,7 +138,7 @@ func TestSharedSecondInstance(t *testing.T) {
 	lab := netlab.ForTest(t, netlab.Config{Name: "shsecond", BothKernel: true})
 	dir := t.TempDir()
 	args := func(iface, name, port string) []string {
-		return []string{"serve", "--socket", filepath.Join(dir, name), "-i", iface, "--shared", "echo", "--port", port}
+		return []string{"serve", "--socket", filepath.Join(dir, name), "-i", iface, "--shared", "--drain", "0s", "echo", "--port", port}
 	}
 	first := launch(t, lab, nil, args(lab.Stack.Interface, "first", "7")...)
 	first.ready(t)
@@ -189,7 +189,7 @@ func TestSharedKilledWithPin(t *testing.T) {
 		return id
 	}
 	start := func() *process {
-		p := launch(t, lab, nil, "serve", "--socket", socket, "-i", iface, "--shared", "--crash", "pin", "echo")
+		p := launch(t, lab, nil, "serve", "--socket", socket, "-i", iface, "--shared", "--drain", "0s", "--crash", "pin", "echo")
 		p.ready(t)
 		says(t, kernelDials(t, lab, 7), "here")
 		return p
