@@ -228,8 +228,8 @@ func (s *Shield) Unlisten(a netip.Addr, port uint16) error {
 	return nil
 }
 
-// Retain has the program answer no more for what keep does not want: who has taken over the program tells it so what is left of the ports of
-// the process before. a is as in Listen.
+// Retain has the program answer no more for what keep does not want: so who has taken over the program takes away ports that only the
+// process before had. a is as in Listen.
 func (s *Shield) Retain(keep func(a netip.Addr, port uint16) bool) error {
 	var e steerShieldEndpoint
 	var value steerShieldOffer

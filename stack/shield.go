@@ -22,8 +22,8 @@ import (
 //
 // A cookie itself needs no telling: both make it from the same secret and the same clock.
 //
-// Two processes share that memory while one takes over from the other. Marks are counted, each process takes away its own, and a place counts
-// those of both. All else is told by the one that has the interface (Stack.elsewhere).
+// Two processes share that memory while one takes over from the other. Marks are counted, each process takes away its own, and a place
+// counts those of both. All else is told by the one that has the interface (Stack.elsewhere).
 
 // ErrNoShield is what SetShield returns on a stack that was opened without a shield.
 var ErrNoShield = errors.New("stack: no shield was loaded with the XDP program: open the stack with Config.Shield")

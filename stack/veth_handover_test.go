@@ -464,7 +464,7 @@ func (p *rawPeer) await(send func(), want func(seg *tcp.Segment, payload []byte)
 	send()
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
 		n, err := unix.Read(p.fd, buf)
-		if err == unix.EAGAIN {
+		if errors.Is(err, unix.EAGAIN) {
 			send()
 			continue
 		}

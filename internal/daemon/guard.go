@@ -36,8 +36,8 @@ type Guard struct {
 	Pin       string // where its XDP program is pinned; empty: nowhere
 }
 
-// Run waits on in, and clears up. It keeps CAP_NET_ADMIN of the capabilities. On out it says that it has looked at what there is: from then on
-// the socket may get its other name.
+// Run waits on in, and clears up. It keeps CAP_NET_ADMIN of the capabilities. On out it says that it has looked at what there is: from
+// then on the socket may get its other name.
 func (g Guard) Run(in io.Reader, out io.Writer) error {
 	if err := privileges.Reduce(unix.CAP_NET_ADMIN); err != nil {
 		return err

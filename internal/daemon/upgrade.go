@@ -124,9 +124,9 @@ type result struct {
 // upgradeTime bounds an upgrade.
 const upgradeTime = prepareTime + takeUpTime + 5*time.Second
 
-// errBrokered is why a process does not give away what a broker has opened for it: the broker would take its end for that of the interface, and
-// give it to the next who asks.
-var errBrokered = errors.New("the interface is a broker's, which lends it to one process until that ends: stop this one and start the other")
+// errBrokered is why a process does not give away what a broker has opened for it: the broker would take its end for that of the
+// interface, and give it to the next who asks.
+var errBrokered = errors.New("the interface is a broker's, which lends it to one process at a time: stop this one and start the other")
 
 // answerPlan is POST /upgrade: somebody is about to start a process that takes over, and then waits for what comes of it.
 func (d *Daemon) answerPlan(r *http.Request) (any, error) {
