@@ -67,7 +67,8 @@ func (d *Daemon) warn() {
 		d.Log.Warn("a policy rule (ip rule) is not followed: it looks at more than addresses and interfaces", "rule", rule)
 	}
 	if d.Stack.InVRF() {
-		d.Log.Warn("the interface is in a VRF: its routes are followed, but ports are reserved outside of it, and programs in it can have them too")
+		d.Log.Warn("the interface is in a VRF: its routes are followed, but ports are reserved outside of it, " +
+			"and programs in it can have them too")
 	}
 	for i, q := range iface.Queues() {
 		mode := q.Mode()

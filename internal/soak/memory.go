@@ -39,7 +39,8 @@ func median(values []int64) int64 {
 func (m *Memory) grown() error {
 	first, last := m.thirds()
 	if limit := first*5/4 + slackKiB; max(last, m.End) > limit {
-		return fmt.Errorf("soak: the server's memory grew from %d to %d, and %d KiB at the end (medians of a third of the time)", first, last, m.End)
+		return fmt.Errorf("soak: the server's memory grew from %d to %d, and %d KiB at the end (medians of a third of the time)",
+			first, last, m.End)
 	}
 	return nil
 }
@@ -50,7 +51,8 @@ func (m *Memory) String() string {
 	if len(m.samples) > 0 {
 		most = max(most, slices.Max(m.samples))
 	}
-	return fmt.Sprintf("%d MiB in the first third, %d in the last (medians), %d at most, %d at the end", first>>10, last>>10, most>>10, m.End>>10)
+	return fmt.Sprintf("%d MiB in the first third, %d in the last (medians), %d at most, %d at the end",
+		first>>10, last>>10, most>>10, m.End>>10)
 }
 
 // rss returns the server's resident memory in KiB.
