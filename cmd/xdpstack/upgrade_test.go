@@ -23,6 +23,7 @@ import (
 	"github.com/xdpstack/xdpstack/internal/daemon"
 	"github.com/xdpstack/xdpstack/internal/fdpass"
 	"github.com/xdpstack/xdpstack/internal/netlab"
+	"github.com/xdpstack/xdpstack/internal/snapshot"
 	"github.com/xdpstack/xdpstack/stack"
 )
 
@@ -167,6 +168,42 @@ func TestUpgrade(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// TestUpgradeBehindTheShield does the same while each connection begins with a cookie of the XDP program's.
+func TestUpgradeBehindTheShield(t *testing.T) {
+	lab := netlab.ForTest(t, netlab.Config{Name: "upgrade"})
+	socket := filepath.Join(t.TempDir(), "s")
+	p := launch(t, lab, nil, "serve", "-i", lab.Stack.Interface, "-a", lab.Stack.Address.String(), "--shield", "always", "--attach", "generic",
+		"echo", "--socket", socket)
+	p.ready(t)
+	load := startUpgradeLoad(t, lab, 2, 2)
+	pid := p.cmd.Process.Pid
+	for range 2 {
+		time.Sleep(200 * time.Millisecond)
+		pid = replaced(t, p, socket, pid)
+	}
+	answered := func() uint64 {
+		t.Helper()
+		var s snapshot.Snapshot
+		if err := (control.Client{Path: socket}).Get(t.Context(), "/stats", &s); err != nil {
+			t.Fatal(err)
+		}
+		return s.Value("steer_answered_syn_cookie")
+	}
+	before := answered()
+	time.Sleep(200 * time.Millisecond)
+	load.end()
+	t.Logf("%d connections, %d MiB, %d cookies", load.connects.Load(), load.bytes.Load()>>20, answered())
+	if err := echoOnce(lab); err != nil {
+		t.Error(err)
+	}
+	if after := answered(); after == before {
+		t.Errorf("no SYN is answered in XDP any more, after %d\n%s", before, &p.err)
+	}
+	if code := endsLast(t, p, socket); code != exitOK {
+		t.Errorf("exit code %d\n%s", code, &p.err)
 	}
 }
 

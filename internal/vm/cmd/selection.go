@@ -57,7 +57,7 @@ var selection = []selected{
 			"TestKernelHTTPClient", "TestFramesInTransmission", "TestCardDriverUnbound", "TestStackComputesWithoutMetadata",
 			"TestCardChecksumsInCopyMode", "TestCardLargeMTU", "TestSharedVLAN", "TestOwnAddressOnVLAN",
 		},
-		several: []string{"TestSeveralQueues", "TestCardDialsToServedQueue", "TestCardTableChanges"},
+		several: []string{"TestSeveralQueues", "TestCardDialsToServedQueue", "TestCardTableChanges", "TestUpgradeOfTwoQueues"},
 	},
 	// What the kernel counts of frames is not what it counts with zero-copy.
 	{dir: "gen/receive", virtio: []string{"TestEveryDropHasItsReason"}},
