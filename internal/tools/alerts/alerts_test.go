@@ -103,6 +103,7 @@ func TestAlertsFire(t *testing.T) {
 	for _, r := range readRules(t) {
 		rules[r.Alert] = &r
 	}
+	fired := make(map[string]bool)
 	engine := promqltest.NewTestEngine(t, false, 0, promqltest.DefaultMaxSamplesPerQuery)
 	for _, c := range s.Tests {
 		t.Run(c.Name, func(t *testing.T) {
@@ -119,6 +120,7 @@ func TestAlertsFire(t *testing.T) {
 				}
 				got := firing(t, engine, data, r, time.Unix(0, 0).Add(time.Duration(a.At)), time.Duration(s.Interval))
 				for _, want := range a.Want {
+					fired[a.Alert] = true
 					key := fmt.Sprint(want.Labels)
 					if annotations, ok := got[key]; !ok || !maps.Equal(annotations, want.Annotations) {
 						t.Errorf("%s fires for %v, want %s with %v", a.Alert, got, key, want.Annotations)
@@ -130,6 +132,11 @@ func TestAlertsFire(t *testing.T) {
 				}
 			}
 		})
+	}
+	for name := range rules {
+		if !fired[name] {
+			t.Errorf("no test has %s fire", name)
+		}
 	}
 }
 
