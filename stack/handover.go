@@ -409,7 +409,12 @@ func (s *Stack) Settle() error {
 func (s *Stack) alone() {
 	s.shieldRetain()
 	s.leaveLane()
-	if s.shared != nil {
+	if s.shared == nil {
+		return
+	}
+	s.mu.Lock() // what is closed has no program any more
+	defer s.mu.Unlock()
+	if !s.closed {
 		s.shared.disinherit()
 	}
 }
