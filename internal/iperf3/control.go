@@ -37,6 +37,13 @@ func (c *control) wait() <-chan event {
 // took tells that the event of wait was received.
 func (c *control) took() { c.next = nil }
 
+// again gives the event of wait back, for the next wait.
+func (c *control) again(e event) {
+	next := make(chan event, 1)
+	next <- e
+	c.next = next
+}
+
 // within runs f, and closes the connection if it takes longer than d.
 func (c *control) within(d time.Duration, f func() error) error {
 	t := time.AfterFunc(d, func() {
