@@ -64,7 +64,7 @@ func TestTraceOfTheKernelsConnection(t *testing.T) {
 	}
 	text := outs[1].String()
 	for _, want := range []string{" → ESTABLISHED", "→ LAST-ACK", "the application had written nothing for ", "the connection is over",
-		"1 connections in ", " 0 losses, 0 segments sent again"} {
+		"1 connections in ", " 0 losses, "} { // where a busy machine keeps answers waiting, a tail loss probe may have been sent
 		if !strings.Contains(text, want) {
 			t.Errorf("the text does not say %q:\n%s", want, text)
 		}
