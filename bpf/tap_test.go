@@ -14,7 +14,7 @@ func TestTap(t *testing.T) {
 	p := loadFilter(t, Config{})
 	tap := p.Tap()
 	if tap == nil {
-		t.Skip("needs Linux 5.18")
+		t.Skip("this kernel has no bpf_xdp_load_bytes, which the tap needs: Linux 5.18 has it")
 	}
 	const denied = "198.51.100.7"
 	setRules(t, p, Rule{Prefix: prefixOf(denied + "/32")})
